@@ -1,0 +1,74 @@
+package github
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Facts about a repository that a caller acts on. Every error of this package
+// that comes from GitHub is an *Error that wraps one of them, or a
+// *RateLimitError.
+var (
+	// ErrRepositoryNotFound: no such repository, or the credential may not see it.
+	ErrRepositoryNotFound = errors.New("repository not found")
+	// ErrBranchNotFound: the repository is there, the branch is not; also for an empty repository.
+	ErrBranchNotFound = errors.New("branch not found")
+	// ErrBranchMoved: the branch is no longer at the snapshot's commit; plan again.
+	ErrBranchMoved = errors.New("branch moved")
+	// ErrBranchProtected: a protection rule or a ruleset refuses the commit.
+	ErrBranchProtected = errors.New("branch protected")
+	// ErrUnauthorized: GitHub does not accept the credential (401).
+	ErrUnauthorized = errors.New("GitHub refused the credential")
+	// ErrForbidden: the credential lacks a permission, or the repository is read-only.
+	ErrForbidden = errors.New("GitHub refused the operation")
+	// ErrUpstream: GitHub failed, answered nonsense, or could not be reached.
+	ErrUpstream = errors.New("GitHub failed")
+)
+
+// Error is an answer of GitHub that ended an operation.
+type Error struct {
+	// Kind is one of the sentinel errors of this package.
+	Kind error
+	// Op is what was asked of GitHub, as a method and an endpoint template.
+	Op string
+	// Status is the HTTP status, 0 when no answer came.
+	Status int
+	// Detail is one sentence for the operator: the likely cause and what to
+	// do. It holds no secret and no text longer than a line.
+	Detail string
+	// Err is the cause where there is one.
+	Err error
+}
+
+// Error returns the operation, the detail and the status.
+func (e *Error) Error() string {
+	msg := fmt.Sprintf("%s: %s", e.Op, e.Kind)
+	if e.Detail != "" {
+		msg += ": " + e.Detail
+	}
+	if e.Status != 0 {
+		msg += fmt.Sprintf(" (status %d)", e.Status)
+	}
+	return msg
+}
+
+// Unwrap gives the kind and the cause to errors.Is and errors.As.
+func (e *Error) Unwrap() []error { return []error{e.Kind, e.Err} }
+
+// RateLimitError says that GitHub's primary or secondary limit is reached.
+type RateLimitError struct {
+	// RetryAfter is how long to wait; at least a second.
+	RetryAfter time.Duration
+	// Secondary tells a secondary (abuse) limit from the hourly budget.
+	Secondary bool
+}
+
+// Error names the limit and the wait.
+func (e *RateLimitError) Error() string {
+	kind := "primary"
+	if e.Secondary {
+		kind = "secondary"
+	}
+	return fmt.Sprintf("GitHub's %s rate limit is reached, retry after %s", kind, e.RetryAfter.Round(time.Second))
+}

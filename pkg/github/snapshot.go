@@ -1,0 +1,59 @@
+package github
+
+import "time"
+
+// SHA is the name of a git object: 40 lower-case hexadecimal digits.
+type SHA string
+
+// Mode is the mode of a tree entry as git writes it.
+type Mode string
+
+// The modes of a tree entry.
+const (
+	ModeFile       Mode = "100644"
+	ModeExecutable Mode = "100755"
+	ModeSymlink    Mode = "120000"
+	ModeSubmodule  Mode = "160000"
+	ModeTree       Mode = "040000"
+)
+
+// Entry is one blob of a branch's tree.
+type Entry struct {
+	Path string // slash-separated, from the root of the repository
+	Mode Mode
+	SHA  SHA
+	Size int64 // in bytes
+}
+
+// Snapshot is a branch at one commit: everything that is needed to plan a
+// change of it. It is immutable and may be shared by goroutines.
+type Snapshot struct {
+	Repo   Repo
+	Branch string
+	Commit SHA
+	Tree   SHA
+	// Entries are the blobs and symbolic links of the tree, sorted by path.
+	// Submodules and directories are left out.
+	Entries []Entry
+}
+
+// Edit is the new content of one file that exists already.
+type Edit struct {
+	Path    string
+	Mode    Mode // of the entry it replaces
+	Content []byte
+}
+
+// Changeset is what one commit writes on top of a Snapshot.
+type Changeset struct {
+	Edits   []Edit
+	Message string
+}
+
+// Commit is a commit that is on the branch.
+type Commit struct {
+	SHA     SHA
+	URL     string // for people
+	Message string
+	Time    time.Time
+}

@@ -1,0 +1,24 @@
+// Package image holds the words of container images: repository, tag, digest
+// and the reference that joins them.
+//
+// The grammar is that of the OCI distribution specification as implemented by
+// github.com/distribution/reference:
+//
+//	reference  = repository [ ":" tag ] [ "@" digest ]
+//	repository = [ host [ ":" port ] "/" ] path
+//	tag        = [A-Za-z0-9_] [A-Za-z0-9._-]{0,127}
+//	digest     = "sha256:" 64 hex | "sha512:" 128 hex
+//
+// Every type is an immutable, comparable value that only a Parse function can
+// fill; its zero value means "none" and is safe to print. String gives the text
+// as it was spelled, Name gives the one normalised spelling that repositories
+// are compared by: nginx, docker.io/library/nginx and
+// index.docker.io/library/nginx are one image.
+//
+// Two things are stricter here than in the library. Upper case is refused in
+// the host as well, because names are compared as they are written, and a tag
+// is never thrown away when a digest stands beside it.
+//
+// Nothing in this package touches a network or a clock, and everything in it is
+// safe for concurrent use.
+package image

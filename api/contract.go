@@ -1,0 +1,257 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/gin-gonic/gin"
+
+	openapi "github.com/refty-yapi/refty-node-versions-service"
+)
+
+const (
+	// maxBody bounds a request's body in bytes; the largest update that the
+	// description allows is a tenth of it.
+	maxBody = 1 << 20
+	// maxDrain is how many bytes of a body that is too large are still read, so
+	// that its sender gets to read the answer (RFC 9112, section 9.6).
+	maxDrain = 16 << 20
+)
+
+// contract is openapi.yaml, ready to check requests. It is immutable.
+type contract struct {
+	doc        *openapi3.T
+	operations map[string]operation // by method and gin's route
+}
+
+type operation struct {
+	path string
+	item *openapi3.PathItem
+	*openapi3.Operation
+}
+
+func loadContract() (*contract, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(openapi.YAML)
+	if err != nil {
+		return nil, fmt.Errorf("load openapi.yaml: %w", err)
+	}
+	c := &contract{doc: doc, operations: map[string]operation{}}
+	for path, item := range doc.Paths.Map() {
+		route := strings.NewReplacer("{", ":", "}", "").Replace(path)
+		for method, op := range item.Operations() {
+			c.operations[method+" "+route] = operation{path: path, item: item, Operation: op}
+		}
+	}
+	return c, nil
+}
+
+func (c *contract) operation(g *gin.Context) (operation, bool) {
+	op, ok := c.operations[g.Request.Method+" "+g.FullPath()]
+	return op, ok
+}
+
+// secured tells whether the request's operation wants a caller. Paths outside
+// the description, such as the pages, do not.
+func (c *contract) secured(g *gin.Context) bool {
+	op, ok := c.operation(g)
+	if !ok {
+		return false
+	}
+	if op.Security != nil {
+		return len(*op.Security) > 0
+	}
+	return len(c.doc.Security) > 0
+}
+
+// check ends a request that does not fit its operation with an *invalidError.
+func (c *contract) check(g *gin.Context) {
+	op, ok := c.operation(g)
+	if !ok {
+		return
+	}
+	if op.RequestBody != nil {
+		if err := takeJSON(g.Request); err != nil {
+			abort(g, err)
+			return
+		}
+	}
+	err := openapi3filter.ValidateRequest(g.Request.Context(), &openapi3filter.RequestValidationInput{
+		Request: g.Request,
+		Route:   &routers.Route{Spec: c.doc, Path: op.path, PathItem: op.item, Method: g.Request.Method, Operation: op.Operation},
+		Options: &openapi3filter.Options{
+			MultiError: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, SkipSettingDefaults: true,
+		},
+	})
+	if err != nil {
+		abort(g, wrongFields(fieldErrors(err, explainField)))
+	}
+}
+
+// takeJSON reads the body of r, which must be one JSON value of at most maxBody
+// bytes, and puts it back. The error is an *invalidError.
+func takeJSON(r *http.Request) error {
+	if err := wantJSON(r.Header); err != nil {
+		return err
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		return malformed("the body could not be read: " + brief(err.Error()))
+	}
+	if len(body) > maxBody {
+		_, _ = io.CopyN(io.Discard, r.Body, maxDrain)
+		return &invalidError{
+			status: http.StatusRequestEntityTooLarge, code: ProblemCodeTooLarge,
+			detail: fmt.Sprintf("the body is larger than %d bytes", maxBody),
+		}
+	}
+	if err := strictJSON(body); err != nil {
+		return malformed("the body is not one valid JSON value: " + err.Error())
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
+}
+
+// wantJSON refuses what is not sent as plain JSON in UTF-8.
+func wantJSON(h http.Header) error {
+	refuse := func(detail string) error {
+		return &invalidError{status: http.StatusUnsupportedMediaType, code: ProblemCodeUnsupportedMediaType, detail: detail}
+	}
+	media, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil || media != "application/json" {
+		return refuse("send the body as Content-Type: application/json")
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return refuse("send the body in UTF-8")
+	}
+	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return refuse("send the body without Content-Encoding")
+	}
+	return nil
+}
+
+func malformed(detail string) error {
+	return &invalidError{
+		status: http.StatusBadRequest, code: ProblemCodeInvalidRequest, detail: detail,
+		fields: []FieldError{{Detail: detail}},
+	}
+}
+
+// wrongFields is the error of a well-formed body whose fields are wrong.
+func wrongFields(fields []FieldError) error {
+	slices.SortStableFunc(fields, func(a, b FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
+	var parts []string
+	for _, f := range fields {
+		part := f.Detail
+		if f.Pointer != "" {
+			part = strings.TrimPrefix(f.Pointer, "/") + ": " + part
+		}
+		parts = append(parts, part)
+	}
+	return &invalidError{
+		status: http.StatusUnprocessableEntity, code: ProblemCodeInvalidRequest,
+		detail: strings.Join(parts, "; "), fields: fields,
+	}
+}
+
+// fieldErrors takes an error of the validation apart. explain may know a better
+// sentence for a field's value than the schema has.
+func fieldErrors(err error, explain func(pointer string, value any) string) []FieldError {
+	var many openapi3.MultiError
+	var schema *openapi3.SchemaError
+	var request *openapi3filter.RequestError
+	switch {
+	case errors.As(err, &request) && request.Err != nil:
+		return fieldErrors(request.Err, explain)
+	case errors.As(err, &many):
+		var all []FieldError
+		for _, one := range many {
+			all = append(all, fieldErrors(one, explain)...)
+		}
+		return all
+	case errors.As(err, &schema):
+		pointer := pointerOf(schema)
+		if detail := explain(pointer, schema.Value); detail != "" {
+			return []FieldError{{Pointer: pointer, Detail: detail}}
+		}
+		return []FieldError{{Pointer: pointer, Detail: explainSchema(schema)}}
+	default:
+		return []FieldError{{Detail: brief(err.Error())}}
+	}
+}
+
+// pointerOf returns the RFC 6901 pointer to what the error is about.
+func pointerOf(e *openapi3.SchemaError) string {
+	escape := strings.NewReplacer("~", "~0", "/", "~1")
+	var b strings.Builder
+	for _, token := range e.JSONPointer() {
+		b.WriteString("/" + escape.Replace(brief(token)))
+	}
+	return b.String()
+}
+
+// explainSchema says in a sentence which rule of the schema is broken.
+func explainSchema(e *openapi3.SchemaError) string {
+	s := e.Schema
+	switch e.SchemaField {
+	case "required":
+		return "is missing"
+	case "properties", "additionalProperties":
+		return "is not a field of this request; remove it"
+	case "type", "nullable":
+		return fmt.Sprintf("must be %s, not %s", strings.Join(s.Type.Slice(), " or "), kindOf(e.Value))
+	case "minLength":
+		return "must not be empty"
+	case "maxLength":
+		return fmt.Sprintf("is longer than %d characters", *s.MaxLength)
+	case "minItems", "minProperties":
+		return "must not be empty; leave it out instead"
+	case "maxItems":
+		return fmt.Sprintf("has more than %d items", *s.MaxItems)
+	case "pattern":
+		return "must match " + s.Pattern
+	default:
+		return brief(e.Reason)
+	}
+}
+
+// kindOf names the JSON type of a decoded value.
+func kindOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case string:
+		return "string"
+	case bool:
+		return "boolean"
+	case []any:
+		return "array"
+	case map[string]any:
+		return "object"
+	default:
+		return "number"
+	}
+}
+
+// brief cuts a text of unknown origin to what an answer may hold.
+func brief(s string) string {
+	const most = 120
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}

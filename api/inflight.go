@@ -1,0 +1,53 @@
+package api
+
+import (
+	"fmt"
+	"sync"
+)
+
+// maxInFlight bounds the updates of one caller that are under way: a pipeline
+// that runs wild then waits for itself, not the others for it. A release of a
+// few hundred services at once still passes.
+const maxInFlight = 256
+
+// inFlightError says that a caller has its share of updates under way.
+type inFlightError struct {
+	limit int
+}
+
+// Error is a sentence for the caller.
+func (e *inFlightError) Error() string {
+	return fmt.Sprintf("%d updates of this caller are under way already; send the next one when some are answered", e.limit)
+}
+
+// inFlight counts updates by caller. It is safe for concurrent use.
+type inFlight struct {
+	limit int
+
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+func newInFlight(limit int) *inFlight {
+	return &inFlight{limit: limit, counts: map[string]int{}}
+}
+
+// begin takes a place for one update of the caller, which end gives back. The
+// error is an *inFlightError.
+func (f *inFlight) begin(caller string) (end func(), err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.counts[caller] >= f.limit {
+		return nil, &inFlightError{limit: f.limit}
+	}
+	f.counts[caller]++
+	return func() { f.end(caller) }, nil
+}
+
+func (f *inFlight) end(caller string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.counts[caller]--; f.counts[caller] == 0 {
+		delete(f.counts, caller)
+	}
+}

@@ -1,0 +1,116 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+)
+
+// requestIDHeader carries the request's id in and out.
+const requestIDHeader = "X-Request-Id"
+
+// saneRequestID is what of a caller's ids may reach logs and commits.
+var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=@-]{1,128}$`)
+
+// The keys under which a request's facts are kept in its gin.Context.
+const (
+	keyRequestID = "request_id"
+	keyCaller    = "caller"
+	keyFacts     = "facts"
+)
+
+// identify gives the request an id: the caller's when it is sane, else a new one.
+func identify(c *gin.Context) {
+	id := c.GetHeader(requestIDHeader)
+	if !saneRequestID.MatchString(id) {
+		id = uuid.Must(uuid.NewV7()).String()
+	}
+	c.Set(keyRequestID, id)
+	c.Header(requestIDHeader, id)
+	c.Set(keyFacts, &facts{})
+}
+
+func requestID(c *gin.Context) string { return c.GetString(keyRequestID) }
+
+// facts are what the handlers add to the request's log line.
+type facts struct {
+	attrs   []slog.Attr
+	outcome string // empty when the request was no update
+	stack   []byte
+}
+
+// note adds attributes to the request's log line.
+func note(c *gin.Context, attrs ...slog.Attr) {
+	f := factsOf(c)
+	f.attrs = append(f.attrs, attrs...)
+}
+
+func noteOutcome(c *gin.Context, outcome string) { factsOf(c).outcome = outcome }
+
+func noteStack(c *gin.Context) { factsOf(c).stack = debug.Stack() }
+
+func noteProblem(c *gin.Context, p problem) {
+	noteOutcome(c, string(p.code))
+}
+
+func factsOf(c *gin.Context) *facts {
+	return c.MustGet(keyFacts).(*facts)
+}
+
+// logRequests writes one line for each request, at its end, and counts it.
+// Probes and pages are logged at debug level.
+func logRequests(logger *slog.Logger, m *metrics) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		start := time.Now()
+		c.Next()
+		duration := time.Since(start)
+		f := factsOf(c)
+		status := c.Writer.Status()
+		route := c.FullPath()
+		m.request(c.Request.Method, route, status, duration)
+		if route == updatesRoute {
+			m.update(f.outcome, duration)
+		}
+
+		attrs := []slog.Attr{
+			slog.String("request_id", requestID(c)),
+			slog.String("method", c.Request.Method),
+			slog.String("path", c.Request.URL.Path),
+			slog.Int("status", status),
+		}
+		if caller := c.GetString(keyCaller); caller != "" {
+			attrs = append(attrs, slog.String("caller", caller))
+		}
+		attrs = append(attrs, f.attrs...)
+		if f.outcome != "" {
+			attrs = append(attrs, slog.String("outcome", f.outcome))
+		}
+		attrs = append(attrs, slog.Duration("duration", duration))
+		if last := c.Errors.Last(); last != nil {
+			attrs = append(attrs, slog.String("error", last.Err.Error()))
+		}
+		if f.stack != nil {
+			attrs = append(attrs, slog.String("stack", string(f.stack)))
+		}
+		logger.LogAttrs(c.Request.Context(), level(route, status), "request", attrs...)
+	}
+}
+
+// level tells failures of the service from everything else, and updates from noise.
+func level(route string, status int) slog.Level {
+	switch {
+	case status >= http.StatusInternalServerError && route != readinessRoute:
+		return slog.LevelError
+	case route == updatesRoute:
+		return slog.LevelInfo
+	case status >= http.StatusBadRequest:
+		return slog.LevelInfo
+	default:
+		return slog.LevelDebug
+	}
+}

@@ -1,0 +1,72 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics counts requests and updates. Labels are routes, statuses and
+// outcomes: their number is bounded, so images and callers are none.
+type metrics struct {
+	requests        *prometheus.CounterVec
+	requestSeconds  *prometheus.HistogramVec
+	updates         *prometheus.CounterVec
+	updateSeconds   *prometheus.HistogramVec
+	updatedFiles    prometheus.Histogram
+	githubPerUpdate prometheus.Histogram
+	handler         http.Handler // shows the whole registry
+}
+
+func newMetrics(registry *prometheus.Registry) (*metrics, error) {
+	m := &metrics{
+		handler: newExposition(registry),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "versions_service_http_requests_total", Help: "HTTP requests by method, route and status.",
+		}, []string{"method", "route", "status"}),
+		requestSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "versions_service_http_request_duration_seconds", Help: "Time to answer by method and route.",
+			Buckets: []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+		}, []string{"method", "route"}),
+		updates: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "versions_service_updates_total", Help: "Updates by outcome: a status, or a problem's code.",
+		}, []string{"outcome"}),
+		updateSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "versions_service_update_duration_seconds", Help: "Time of an update by outcome.",
+			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120},
+		}, []string{"outcome"}),
+		updatedFiles: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "versions_service_update_files", Help: "Files that a committed update changed.",
+			Buckets: []float64{1, 2, 5, 10, 25, 50, 100, 250, 1000},
+		}),
+		githubPerUpdate: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "versions_service_update_github_requests", Help: "Requests to GitHub that an update took.",
+			Buckets: []float64{1, 2, 3, 4, 5, 6, 8, 12, 20, 50, 100},
+		}),
+	}
+	for _, c := range []prometheus.Collector{
+		m.requests, m.requestSeconds, m.updates, m.updateSeconds, m.updatedFiles, m.githubPerUpdate,
+	} {
+		if err := registry.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// request counts one request. Paths outside the routes count as one, so that
+// nobody can make series.
+func (m *metrics) request(method, route string, status int, d time.Duration) {
+	if route == "" {
+		method, route = "other", "other"
+	}
+	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
+	m.requestSeconds.WithLabelValues(method, route).Observe(d.Seconds())
+}
+
+func (m *metrics) update(outcome string, d time.Duration) {
+	m.updates.WithLabelValues(outcome).Inc()
+	m.updateSeconds.WithLabelValues(outcome).Observe(d.Seconds())
+}

@@ -26,7 +26,7 @@ var (
 	ErrUpstream = errors.New("GitHub failed")
 )
 
-// Error is an answer of GitHub that ended an operation.
+// Error is an answer of GitHub that ended an operation, or the lack of one.
 type Error struct {
 	// Kind is one of the sentinel errors of this package.
 	Kind error
@@ -37,8 +37,19 @@ type Error struct {
 	// Detail is one sentence for the operator: the likely cause and what to
 	// do. It holds no secret and no text longer than a line.
 	Detail string
-	// Err is the cause where there is one.
+	// Permission is what the credential lacks, in GitHub's own form such as
+	// "contents=write"; empty when that is not the matter.
+	Permission string
+	// AuthorizeURL is where the owner of a token authorises it for an
+	// organization with SAML single sign-on; empty when that is not the matter.
+	AuthorizeURL string
+	// Err is the cause where there is one: for an operation that its caller gave
+	// up it is the context's error.
 	Err error
+
+	// text is GitHub's own message in lower case, for telling apart what shares a
+	// status.
+	text string
 }
 
 // Error returns the operation, the detail and the status.
@@ -54,9 +65,15 @@ func (e *Error) Error() string {
 }
 
 // Unwrap gives the kind and the cause to errors.Is and errors.As.
-func (e *Error) Unwrap() []error { return []error{e.Kind, e.Err} }
+func (e *Error) Unwrap() []error {
+	if e.Err == nil {
+		return []error{e.Kind}
+	}
+	return []error{e.Kind, e.Err}
+}
 
-// RateLimitError says that GitHub's primary or secondary limit is reached.
+// RateLimitError says that GitHub's primary or secondary limit is reached, or
+// would be passed by going on at this pace.
 type RateLimitError struct {
 	// RetryAfter is how long to wait; at least a second.
 	RetryAfter time.Duration
@@ -71,4 +88,16 @@ func (e *RateLimitError) Error() string {
 		kind = "secondary"
 	}
 	return fmt.Sprintf("GitHub's %s rate limit is reached, retry after %s", kind, e.RetryAfter.Round(time.Second))
+}
+
+// UnknownOutcomeError is the cause inside an *Error of kind ErrUpstream when a
+// ref update was sent and neither its answer nor the branch could be read
+// afterwards. The commit may be on the branch; Branch.Landed tells later.
+type UnknownOutcomeError struct {
+	Commit Commit
+}
+
+// Error names the commit in doubt.
+func (e *UnknownOutcomeError) Error() string {
+	return fmt.Sprintf("it is not known whether commit %.12s is on the branch", e.Commit.SHA)
 }

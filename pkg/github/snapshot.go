@@ -5,6 +5,19 @@ import "time"
 // SHA is the name of a git object: 40 lower-case hexadecimal digits.
 type SHA string
 
+// valid tells whether s may stand in a request's path.
+func (s SHA) valid() bool {
+	if len(s) != 40 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
 // Mode is the mode of a tree entry as git writes it.
 type Mode string
 
@@ -28,6 +41,8 @@ type Entry struct {
 // Snapshot is a branch at one commit: everything that is needed to plan a
 // change of it. It is immutable and may be shared by goroutines.
 type Snapshot struct {
+	// Repo is the repository's present name, which is another than the one asked
+	// for when it was renamed.
 	Repo   Repo
 	Branch string
 	Commit SHA
@@ -35,6 +50,11 @@ type Snapshot struct {
 	// Entries are the blobs and symbolic links of the tree, sorted by path.
 	// Submodules and directories are left out.
 	Entries []Entry
+
+	listing *listing
+	// read is when GitHub said that this is the branch's head, for a snapshot
+	// that was asked for; zero for one out of memory.
+	read time.Time
 }
 
 // Edit is the new content of one file that exists already.
@@ -56,4 +76,7 @@ type Commit struct {
 	URL     string // for people
 	Message string
 	Time    time.Time
+	// LeftOut are the paths whose edits are not part of the commit, sorted,
+	// because the credential may not change workflow files.
+	LeftOut []string
 }

@@ -1,0 +1,218 @@
+package github
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	gh "github.com/google/go-github/v62/github"
+)
+
+const (
+	opArchive = "GET /repos/{owner}/{repo}/tarball/{ref}"
+	// archiveFrom is the number of missing blobs from which on an archive of the
+	// whole commit is taken.
+	archiveFrom = 40
+	// maxArchive bounds the files of a commit that is taken as an archive, in
+	// bytes, and worthOfBlob how many of them a request saved is worth.
+	maxArchive  = 1 << 30
+	worthOfBlob = 4 << 20
+	// archiveStall is for how long a download may bring nothing.
+	archiveStall = 20 * time.Second
+	// maxArchiveRedirects bounds the hops from the API to the archive.
+	maxArchiveRedirects = 5
+)
+
+// archivePays tells whether one archive is cheaper than the missing blobs.
+func (r *reading) archivePays() bool {
+	if len(r.missing) < archiveFrom {
+		return false
+	}
+	var size int64
+	for _, e := range r.snapshot.Entries {
+		size += e.Size
+	}
+	return size <= maxArchive && size/int64(len(r.missing)) <= worthOfBlob
+}
+
+// fromArchive delivers what the commit's archive holds of the missing blobs. A
+// server that gives no archive, or half of one, is no error: what is still
+// missing then comes as blobs.
+func (r *reading) fromArchive(ctx context.Context) error {
+	address, err := r.client.archiveURL(ctx, r.snapshot)
+	if err != nil {
+		return hard(err)
+	}
+	download, err := r.client.download(ctx, address)
+	if err != nil {
+		return hard(err)
+	}
+	defer closeBody(download)
+	paths := make(map[string]Entry, len(r.missing))
+	for _, waiting := range r.missing {
+		for _, i := range waiting {
+			paths[r.entries[i].Path] = r.entries[i]
+		}
+	}
+	var failure *visitError
+	err = readArchive(download, r.snapshot.Commit, func(path string, size int64, content io.Reader) error {
+		e, ok := paths[path]
+		if !ok || r.missing[e.SHA] == nil || e.Size != size {
+			return nil
+		}
+		data := make([]byte, size)
+		if _, err := io.ReadFull(content, data); err != nil {
+			return err
+		}
+		if blobSHA(data) != e.SHA {
+			return nil // rewritten by export-subst
+		}
+		if err := r.deliver(e.SHA, data); err != nil {
+			return &visitError{err}
+		}
+		if len(r.missing) == 0 {
+			return io.EOF
+		}
+		return nil
+	})
+	if errors.As(err, &failure) {
+		return failure.err
+	}
+	return verdict(ctx, opArchive, nil, cause(ctx))
+}
+
+// hard keeps those errors of the archive that blobs would run into as well.
+func hard(err error) error {
+	var limited *RateLimitError
+	if errors.As(err, &limited) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// visitError marks an error of the caller's own.
+type visitError struct{ err error }
+
+func (e *visitError) Error() string { return e.err.Error() }
+
+// archiveURL asks where the archive of the snapshot's commit is.
+func (c *Client) archiveURL(ctx context.Context, s *Snapshot) (*url.URL, error) {
+	var location *url.URL
+	err := c.ask(ctx, request{op: opArchive, repo: s.Repo}, func(ctx context.Context) (*gh.Response, error) {
+		req, err := c.api.NewRequest(http.MethodGet, fmt.Sprintf("repos/%s/%s/tarball/%s", s.Repo.Owner, s.Repo.Name, s.Commit), nil)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := c.api.BareDo(ctx, req)
+		if resp == nil {
+			return resp, err
+		}
+		closeBody(resp.Body)
+		if resp.StatusCode != http.StatusFound {
+			if err == nil {
+				err = fmt.Errorf("a redirect was expected, not status %d", resp.StatusCode)
+			}
+			return resp, err
+		}
+		location, err = resp.Location()
+		return resp, err
+	})
+	return location, err
+}
+
+// download fetches an archive without the credential.
+func (c *Client) download(ctx context.Context, address *url.URL) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stall := time.AfterFunc(archiveStall, func() { cancel(errors.New("the download of the archive stalled")) })
+	body := &patientBody{stall: stall, cancel: cancel}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
+	if err != nil {
+		body.stop()
+		return nil, unreachable(opArchive, errors.New("the archive's address is not understood"))
+	}
+	req.Header.Set("User-Agent", userAgent)
+	resp, err := c.archives.Do(req)
+	if err != nil {
+		body.stop()
+		return nil, unreachable(opArchive, err)
+	}
+	body.ReadCloser = resp.Body
+	if resp.StatusCode != http.StatusOK {
+		closeBody(body)
+		return nil, &Error{Kind: ErrUpstream, Op: opArchive, Status: resp.StatusCode, Detail: "the archive could not be downloaded"}
+	}
+	return body, nil
+}
+
+// patientBody is a download that is given up when it brings nothing for a while.
+type patientBody struct {
+	io.ReadCloser
+	stall  *time.Timer
+	cancel context.CancelCauseFunc
+}
+
+func (b *patientBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.stall.Reset(archiveStall)
+	return n, err
+}
+
+func (b *patientBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.stop()
+	return err
+}
+
+func (b *patientBody) stop() {
+	b.stall.Stop()
+	b.cancel(nil)
+}
+
+// readArchive calls visit for each file and symbolic link of a gzipped tar as
+// git archive makes it, with the path below its top folder. It ends with the
+// archive, or without an error when visit returns io.EOF. An archive that says it
+// is of another commit is refused.
+func readArchive(r io.Reader, commit SHA, visit func(path string, size int64, content io.Reader) error) error {
+	unzipped, err := gzip.NewReader(r)
+	if err != nil {
+		return err
+	}
+	for archive := tar.NewReader(unzipped); ; {
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		content, size := io.Reader(archive), h.Size
+		switch h.Typeflag {
+		case tar.TypeXGlobalHeader:
+			if of := h.PAXRecords["comment"]; of != "" && of != string(commit) {
+				return fmt.Errorf("the archive is of commit %.40q", of)
+			}
+			continue
+		case tar.TypeReg:
+		case tar.TypeSymlink:
+			content, size = strings.NewReader(h.Linkname), int64(len(h.Linkname))
+		default:
+			continue
+		}
+		_, path, ok := strings.Cut(h.Name, "/")
+		if !ok {
+			continue
+		}
+		if err := visit(path, size, content); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}

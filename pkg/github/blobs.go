@@ -1,0 +1,188 @@
+package github
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	gh "github.com/google/go-github/v62/github"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	opBlob  = "GET /repos/{owner}/{repo}/git/blobs/{file_sha}"
+	rawBlob = "application/vnd.github.raw+json"
+	// maxBlob is the largest blob that is read; GitHub's own limit is 100 MB.
+	maxBlob = 100 << 20
+)
+
+// Read calls visit once for each entry with its index and its content, one call
+// at a time and in no particular order. The contents come out of the cache, else
+// as blobs side by side, else as one archive of the whole commit when that is
+// cheaper; each is checked against the entry's SHA. A content is shared: it must
+// not be changed, and stays valid. An error of visit ends the reading and is
+// returned as it is.
+func (b *Branch) Read(ctx context.Context, s *Snapshot, entries []Entry, visit func(i int, content []byte) error) error {
+	r := &reading{client: b.client, snapshot: s, entries: entries, visit: visit, missing: map[SHA][]int{}}
+	for i, e := range entries {
+		content, ok := b.client.blobs.get(e.SHA)
+		if !ok {
+			r.missing[e.SHA] = append(r.missing[e.SHA], i)
+			continue
+		}
+		if err := visit(i, content); err != nil {
+			return err
+		}
+	}
+	if r.archivePays() {
+		if err := r.fromArchive(ctx); err != nil {
+			return err
+		}
+	}
+	return r.fromBlobs(ctx)
+}
+
+// reading is one call of Read.
+type reading struct {
+	client   *Client
+	snapshot *Snapshot
+	entries  []Entry
+	visit    func(i int, content []byte) error
+	missing  map[SHA][]int // the entries that wait for each blob
+}
+
+// deliver hands a checked content to the entries that wait for it.
+func (r *reading) deliver(sha SHA, content []byte) error {
+	r.client.blobs.put(sha, content)
+	waiting := r.missing[sha]
+	delete(r.missing, sha)
+	for _, i := range waiting {
+		if err := r.visit(i, content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fromBlobs fetches what is missing one by one, several at a time.
+func (r *reading) fromBlobs(ctx context.Context) error {
+	if len(r.missing) == 0 {
+		return nil
+	}
+	type arrival struct {
+		sha     SHA
+		content []byte
+	}
+	group, each := errgroup.WithContext(ctx)
+	wanted, arrived := make(chan Entry), make(chan arrival)
+	queue := make([]Entry, 0, len(r.missing))
+	for _, waiting := range r.missing {
+		queue = append(queue, r.entries[waiting[0]])
+	}
+	group.Go(func() error {
+		defer close(wanted)
+		for _, e := range queue {
+			select {
+			case wanted <- e:
+			case <-each.Done():
+				return nil
+			}
+		}
+		return nil
+	})
+	for range min(parallelReads, len(queue)) {
+		group.Go(func() error {
+			for e := range wanted {
+				content, err := r.client.blob(each, r.snapshot.Repo, e)
+				if err != nil {
+					return err
+				}
+				select {
+				case arrived <- arrival{e.SHA, content}:
+				case <-each.Done():
+					return nil
+				}
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		for range len(queue) {
+			select {
+			case a := <-arrived:
+				if err := r.deliver(a.sha, a.content); err != nil {
+					return err
+				}
+			case <-each.Done():
+				return nil
+			}
+		}
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return verdict(ctx, opBlob, nil, cause(ctx))
+}
+
+// blob fetches one blob and checks it.
+func (c *Client) blob(ctx context.Context, repo Repo, e Entry) ([]byte, error) {
+	if e.Size > maxBlob {
+		return nil, &Error{Kind: ErrUpstream, Op: opBlob, Detail: fmt.Sprintf("%.80q is larger than GitHub's API gives out", e.Path)}
+	}
+	if !e.SHA.valid() {
+		return nil, nonsense(opBlob, http.StatusOK, fmt.Errorf("%.60q is not the name of a blob", e.SHA))
+	}
+	var content []byte
+	err := c.ask(ctx, request{op: opBlob, repo: repo}, func(ctx context.Context) (*gh.Response, error) {
+		req, err := c.api.NewRequest(http.MethodGet, fmt.Sprintf("repos/%s/%s/git/blobs/%s", repo.Owner, repo.Name, e.SHA), nil)
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("Accept", rawBlob)
+		resp, err := c.api.BareDo(ctx, req)
+		if err != nil {
+			return resp, err
+		}
+		defer closeBody(resp.Body)
+		content, err = readBlob(resp.Body, e)
+		return resp, err
+	})
+	return content, err
+}
+
+// readBlob reads a blob's raw bytes, or the JSON that a server sends in their
+// place. Which of them it is, the hash tells.
+func readBlob(body io.Reader, e Entry) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(body, 2*e.Size+64<<10))
+	if err != nil {
+		return nil, err
+	}
+	if blobSHA(data) == e.SHA {
+		return bytes.Clone(data), nil // without the spare room
+	}
+	var answer struct {
+		Content  string `json:"content"`
+		Encoding string `json:"encoding"`
+	}
+	if json.Unmarshal(data, &answer) == nil && answer.Encoding == "base64" {
+		data, err = base64.StdEncoding.DecodeString(strings.ReplaceAll(answer.Content, "\n", ""))
+		if err == nil && blobSHA(data) == e.SHA {
+			return data, nil
+		}
+	}
+	return nil, fmt.Errorf("the content of %.80q does not hash to %s", e.Path, e.SHA)
+}
+
+// cause is why ctx ended, nil when it did not.
+func cause(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(ctx)
+}

@@ -1,0 +1,126 @@
+package github
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	gh "github.com/google/go-github/v62/github"
+)
+
+const (
+	// attemptTimeout bounds one request; GitHub itself gives up after 10 s of work,
+	// the rest is for a large listing on a slow line.
+	attemptTimeout = 30 * time.Second
+	// maxAttempts is how often a request that can be repeated is sent.
+	maxAttempts = 4
+	// firstPause is the longest pause before the second attempt; it doubles.
+	firstPause = 250 * time.Millisecond
+	// parallelReads bounds the reads in flight for one credential; GitHub's own
+	// limit is 100 of any kind.
+	parallelReads = 16
+)
+
+// request is one thing asked of GitHub.
+type request struct {
+	op     string // method and endpoint template
+	repo   Repo   // a GitHub App takes the token of this repository's installation
+	weight weight
+	// again tells whether a refusal may go away by itself; nil: none does.
+	again func(*Error) bool
+}
+
+// ask sends a request that may be repeated without harm, and repeats it while
+// GitHub fails, is unreachable or limited and ctx leaves time for it. The error
+// is one of this package's own.
+func (c *Client) ask(ctx context.Context, r request, send func(context.Context) (*gh.Response, error)) error {
+	for attempt := 1; ; attempt++ {
+		if err := c.limits.admit(ctx, r.weight); err != nil {
+			return verdict(ctx, r.op, nil, err)
+		}
+		err := c.send(ctx, r, attemptTimeout, send)
+		if err == nil || attempt == maxAttempts || ctx.Err() != nil || !c.worthRepeating(r, attempt, err) {
+			return err
+		}
+		if c.pause(ctx, attempt) != nil {
+			return err
+		}
+	}
+}
+
+// send makes one attempt that was admitted before.
+func (c *Client) send(ctx context.Context, r request, timeout time.Duration, send func(context.Context) (*gh.Response, error)) error {
+	if r.weight == weightRead {
+		select {
+		case c.reads <- struct{}{}:
+			defer func() { <-c.reads }()
+		case <-ctx.Done():
+			return verdict(ctx, r.op, nil, ctx.Err())
+		}
+	}
+	attempt, cancel := context.WithTimeout(withRepo(ctx, r.repo), timeout)
+	defer cancel()
+	resp, err := send(attempt)
+	return verdict(ctx, r.op, resp, err)
+}
+
+// worthRepeating tells whether the same request may succeed soon.
+func (c *Client) worthRepeating(r request, attempt int, err error) bool {
+	var limited *RateLimitError
+	if errors.As(err, &limited) {
+		return true
+	}
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch {
+	case r.again != nil && r.again(e):
+		return true
+	case errors.Is(e.Kind, ErrUpstream):
+		return e.Status < 300 || transient(e.Status)
+	case e.Status == http.StatusUnauthorized:
+		return attempt == 1 && c.credential.refreshes() && e.Op == r.op
+	}
+	return false
+}
+
+func transient(status int) bool {
+	switch status {
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// pause sleeps before the attempt after this one: a random part of a time that
+// doubles.
+func (c *Client) pause(ctx context.Context, attempt int) error {
+	longest := firstPause << min(attempt-1, 5)
+	return c.sleep(ctx, time.Duration(c.random()*float64(longest)))
+}
+
+// sleepFor is the sleep of a Client by default.
+func sleepFor(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+type repoKey struct{}
+
+// withRepo tells the credential's layer for which repository a request is.
+func withRepo(ctx context.Context, repo Repo) context.Context {
+	return context.WithValue(ctx, repoKey{}, repo)
+}
+
+func repoOf(ctx context.Context) Repo {
+	repo, _ := ctx.Value(repoKey{}).(Repo)
+	return repo
+}

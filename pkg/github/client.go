@@ -1,0 +1,264 @@
+package github
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	gh "github.com/google/go-github/v62/github"
+)
+
+// DefaultBaseURL is the API of github.com.
+const DefaultBaseURL = "https://api.github.com/"
+
+// DefaultCacheBytes is the bound of the blob cache when Options leave it out.
+const DefaultCacheBytes = 128 << 20
+
+// userAgent names this client to GitHub, which refuses requests without a name.
+const userAgent = "versions-service"
+
+// Options say how to speak to GitHub. The zero value lacks a Credential.
+type Options struct {
+	// BaseURL is the API's root, taken as it is: https://HOST/api/v3/ for an
+	// Enterprise Server. Empty means DefaultBaseURL.
+	BaseURL string
+	// Credential is Token or App.
+	Credential Credential
+	// Transport carries every request, those for archives included; nil means a
+	// copy of http.DefaultTransport.
+	Transport http.RoundTripper
+	// CacheBytes bounds the memory of the blob cache; 0 means DefaultCacheBytes,
+	// a negative number none.
+	CacheBytes int64
+	// Author and Committer of the commits; nil leaves them to GitHub, which takes
+	// the credential's own identity and signs an App's commits.
+	Author, Committer *Signature
+	// SigningKey is an armoured OpenPGP private key that signs the commits; empty
+	// means none. Author defaults to the key's identity.
+	SigningKey string
+	// Unpaced switches off the pacing of writes to GitHub's published limits, for
+	// servers that have none. Limits that a server answers with are always kept.
+	Unpaced bool
+	// Observe is told of every HTTP request once its answer was read; nil means
+	// nobody. It is called concurrently and must not block.
+	Observe func(context.Context, Call)
+
+	// Now, Sleep and Random (in [0, 1)) replace the clock and the source of chance
+	// in tests; nil means the real ones.
+	Now    func() time.Time
+	Sleep  func(context.Context, time.Duration) error
+	Random func() float64
+}
+
+// Client speaks to GitHub with one credential. It is safe for concurrent use.
+type Client struct {
+	credential Credential
+	api        *gh.Client
+	archives   *http.Client // without the credential
+	limits     *limiter
+	blobs      *cache
+	reads      chan struct{} // one place for each read in flight
+
+	author, committer *Signature
+	signer            *signer
+
+	now    func() time.Time
+	sleep  func(context.Context, time.Duration) error
+	random func() float64
+
+	mu       sync.Mutex
+	branches map[branchKey]*Branch
+	expires  time.Time // of the credential, zero when unknown
+}
+
+type branchKey struct{ owner, name, branch string }
+
+// NewClient returns a Client and makes no request. The error says what is wrong
+// with the options and holds no secret.
+func NewClient(o Options) (*Client, error) {
+	o = withDefaults(o)
+	base, err := baseURL(o.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	if o.Credential == nil {
+		return nil, errors.New("a credential is needed")
+	}
+	c := &Client{
+		credential: o.Credential,
+		limits:     newLimiter(o.Now, o.Sleep, !o.Unpaced),
+		blobs:      newCache(o.CacheBytes),
+		reads:      make(chan struct{}, parallelReads),
+		author:     o.Author,
+		committer:  o.Committer,
+		now:        o.Now,
+		sleep:      o.Sleep,
+		random:     o.Random,
+		branches:   map[branchKey]*Branch{},
+	}
+	if o.SigningKey != "" {
+		if c.signer, err = newSigner(secret(o.SigningKey)); err != nil {
+			return nil, err
+		}
+		if c.author == nil {
+			c.author = &c.signer.identity
+		}
+	}
+	if err := c.connect(o, base); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func withDefaults(o Options) Options {
+	if o.BaseURL == "" {
+		o.BaseURL = DefaultBaseURL
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = DefaultCacheBytes
+	}
+	if o.Transport == nil {
+		o.Transport = ownTransport()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Sleep == nil {
+		o.Sleep = sleepFor
+	}
+	if o.Random == nil {
+		o.Random = rand.Float64
+	}
+	return o
+}
+
+// ownTransport is a copy of the standard library's transport that keeps as many
+// connections as there are reads in parallel.
+func ownTransport() http.RoundTripper {
+	standard, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+	}
+	t := standard.Clone()
+	t.MaxIdleConnsPerHost = parallelReads
+	return t
+}
+
+func baseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("the API URL is not one like " + DefaultBaseURL)
+	}
+	if !strings.HasSuffix(u.Path, "/") {
+		u.Path += "/"
+	}
+	return u, nil
+}
+
+// connect stacks the layers that a request passes: credential, limits, observer,
+// transport. An App's own requests have limits of their own.
+func (c *Client) connect(o Options, base *url.URL) error {
+	observed := &observer{next: o.Transport, base: base.Path, now: o.Now, observe: o.Observe}
+	plain := &watch{next: observed, limits: c.limits}
+	side := &watch{next: observed, limits: newLimiter(o.Now, o.Sleep, false)}
+	authorized, err := o.Credential.over(plain, side, base)
+	if err != nil {
+		return err
+	}
+	c.api = gh.NewClient(&http.Client{Transport: authorized, CheckRedirect: sameHost})
+	c.api.BaseURL = base
+	c.api.UserAgent = userAgent
+	c.archives = &http.Client{Transport: &observer{next: o.Transport, archive: true, now: o.Now, observe: o.Observe}}
+	return nil
+}
+
+// Branch returns the branch of a repository, the same one each time; an empty
+// name means the default branch. It makes no request.
+func (c *Client) Branch(repo Repo, branch string) *Branch {
+	key := branchKey{strings.ToLower(repo.Owner), strings.ToLower(repo.Name), branch}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.branches[key]
+	if b == nil {
+		b = &Branch{client: c, asked: repo, configured: branch}
+		c.branches[key] = b
+	}
+	return b
+}
+
+// RateLimit returns what the last answers told of the budget, without a request.
+func (c *Client) RateLimit() RateLimit { return c.limits.known() }
+
+// Status is what Check finds out about the credential and a repository.
+type Status struct {
+	// Repo is the repository's present name.
+	Repo          Repo
+	DefaultBranch string
+	RateLimit     RateLimit
+	// TokenExpires is when a personal access token ends, zero when that is not told.
+	TokenExpires time.Time
+}
+
+// Check asks whether GitHub accepts the credential for the repository and lets
+// it push. An ErrUnauthorized, ErrForbidden or ErrRepositoryNotFound is a refusal;
+// other errors say nothing about the credential. RateLimit is filled in any case.
+//
+// A fine-grained token's own permissions are not told by GitHub before they are
+// needed: one without Contents: write passes when its owner may push.
+func (c *Client) Check(ctx context.Context, repo Repo) (Status, error) {
+	found, err := c.repository(ctx, repo)
+	c.mu.Lock()
+	s := Status{Repo: repo, RateLimit: c.limits.known(), TokenExpires: c.expires}
+	c.mu.Unlock()
+	if err != nil {
+		return s, err
+	}
+	s.DefaultBranch = found.GetDefaultBranch()
+	if name, err := ParseRepo(found.GetFullName()); err == nil {
+		s.Repo = name
+	}
+	push, told := found.GetPermissions()["push"]
+	switch {
+	case found.GetArchived():
+		return s, &Error{Kind: ErrForbidden, Op: opRepository, Detail: "the repository is archived and read-only; unarchive it or remove it from the targets"}
+	case told && !push && !c.credential.refreshes():
+		return s, &Error{
+			Kind: ErrForbidden, Op: opRepository, Permission: contentsWrite,
+			Detail: fmt.Sprintf("the credential may read %s but not push to it; grant Contents: write", repo),
+		}
+	}
+	return s, nil
+}
+
+const opRepository = "GET /repos/{owner}/{repo}"
+
+// repository reads what GitHub says about a repository, following a rename.
+func (c *Client) repository(ctx context.Context, repo Repo) (*gh.Repository, error) {
+	var found *gh.Repository
+	err := c.ask(ctx, request{op: opRepository, repo: repo}, func(ctx context.Context) (resp *gh.Response, err error) {
+		found, resp, err = c.api.Repositories.Get(ctx, repo.Owner, repo.Name)
+		if err == nil {
+			c.noteExpiry(resp.Header.Get(headerTokenExpires))
+		}
+		return resp, err
+	})
+	return found, err
+}
+
+// noteExpiry reads a time in the form that GitHub uses in this header alone.
+func (c *Client) noteExpiry(value string) {
+	for _, layout := range []string{"2006-01-02 15:04:05 MST", "2006-01-02 15:04:05 -0700"} {
+		if at, err := time.Parse(layout, value); err == nil {
+			c.mu.Lock()
+			c.expires = at
+			c.mu.Unlock()
+			return
+		}
+	}
+}

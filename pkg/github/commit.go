@@ -1,0 +1,224 @@
+package github
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	gh "github.com/google/go-github/v62/github"
+)
+
+const opNewCommit = "POST /repos/{owner}/{repo}/git/commits"
+
+// ErrInvalidChange is returned by Branch.Commit for a Changeset that cannot be a
+// commit: without edits, without a message, or with an edit of what is no file
+// of the snapshot. Nothing was asked of GitHub then.
+var ErrInvalidChange = errors.New("not a change of the snapshot's files")
+
+// Commit puts one commit with the edits on top of the snapshot's commit and
+// moves the branch there by fast-forward.
+//
+// ErrBranchMoved says that the branch is at another commit and this one is not on
+// it: take a new Snapshot and plan again. Edits of workflow files that the
+// credential may not write are left out and named in Commit.LeftOut; when nothing
+// remains the error is an ErrForbidden that names the permission.
+//
+// ctx bounds everything up to the update of the ref. Once that is sent it is
+// followed to its end, at most refPatience longer. An *UnknownOutcomeError tells
+// that even then nothing is known.
+func (b *Branch) Commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, error) {
+	edits, err := checkedEdits(s, c)
+	if err != nil {
+		return Commit{}, err
+	}
+	made, err := b.commit(ctx, s, Changeset{edits, c.Message})
+	if !refusesWorkflows(err) {
+		return made, err
+	}
+	kept, leftOut := splitWorkflows(edits)
+	if len(leftOut) == 0 {
+		return Commit{}, b.explain404(ctx, s.Repo, err)
+	}
+	if len(kept) == 0 {
+		return Commit{}, workflowRefusal(err)
+	}
+	made, err = b.commit(ctx, s, Changeset{kept, c.Message})
+	if refusesWorkflows(err) {
+		return Commit{}, b.explain404(ctx, s.Repo, err)
+	}
+	if err != nil {
+		return Commit{}, err
+	}
+	made.LeftOut = leftOut
+	return made, nil
+}
+
+// checkedEdits returns the edits by path. A tree entry without content would
+// delete the file, and one without a file would make one.
+func checkedEdits(s *Snapshot, c Changeset) ([]Edit, error) {
+	if len(c.Edits) == 0 || c.Message == "" {
+		return nil, fmt.Errorf("%w: it needs a message and at least one edit", ErrInvalidChange)
+	}
+	if s.listing == nil {
+		return nil, fmt.Errorf("%w: the snapshot is none of this package's", ErrInvalidChange)
+	}
+	edits := slices.Clone(c.Edits)
+	slices.SortFunc(edits, func(a, b Edit) int { return strings.Compare(a.Path, b.Path) })
+	for i, e := range edits {
+		at, ok := find(s.Entries, e.Path)
+		if !ok || s.Entries[at].Mode == ModeSymlink || i > 0 && edits[i-1].Path == e.Path {
+			return nil, fmt.Errorf("%w: %.200q is not one file of it", ErrInvalidChange, e.Path)
+		}
+	}
+	return edits, nil
+}
+
+// commit is Commit for edits that are tried as they are.
+func (b *Branch) commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, error) {
+	stands := b.confirm(ctx, s)
+	next, checked := s.listing.edited(c.Edits)
+	tree, err := b.newTree(ctx, s, c.Edits)
+	if moved := stands(); moved != nil {
+		return Commit{}, moved
+	}
+	if err != nil {
+		return Commit{}, err
+	}
+	if checked && tree != next.root() {
+		return Commit{}, nonsense(opNewTree, http.StatusCreated, fmt.Errorf("the tree is %s, the edits give %s", tree, next.root()))
+	}
+	next.dirs[0].SHA = tree
+	made, err := b.newCommit(ctx, s, tree, c.Message)
+	if err != nil {
+		return Commit{}, err
+	}
+	if err := b.fastForward(ctx, s, made); err != nil {
+		return Commit{}, err
+	}
+	for _, e := range c.Edits {
+		b.client.blobs.put(blobSHA(e.Content), slices.Clip(slices.Clone(e.Content)))
+	}
+	b.wrote(s, &Snapshot{Repo: s.Repo, Branch: s.Branch, Commit: made.SHA, Tree: tree, Entries: next.files, listing: next})
+	return made, nil
+}
+
+// confirm looks at the branch beside the first write, unless the snapshot is
+// fresh: a branch that somebody has set back would take our commit as a
+// fast-forward and get back what was taken from it. The function that it returns
+// waits for the answer.
+func (b *Branch) confirm(ctx context.Context, s *Snapshot) func() error {
+	if b.trusted(s) {
+		return func() error { return nil }
+	}
+	answer := make(chan error, 1)
+	go func() {
+		h, err := b.readHead(ctx)
+		if err == nil && h.commit != s.Commit {
+			b.keepNews(h)
+			err = moved(opBranch)
+		}
+		answer <- err
+	}()
+	return func() error { return <-answer }
+}
+
+// newCommit makes the commit, which is on no branch yet.
+func (b *Branch) newCommit(ctx context.Context, s *Snapshot, tree SHA, message string) (Commit, error) {
+	c := b.client
+	now := c.now().UTC().Truncate(time.Second)
+	body := &gh.Commit{
+		Message: gh.String(message), Tree: &gh.Tree{SHA: gh.String(string(tree))},
+		Parents: []*gh.Commit{{SHA: gh.String(string(s.Commit))}},
+		Author:  c.author.at(now), Committer: c.committer.at(now),
+	}
+	opts := &gh.CreateCommitOptions{}
+	if c.signer != nil {
+		opts.Signer = c.signer
+	}
+	var made *gh.Commit
+	r := request{op: opNewCommit, repo: s.Repo, weight: weightWrite, again: notReplicated}
+	err := c.ask(ctx, r, func(ctx context.Context) (resp *gh.Response, err error) {
+		made, resp, err = c.api.Git.CreateCommit(ctx, s.Repo.Owner, s.Repo.Name, body, opts)
+		if err == nil && !SHA(made.GetSHA()).valid() {
+			err = fmt.Errorf("%.60q is not the name of a commit", made.GetSHA())
+		}
+		return resp, err
+	})
+	if err != nil {
+		return Commit{}, err
+	}
+	if date := made.GetCommitter().GetDate(); !date.IsZero() {
+		now = date.UTC()
+	}
+	return Commit{SHA: SHA(made.GetSHA()), URL: made.GetHTMLURL(), Message: message, Time: now}, nil
+}
+
+// at is the signature as GitHub takes it, nil to leave it to GitHub.
+func (s *Signature) at(t time.Time) *gh.CommitAuthor {
+	if s == nil {
+		return nil
+	}
+	return &gh.CommitAuthor{Name: gh.String(s.Name), Email: gh.String(s.Email), Date: &gh.Timestamp{Time: t}}
+}
+
+// notReplicated tells whether GitHub does not know yet, everywhere, what it has
+// just made.
+func notReplicated(e *Error) bool {
+	return e.Status == http.StatusUnprocessableEntity &&
+		(strings.Contains(e.text, "tree sha does not exist") || strings.Contains(e.text, "parent sha does not exist") ||
+			strings.Contains(e.text, "object does not exist"))
+}
+
+// refusesWorkflows tells whether the edits of workflow files may be what GitHub
+// refused. It answers 404 for a tree that holds one, 403 for a token without any
+// permission to write, and says it in words when it finds out at the ref.
+func refusesWorkflows(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	return e.Op == opNewTree && (e.Status == http.StatusNotFound || e.Status == http.StatusForbidden && e.Permission != "") ||
+		mentionsWorkflow(e.text)
+}
+
+func splitWorkflows(edits []Edit) (kept []Edit, leftOut []string) {
+	for _, e := range edits {
+		if strings.HasPrefix(e.Path, workflows) {
+			leftOut = append(leftOut, e.Path)
+		} else {
+			kept = append(kept, e)
+		}
+	}
+	return kept, leftOut
+}
+
+func workflowRefusal(err error) error {
+	refused := &Error{
+		Kind: ErrForbidden, Op: opNewTree, Permission: workflowsWrite, Err: err,
+		Detail: "only workflow files would change, and those need the permission Workflows: write (the scope workflow of a classic token)",
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		refused.Status = e.Status
+	}
+	return refused
+}
+
+// explain404 finds out what a 404 for a new tree means: the repository is gone,
+// or the credential may read it but not write.
+func (b *Branch) explain404(ctx context.Context, repo Repo, err error) error {
+	var e *Error
+	if !errors.As(err, &e) || e.Status != http.StatusNotFound {
+		return err
+	}
+	if _, err := b.client.repository(ctx, repo); err != nil {
+		return err
+	}
+	e.Kind, e.Permission = ErrForbidden, contentsWrite
+	e.Detail = fmt.Sprintf("the credential may read %s but not write to it; grant Contents: write", repo)
+	return e
+}

@@ -1,0 +1,258 @@
+package github
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	gh "github.com/google/go-github/v62/github"
+)
+
+const (
+	opBranch = "GET /repos/{owner}/{repo}/branches/{branch}"
+	opRef    = "GET /repos/{owner}/{repo}/git/ref/{ref}"
+	opCommit = "GET /repos/{owner}/{repo}/git/commits/{commit_sha}"
+)
+
+// head is where a branch is.
+type head struct {
+	repo   Repo
+	branch string
+	commit SHA
+	tree   SHA
+}
+
+// place is where a Branch is found: its repository's present name and its own.
+type place struct {
+	repo   Repo
+	branch string
+	// plain tells that the server has no branches endpoint but only refs.
+	plain bool
+}
+
+// readHead asks where the branch is now. An answer that nothing changed costs
+// nothing of the hourly budget.
+func (b *Branch) readHead(ctx context.Context) (head, error) {
+	h, err := b.readPlace(ctx)
+	if (errors.Is(err, ErrBranchNotFound) || errors.Is(err, ErrRepositoryNotFound)) && b.forgetPlace() {
+		return b.readPlace(ctx) // another default branch, or another repository under the old name
+	}
+	return h, err
+}
+
+func (b *Branch) readPlace(ctx context.Context) (head, error) {
+	at, err := b.findPlace(ctx)
+	if err != nil {
+		return head{}, err
+	}
+	if at.plain {
+		return b.readRef(ctx, at)
+	}
+	h, err := b.readBranch(ctx, at)
+	var e *Error
+	if !errors.As(err, &e) {
+		return h, err
+	}
+	switch e.Status {
+	case http.StatusNotFound:
+		return b.missing(ctx, at)
+	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return b.readRef(ctx, at)
+	}
+	return h, err
+}
+
+// findPlace returns where the branch was last, and looks up the default branch
+// when it has no name yet.
+func (b *Branch) findPlace(ctx context.Context) (place, error) {
+	b.mu.Lock()
+	at := b.place
+	b.mu.Unlock()
+	if at.repo.IsZero() {
+		at.repo = b.asked
+	}
+	if at.branch == "" {
+		at.branch = b.configured
+	}
+	if at.branch != "" {
+		return at, nil
+	}
+	found, err := b.client.repository(ctx, at.repo)
+	if err != nil {
+		return at, err
+	}
+	if at.branch = found.GetDefaultBranch(); at.branch == "" {
+		return at, &Error{Kind: ErrBranchNotFound, Op: opRepository, Detail: "the repository has no default branch; push a first commit"}
+	}
+	if name, err := ParseRepo(found.GetFullName()); err == nil {
+		at.repo = name
+	}
+	b.setPlace(at)
+	return at, nil
+}
+
+func (b *Branch) setPlace(at place) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.place = at
+}
+
+// forgetPlace tells whether there was something to forget.
+func (b *Branch) forgetPlace() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	known := b.configured == "" && b.place.branch != "" || !b.place.repo.IsZero() && !b.place.repo.Equal(b.asked)
+	b.place, b.tagged = place{}, tagged{}
+	return known
+}
+
+// tagged is a head with the entity tag that it was answered with.
+type tagged struct {
+	etag string
+	head head
+}
+
+// branchAnswer is what is needed of GET branches/{branch}.
+type branchAnswer struct {
+	Name   string `json:"name"`
+	Commit struct {
+		SHA    SHA `json:"sha"`
+		Commit struct {
+			Tree struct {
+				SHA SHA `json:"sha"`
+			} `json:"tree"`
+		} `json:"commit"`
+	} `json:"commit"`
+}
+
+func (b *Branch) readBranch(ctx context.Context, at place) (head, error) {
+	var answer branchAnswer
+	address := fmt.Sprintf("repos/%s/%s/branches/%s", at.repo.Owner, at.repo.Name, url.PathEscape(at.branch))
+	h, resp, err := b.conditional(ctx, request{op: opBranch, repo: at.repo}, address, &answer)
+	if err != nil || !h.repo.IsZero() {
+		return h, err
+	}
+	if answer.Name != "" && answer.Name != at.branch {
+		return head{}, &Error{
+			Kind: ErrBranchNotFound, Op: opBranch,
+			Detail: fmt.Sprintf("the branch %s was renamed to %s; set that as the target's branch", oneLine(at.branch), oneLine(answer.Name)),
+		}
+	}
+	if at.repo, err = b.followRename(ctx, at, resp); err != nil {
+		return head{}, err
+	}
+	h = head{repo: at.repo, branch: at.branch, commit: answer.Commit.SHA, tree: answer.Commit.Commit.Tree.SHA}
+	return b.complete(ctx, h, resp)
+}
+
+// readRef is readBranch for a server without that endpoint.
+func (b *Branch) readRef(ctx context.Context, at place) (head, error) {
+	var answer struct {
+		Object struct {
+			SHA SHA `json:"sha"`
+		} `json:"object"`
+	}
+	address := fmt.Sprintf("repos/%s/%s/git/ref/heads/%s", at.repo.Owner, at.repo.Name, escapeRef(at.branch))
+	h, resp, err := b.conditional(ctx, request{op: opRef, repo: at.repo}, address, &answer)
+	var e *Error
+	if errors.As(err, &e) && e.Status == http.StatusNotFound {
+		e.Kind = ErrBranchNotFound
+		e.Detail = fmt.Sprintf("%s has no branch %s; check the name", at.repo, oneLine(at.branch))
+	}
+	if err != nil || !h.repo.IsZero() {
+		return h, err
+	}
+	at.plain = true
+	b.setPlace(at)
+	return b.complete(ctx, head{repo: at.repo, branch: at.branch, commit: answer.Object.SHA}, resp)
+}
+
+// conditional asks for answer unless it is still what it was the last time: then
+// the head of that time is returned, else a zero one.
+func (b *Branch) conditional(ctx context.Context, r request, address string, answer any) (h head, resp *gh.Response, err error) {
+	b.mu.Lock()
+	last := b.tagged
+	b.mu.Unlock()
+	err = b.client.ask(ctx, r, func(ctx context.Context) (*gh.Response, error) {
+		req, err := b.client.api.NewRequest(http.MethodGet, address, nil)
+		if err != nil {
+			return nil, err
+		}
+		if last.etag != "" {
+			req.Header.Set("If-None-Match", last.etag)
+		}
+		resp, err = b.client.api.Do(ctx, req, answer)
+		if resp != nil && resp.StatusCode == http.StatusNotModified && last.etag != "" {
+			h, err = last.head, nil
+		}
+		return resp, err
+	})
+	return h, resp, err
+}
+
+// complete adds the tree where the answer has none, and remembers the head with
+// its entity tag.
+func (b *Branch) complete(ctx context.Context, h head, resp *gh.Response) (head, error) {
+	if !h.commit.valid() {
+		return head{}, nonsense(opBranch, resp.StatusCode, fmt.Errorf("%.60q is not the name of a commit", h.commit))
+	}
+	if !h.tree.valid() {
+		tree, err := b.client.treeOf(ctx, h.repo, h.commit)
+		if err != nil {
+			return head{}, err
+		}
+		h.tree = tree
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tagged = tagged{etag: resp.Header.Get("ETag"), head: h}
+	return h, nil
+}
+
+func (c *Client) treeOf(ctx context.Context, repo Repo, commit SHA) (SHA, error) {
+	var found *gh.Commit
+	err := c.ask(ctx, request{op: opCommit, repo: repo}, func(ctx context.Context) (resp *gh.Response, err error) {
+		found, resp, err = c.api.Git.GetCommit(ctx, repo.Owner, repo.Name, string(commit))
+		return resp, err
+	})
+	return SHA(found.GetTree().GetSHA()), err
+}
+
+// followRename returns the repository's new name when the answer came from a
+// redirect.
+func (b *Branch) followRename(ctx context.Context, at place, resp *gh.Response) (Repo, error) {
+	if resp.Request == nil || !strings.Contains(resp.Request.URL.Path, "/repositories/") {
+		return at.repo, nil
+	}
+	found, err := b.client.repository(ctx, at.repo)
+	if err != nil {
+		return at.repo, err
+	}
+	name, err := ParseRepo(found.GetFullName())
+	if err != nil {
+		return at.repo, nonsense(opRepository, http.StatusOK, err)
+	}
+	at.repo = name
+	b.setPlace(at)
+	return name, nil
+}
+
+// missing finds out what a 404 for the branch means: no such repository, an
+// empty one, no such branch, or a server that only has refs.
+func (b *Branch) missing(ctx context.Context, at place) (head, error) {
+	if _, err := b.client.repository(ctx, at.repo); err != nil {
+		return head{}, err
+	}
+	return b.readRef(ctx, at)
+}
+
+func escapeRef(name string) string {
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		parts[i] = url.PathEscape(part)
+	}
+	return strings.Join(parts, "/")
+}

@@ -1,0 +1,288 @@
+package github
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// GitHub's published limits for requests that create content are 80 a minute
+// and 500 an hour
+// (https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+// It is not published what counts: here every write counts for the minute and
+// every ref update, which is one commit, for the hour. Each bucket's burst and
+// its refill together stay within the published number in any such period.
+const (
+	minuteBurst  = 60
+	minuteRefill = 20 // a minute
+	hourBurst    = 300
+	hourRefill   = 200 // an hour
+)
+
+const (
+	// secondaryWait is the wait after a secondary limit without a time, doubled
+	// each time that it comes again (GitHub asks for at least a minute).
+	secondaryWait    = time.Minute
+	maxSecondaryWait = 15 * time.Minute
+	// patience is how long a caller without a deadline waits for a limit to end.
+	patience = time.Minute
+	// shortestWait is the least that a RateLimitError asks for.
+	shortestWait = time.Second
+)
+
+// The headers that tell the hourly budget.
+const (
+	headerLimit     = "X-RateLimit-Limit"
+	headerRemaining = "X-RateLimit-Remaining"
+	headerReset     = "X-RateLimit-Reset"
+	headerUsed      = "X-RateLimit-Used"
+	headerResource  = "X-RateLimit-Resource"
+)
+
+// RateLimit is what GitHub last said about the credential's budget.
+type RateLimit struct {
+	// Limit is the requests an hour, 0 when no answer told it yet.
+	Limit     int
+	Remaining int
+	Reset     time.Time
+	// LimitedUntil is when the limit ends that GitHub answered with, zero or in
+	// the past when there is none.
+	LimitedUntil time.Time
+	// Secondary tells that this limit is a secondary one.
+	Secondary bool
+}
+
+// weight is what a request counts for at the pace of writes.
+type weight int
+
+const (
+	weightRead weight = iota
+	weightWrite
+	weightRefUpdate // a write that is one more commit
+)
+
+// limiter keeps the limits of one credential. It is safe for concurrent use.
+type limiter struct {
+	now   func() time.Time
+	sleep func(context.Context, time.Duration) error
+
+	minute, hour *rate.Limiter // nil: not paced
+
+	mu      sync.Mutex
+	last    RateLimit
+	strikes int // secondary limits without a time since the last success
+}
+
+func newLimiter(now func() time.Time, sleep func(context.Context, time.Duration) error, paced bool) *limiter {
+	l := &limiter{now: now, sleep: sleep}
+	if paced {
+		l.minute = rate.NewLimiter(rate.Every(time.Minute/minuteRefill), minuteBurst)
+		l.hour = rate.NewLimiter(rate.Every(time.Hour/hourRefill), hourBurst)
+	}
+	return l
+}
+
+// admit returns when a request of this weight may go out. It waits at most until
+// ctx's deadline; when that is not enough it returns a *RateLimitError at once.
+func (l *limiter) admit(ctx context.Context, w weight) error {
+	for {
+		refusal := l.refusal()
+		if refusal == nil {
+			break
+		}
+		if err := l.wait(ctx, *refusal); err != nil {
+			return err
+		}
+	}
+	if w >= weightWrite && l.minute != nil {
+		if err := l.pace(ctx, l.minute); err != nil {
+			return err
+		}
+	}
+	if w == weightRefUpdate && l.hour != nil {
+		return l.pace(ctx, l.hour)
+	}
+	return nil
+}
+
+// pace takes a place in the bucket and waits for it, or gives it back.
+func (l *limiter) pace(ctx context.Context, bucket *rate.Limiter) error {
+	now := l.now()
+	place := bucket.ReserveN(now, 1)
+	delay := place.DelayFrom(now)
+	if delay == 0 {
+		return nil
+	}
+	if err := l.wait(ctx, RateLimitError{RetryAfter: delay, Secondary: true}); err != nil {
+		place.CancelAt(now)
+		return err
+	}
+	return nil
+}
+
+// wait sleeps for as long as the refusal asks for, or returns it when ctx would
+// end before.
+func (l *limiter) wait(ctx context.Context, refusal RateLimitError) error {
+	budget := patience
+	if deadline, ok := ctx.Deadline(); ok {
+		budget = time.Until(deadline)
+	}
+	if refusal.RetryAfter >= budget {
+		refusal.RetryAfter = max(refusal.RetryAfter, shortestWait)
+		return &refusal
+	}
+	return l.sleep(ctx, refusal.RetryAfter)
+}
+
+// refusal is the answer that a request would get now, nil when none is known.
+func (l *limiter) refusal() *RateLimitError {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	if wait := l.last.LimitedUntil.Sub(now); wait > 0 {
+		return &RateLimitError{RetryAfter: wait, Secondary: l.last.Secondary}
+	}
+	if wait := l.last.Reset.Sub(now); l.last.Limit > 0 && l.last.Remaining == 0 && wait > 0 {
+		return &RateLimitError{RetryAfter: wait}
+	}
+	return nil
+}
+
+// known returns what is known of the budget.
+func (l *limiter) known() RateLimit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
+
+// learn takes in an answer's status and headers, and its message where it is an
+// error. It returns a *RateLimitError when the answer is a limit's.
+func (l *limiter) learn(resp *http.Response, message string) *RateLimitError {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	l.budget(resp.Header)
+	if !isLimit(resp, message) {
+		if resp.StatusCode < 300 {
+			l.strikes = 0
+		}
+		return nil
+	}
+	wait, secondary := l.waitOf(resp.Header, strings.ToLower(message), now)
+	wait = max(wait, shortestWait)
+	if until := now.Add(wait); until.After(l.last.LimitedUntil) {
+		l.last.LimitedUntil, l.last.Secondary = until, secondary
+	}
+	return &RateLimitError{RetryAfter: wait, Secondary: secondary}
+}
+
+// budget notes the hourly budget where the answer tells that of the REST API.
+func (l *limiter) budget(h http.Header) {
+	if resource := h.Get(headerResource); resource != "" && resource != "core" {
+		return
+	}
+	limit, err := strconv.Atoi(h.Get(headerLimit))
+	if err != nil {
+		return
+	}
+	remaining, err := strconv.Atoi(h.Get(headerRemaining))
+	if err != nil {
+		return
+	}
+	l.last.Limit, l.last.Remaining = limit, remaining
+	if reset, err := strconv.ParseInt(h.Get(headerReset), 10, 64); err == nil {
+		l.last.Reset = time.Unix(reset, 0)
+	}
+}
+
+// waitOf tells for how long an answer that is a limit's asks to wait: what it
+// says itself, else the end of the hour's budget, else a minute and longer each
+// time.
+func (l *limiter) waitOf(h http.Header, message string, now time.Time) (wait time.Duration, secondary bool) {
+	exhausted := h.Get(headerRemaining) == "0"
+	secondary = mentionsSecondary(message) || !exhausted && !mentionsPrimary(message)
+	if wait, ok := retryAfter(h, now); ok {
+		return wait, secondary
+	}
+	if reset := l.last.Reset.Sub(now); (exhausted || !secondary) && reset > 0 {
+		return reset, secondary
+	}
+	wait = min(secondaryWait<<min(l.strikes, 8), maxSecondaryWait)
+	l.strikes++
+	return wait, secondary
+}
+
+// isLimit tells a primary or secondary limit from other refusals. GitHub uses
+// 403 and 429 for both.
+func isLimit(resp *http.Response, message string) bool {
+	if resp.StatusCode == http.StatusTooManyRequests {
+		return true
+	}
+	if resp.StatusCode != http.StatusForbidden {
+		return false
+	}
+	message = strings.ToLower(message)
+	if resp.Header.Get("Retry-After") != "" || mentionsSecondary(message) || mentionsPrimary(message) {
+		return true
+	}
+	// The last request of an hour may be refused for another reason.
+	return resp.Header.Get(headerRemaining) == "0" && !isPermission(message)
+}
+
+func mentionsSecondary(message string) bool {
+	return strings.Contains(message, "secondary rate") || strings.Contains(message, "abuse detection")
+}
+
+func mentionsPrimary(message string) bool {
+	return strings.Contains(message, "api rate limit exceeded") || strings.Contains(message, "rate limit of")
+}
+
+// retryAfter reads the header of that name: seconds or a date (RFC 9110, 10.2.3).
+func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
+	value := h.Get("Retry-After")
+	if seconds, err := strconv.Atoi(value); err == nil && seconds >= 0 {
+		return min(time.Duration(seconds)*time.Second, 24*time.Hour), true
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return date.Sub(now), true
+	}
+	return 0, false
+}
+
+// watch is the layer that keeps a limiter informed. It turns an answer that is a
+// limit's into a *RateLimitError, and hides the budget from the layers above,
+// which would keep limits of their own.
+type watch struct {
+	next   http.RoundTripper
+	limits *limiter
+}
+
+// RoundTrip implements http.RoundTripper. No request is sent into a known limit.
+func (w *watch) RoundTrip(req *http.Request) (*http.Response, error) {
+	if refusal := w.limits.refusal(); refusal != nil {
+		closeBody(req.Body)
+		refusal.RetryAfter = max(refusal.RetryAfter, shortestWait)
+		return nil, refusal
+	}
+	resp, err := w.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	message := ""
+	if resp.StatusCode >= 400 {
+		message = peekAnswer(resp).message
+	}
+	if refusal := w.limits.learn(resp, message); refusal != nil {
+		closeBody(resp.Body)
+		return nil, refusal
+	}
+	for _, name := range []string{headerLimit, headerRemaining, headerReset, headerUsed, headerResource} {
+		resp.Header.Del(name)
+	}
+	return resp, nil
+}

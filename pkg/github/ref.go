@@ -1,0 +1,213 @@
+package github
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	gh "github.com/google/go-github/v62/github"
+)
+
+const (
+	opUpdateRef = "PATCH /repos/{owner}/{repo}/git/refs/{ref}"
+	opCompare   = "GET /repos/{owner}/{repo}/compare/{basehead}"
+	// refTimeout bounds one update of a ref, and refPatience all that is done to
+	// follow it to its end.
+	refTimeout  = 10 * time.Second
+	refPatience = 40 * time.Second
+	// maxRefAttempts is how often the same commit is sent, or the branch is looked
+	// at, when what happened to it is not clear.
+	maxRefAttempts = 5
+)
+
+// landing is one commit on its way to the branch. Sending the same one again is
+// harmless: a ref that is there already is set to what it is.
+type landing struct {
+	b *Branch
+	s *Snapshot
+	c Commit
+	// doubt tells that the answer of an update was lost.
+	doubt bool
+	// behind tells that the branch was last seen before the snapshot's commit: an
+	// old answer, or a branch that somebody has set back. Sending the commit again
+	// would undo that.
+	behind bool
+}
+
+// fastForward moves the branch from the snapshot's commit to c. When it returns
+// nil c is on the branch; when ErrBranchMoved it is not and never will be.
+func (b *Branch) fastForward(ctx context.Context, s *Snapshot, c Commit) error {
+	if err := b.client.limits.admit(ctx, weightRefUpdate); err != nil {
+		return verdict(ctx, opUpdateRef, nil, err)
+	}
+	if ctx.Err() != nil {
+		return verdict(ctx, opUpdateRef, nil, ctx.Err())
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refPatience)
+	defer cancel()
+	l := &landing{b: b, s: s, c: c}
+	var failure error
+	for attempt := 1; ; attempt++ {
+		if !l.behind {
+			failure = l.send(ctx)
+		}
+		if failure == nil {
+			return nil
+		}
+		done, err := l.settle(ctx, failure)
+		if done {
+			return err
+		}
+		if attempt == maxRefAttempts || b.client.pause(ctx, attempt) != nil {
+			return l.giveUp(err)
+		}
+	}
+}
+
+// send asks once to move the branch.
+func (l *landing) send(ctx context.Context) error {
+	c, ref := l.b.client, "heads/"+l.s.Branch
+	return c.send(ctx, request{op: opUpdateRef, repo: l.s.Repo, weight: weightRefUpdate}, refTimeout, func(ctx context.Context) (*gh.Response, error) {
+		update := &gh.Reference{Ref: gh.String(ref), Object: &gh.GitObject{SHA: gh.String(string(l.c.SHA))}}
+		moved, resp, err := c.api.Git.UpdateRef(ctx, l.s.Repo.Owner, l.s.Repo.Name, update, false)
+		if err == nil && moved.GetObject().GetSHA() != string(l.c.SHA) {
+			err = fmt.Errorf("the branch is said to be at %.60q", moved.GetObject().GetSHA())
+		}
+		return resp, err
+	})
+}
+
+// settle finds out what an update that was not plainly accepted came to. done
+// tells that err is the end of it, nil when the commit is on the branch;
+// otherwise the update is to be sent again.
+func (l *landing) settle(ctx context.Context, failure error) (done bool, err error) {
+	refused := isRefusal(failure)
+	l.doubt = l.doubt || !refused
+	var limited *RateLimitError
+	if errors.As(failure, &limited) {
+		err := l.b.client.limits.admit(ctx, weightRead) // until the limit ends, if that is soon
+		return err != nil && !l.doubt, failure
+	}
+	at, err := l.look(ctx)
+	switch {
+	case err != nil && !l.doubt && isRefusal(err):
+		return true, err // the branch or the repository is gone
+	case err != nil && !l.doubt:
+		return true, failure
+	case err != nil:
+		return false, failure
+	case at.commit == l.c.SHA:
+		return true, nil
+	case at.commit != l.s.Commit && !l.b.stale(at.commit):
+		return l.overtaken(ctx, at, failure)
+	case refused:
+		return l.refused(failure)
+	}
+	return false, failure
+}
+
+// look reads the head, an old answer of GitHub's included.
+func (l *landing) look(ctx context.Context) (head, error) {
+	h, err := l.b.readHead(ctx)
+	if err == nil && h.commit != l.s.Commit && h.commit != l.c.SHA {
+		l.b.keepNews(h)
+	}
+	return h, err
+}
+
+// overtaken decides when the branch is at another commit: ours may be below it.
+func (l *landing) overtaken(ctx context.Context, at head, failure error) (done bool, err error) {
+	if !l.doubt {
+		return true, moved(opUpdateRef)
+	}
+	relation, err := l.b.relation(ctx, at, l.c.SHA)
+	l.behind = relation == "behind"
+	switch {
+	case err != nil || l.behind:
+		return false, failure
+	case relation == "ahead" || relation == "identical":
+		return true, nil
+	}
+	return true, moved(opUpdateRef)
+}
+
+// refused decides by GitHub's words, when the branch still is where the commit
+// was planned.
+func (l *landing) refused(failure error) (done bool, err error) {
+	var e *Error
+	if !errors.As(failure, &e) {
+		return true, failure
+	}
+	switch {
+	case e.Status != http.StatusUnprocessableEntity && e.Status != http.StatusConflict:
+		return true, failure
+	case errors.Is(e.Kind, ErrBranchProtected) || mentionsWorkflow(e.text):
+		return true, failure
+	}
+	// Another writer holds the ref, the new commit is not known everywhere yet, or
+	// the branch moved and this read did not see it.
+	return false, failure
+}
+
+// giveUp is the error when the attempts are used up.
+func (l *landing) giveUp(failure error) error {
+	var e *Error
+	switch {
+	case l.behind:
+		return moved(opUpdateRef)
+	case l.doubt:
+		return &Error{
+			Kind: ErrUpstream, Op: opUpdateRef, Err: errors.Join(&UnknownOutcomeError{l.c}, failure),
+			Detail: fmt.Sprintf("the update was sent and GitHub does not tell what became of it; see whether commit %.12s is on the branch", l.c.SHA),
+		}
+	case errors.As(failure, &e) && raceWords(e.text):
+		return moved(opUpdateRef)
+	}
+	return failure
+}
+
+// isRefusal tells an answer that surely changed nothing.
+func isRefusal(err error) bool {
+	var limited *RateLimitError
+	if errors.As(err, &limited) {
+		return true
+	}
+	var e *Error
+	return errors.As(err, &e) && e.Status >= 400 && e.Status < 500
+}
+
+func raceWords(text string) bool {
+	return strings.Contains(text, "fast forward") || strings.Contains(text, "fast-forward") ||
+		strings.Contains(text, "cannot be updated") || strings.Contains(text, "update failed")
+}
+
+// Landed tells whether the commit is on the branch now: its head, or an ancestor
+// of that.
+func (b *Branch) Landed(ctx context.Context, commit SHA) (bool, error) {
+	h, err := b.readHead(ctx)
+	if err != nil || h.commit == commit {
+		return err == nil, err
+	}
+	relation, err := b.relation(ctx, h, commit)
+	return relation == "ahead" || relation == "identical", err
+}
+
+// relation is how the head lies to the commit: ahead, identical, behind or
+// diverged; diverged as well when GitHub does not know the commit.
+func (b *Branch) relation(ctx context.Context, at head, commit SHA) (string, error) {
+	c := b.client
+	var compared *gh.CommitsComparison
+	err := c.ask(ctx, request{op: opCompare, repo: at.repo}, func(ctx context.Context) (resp *gh.Response, err error) {
+		one := &gh.ListOptions{PerPage: 1} // the commits are not wanted
+		compared, resp, err = c.api.Repositories.CompareCommits(ctx, at.repo.Owner, at.repo.Name, string(commit), string(at.commit), one)
+		return resp, err
+	})
+	var e *Error
+	if errors.As(err, &e) && e.Status == http.StatusNotFound {
+		return "diverged", nil
+	}
+	return compared.GetStatus(), err
+}

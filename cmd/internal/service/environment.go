@@ -1,0 +1,299 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/mail"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/refty-yapi/refty-node-versions-service/api"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+)
+
+// Settings are what the environment says, checked.
+type Settings struct {
+	Repository    github.Repo
+	Branch        string // empty: the default branch
+	Credential    github.Credential
+	APIURL        string
+	Callers       *api.Callers // nil: everybody
+	ListenAddr    string
+	UpdateTimeout time.Duration
+	LogLevel      slog.Level
+	LogFormat     string
+	GroupCommits  bool
+	Author        *github.Signature // nil: the credential's own
+	SigningKey    string
+	CacheBytes    int64
+
+	token          string
+	appID          int64
+	appKey         string
+	installationID int64
+	noAuth         bool
+}
+
+// variable is one variable of the environment.
+type variable struct {
+	name     string
+	fallback string // shown as it is; applied when the variable is empty
+	help     string
+	secret   bool // may come as a file that NAME_FILE names
+	set      func(*Settings, string) error
+}
+
+// The formats of the log.
+const (
+	formatAuto = "auto"
+	formatTint = "tint"
+	formatJSON = "json"
+)
+
+// defaultListenAddr is every address of the machine, as a container needs it.
+const defaultListenAddr = ":8080"
+
+// variables are all that the program reads.
+func variables() []variable {
+	return []variable{
+		{name: "GITHUB_REPOSITORY", help: "owner/name of the repository to write to; needed", set: func(s *Settings, v string) (err error) {
+			s.Repository, err = github.ParseRepo(v)
+			return err
+		}},
+		{name: "GITHUB_BRANCH", help: "the branch to write to; the repository's default branch when empty", set: func(s *Settings, v string) error {
+			s.Branch = v
+			return nil
+		}},
+		{name: "GITHUB_TOKEN", secret: true, help: "personal access token; a fine-grained one needs Contents: read and write", set: func(s *Settings, v string) error {
+			s.token = v
+			return nil
+		}},
+		{name: "GITHUB_APP_ID", help: "id of a GitHub App, in place of a token", set: func(s *Settings, v string) error {
+			return positive(v, &s.appID)
+		}},
+		{name: "GITHUB_APP_PRIVATE_KEY", secret: true, help: "the App's private key in PEM", set: func(s *Settings, v string) error {
+			s.appKey = v
+			return checkKeys(github.Options{Credential: github.App{ID: 1, PrivateKey: []byte(v)}})
+		}},
+		{name: "GITHUB_APP_INSTALLATION_ID", help: "the App's installation; looked up when empty", set: func(s *Settings, v string) error {
+			return positive(v, &s.installationID)
+		}},
+		{name: "GITHUB_API_URL", fallback: github.DefaultBaseURL, help: "root of GitHub's REST API; https://HOST/api/v3/ for an Enterprise Server", set: func(s *Settings, v string) error {
+			s.APIURL = v
+			return absoluteURL(v)
+		}},
+		{name: "API_TOKENS", secret: true, help: "callers as name=secret, separated by commas; a name may have several secrets", set: func(s *Settings, v string) (err error) {
+			s.Callers, err = api.ParseCallers(v)
+			return err
+		}},
+		{name: "AUTH", help: "none lets everybody call; needed when API_TOKENS is empty", set: func(s *Settings, v string) error {
+			s.noAuth = true
+			return oneOf(v, "none")
+		}},
+		{name: "LISTEN_ADDR", fallback: defaultListenAddr, help: "address to listen on", set: func(s *Settings, v string) error {
+			s.ListenAddr = v
+			return listenAddress(v)
+		}},
+		{name: "UPDATE_TIMEOUT", fallback: "60s", help: "time limit of one update", set: func(s *Settings, v string) error {
+			return duration(v, &s.UpdateTimeout)
+		}},
+		{name: "GROUP_COMMITS", fallback: "true", help: "let updates that wait for the same branch share a commit", set: func(s *Settings, v string) (err error) {
+			s.GroupCommits = v == "true"
+			return oneOf(v, "true", "false")
+		}},
+		{name: "COMMIT_AUTHOR", help: "author of the commits as Name <mail>; the credential's own identity when empty", set: func(s *Settings, v string) (err error) {
+			s.Author, err = signature(v)
+			return err
+		}},
+		{name: "COMMIT_SIGNING_KEY", secret: true, help: "armoured OpenPGP private key that signs the commits", set: func(s *Settings, v string) error {
+			s.SigningKey = v
+			return checkKeys(github.Options{Credential: github.Token("unused"), SigningKey: v})
+		}},
+		{name: "CACHE_BYTES", fallback: "128MiB", help: "memory for files that were read; 0 for none", set: func(s *Settings, v string) error {
+			return size(v, &s.CacheBytes)
+		}},
+		{name: "LOG_LEVEL", fallback: "info", help: "debug, info, warn or error; debug shows every request to GitHub", set: func(s *Settings, v string) error {
+			if err := oneOf(strings.ToLower(v), "debug", "info", "warn", "error"); err != nil {
+				return err
+			}
+			return s.LogLevel.UnmarshalText([]byte(v))
+		}},
+		{name: "LOG_FORMAT", fallback: formatAuto, help: "json, tint, or auto: tint on a terminal and json elsewhere", set: func(s *Settings, v string) error {
+			s.LogFormat = v
+			return oneOf(v, formatAuto, formatTint, formatJSON)
+		}},
+	}
+}
+
+// Variables are the names of all variables that the program reads, those that
+// name a secret's file included.
+func Variables() []string {
+	var names []string
+	for _, v := range variables() {
+		names = append(names, v.name)
+		if v.secret {
+			names = append(names, v.name+"_FILE")
+		}
+	}
+	return names
+}
+
+// ReadEnvironment reads and checks every variable. The error is one line that
+// begins with a variable's name and holds no secret.
+func ReadEnvironment(getenv func(string) string) (Settings, error) {
+	var s Settings
+	for _, v := range variables() {
+		text, err := v.read(getenv)
+		if err != nil {
+			return s, err
+		}
+		if text == "" {
+			continue
+		}
+		if err := v.set(&s, text); err != nil {
+			return s, fmt.Errorf("%s: %w", v.name, err)
+		}
+	}
+	return s, s.check()
+}
+
+// read returns the variable's text, from its file if one is named.
+func (v variable) read(getenv func(string) string) (string, error) {
+	text := strings.TrimSpace(getenv(v.name))
+	if v.secret {
+		fileVariable := v.name + "_FILE"
+		path := strings.TrimSpace(getenv(fileVariable))
+		switch {
+		case path == "":
+		case text != "":
+			return "", fmt.Errorf("%s: unset it or %s; only one of them may say the secret", v.name, fileVariable)
+		default:
+			content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+			if err != nil {
+				return "", fmt.Errorf("%s: %w", fileVariable, err)
+			}
+			if text = strings.TrimSpace(string(content)); text == "" {
+				return "", fmt.Errorf("%s: %s is empty", fileVariable, path)
+			}
+		}
+	}
+	if text == "" {
+		text = v.fallback
+	}
+	return text, nil
+}
+
+// check finds what one variable alone cannot tell, and builds the credential.
+func (s *Settings) check() error {
+	switch {
+	case s.Repository.IsZero():
+		return errors.New("GITHUB_REPOSITORY: set it to the repository to write to, as owner/name")
+	case s.token != "" && s.appID != 0:
+		return errors.New("GITHUB_TOKEN: unset it or GITHUB_APP_ID; only one credential is used")
+	case s.token == "" && s.appID == 0:
+		return errors.New("GITHUB_TOKEN: set it, or GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY")
+	case s.appID != 0 && s.appKey == "":
+		return errors.New("GITHUB_APP_PRIVATE_KEY: set it to the private key of the App that GITHUB_APP_ID names")
+	case s.appID == 0 && s.appKey != "":
+		return errors.New("GITHUB_APP_ID: set it to the App that GITHUB_APP_PRIVATE_KEY belongs to")
+	case s.Callers == nil && !s.noAuth:
+		return errors.New("API_TOKENS: set it to name=secret pairs, or AUTH=none to let everybody call")
+	case s.Callers != nil && s.noAuth:
+		return errors.New("AUTH: none contradicts API_TOKENS; unset one of them")
+	}
+	s.Credential = github.Token(s.token)
+	if s.appID != 0 {
+		s.Credential = github.App{ID: s.appID, PrivateKey: []byte(s.appKey), InstallationID: s.installationID}
+	}
+	return nil
+}
+
+// writeVariables prints the table of variables.
+func writeVariables(w io.Writer) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, v := range variables() {
+		fallback := v.fallback
+		if fallback == "" {
+			fallback = "-"
+		}
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", v.name, fallback, v.help)
+	}
+	_ = table.Flush()
+}
+
+func positive(text string, n *int64) error {
+	parsed, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || parsed <= 0 {
+		return fmt.Errorf("%q is not a positive number", text)
+	}
+	*n = parsed
+	return nil
+}
+
+func oneOf(text string, allowed ...string) error {
+	for _, a := range allowed {
+		if text == a {
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not one of %s", text, strings.Join(allowed, ", "))
+}
+
+// checkKeys tells early, and under the variable's name, what is wrong with a key.
+func checkKeys(o github.Options) error {
+	_, err := github.NewClient(o)
+	return err
+}
+
+func absoluteURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("%q is not an absolute http or https URL", text)
+	}
+	return nil
+}
+
+func listenAddress(text string) error {
+	if _, _, err := net.SplitHostPort(text); err != nil {
+		return fmt.Errorf("%q is not an address such as :8080 or 127.0.0.1:8080", text)
+	}
+	return nil
+}
+
+func duration(text string, d *time.Duration) error {
+	parsed, err := time.ParseDuration(text)
+	if err != nil || parsed < time.Second || parsed > time.Hour {
+		return fmt.Errorf("%q is not a duration from 1s to 1h, such as 60s", text)
+	}
+	*d = parsed
+	return nil
+}
+
+func size(text string, n *int64) error {
+	parsed, err := humanize.ParseBytes(text)
+	if err != nil || parsed > 1<<40 {
+		return fmt.Errorf("%q is not a size such as 128MiB", text)
+	}
+	*n = int64(parsed)
+	if parsed == 0 {
+		*n = -1 // to github.Options 0 means its default
+	}
+	return nil
+}
+
+func signature(text string) (*github.Signature, error) {
+	address, err := mail.ParseAddress(text)
+	if err != nil || address.Name == "" {
+		return nil, fmt.Errorf("%q is not an author as Name <mail>", text)
+	}
+	return &github.Signature{Name: address.Name, Email: address.Address}, nil
+}

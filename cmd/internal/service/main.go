@@ -1,0 +1,162 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+)
+
+// healthcheckTimeout bounds the question of `versions-service healthcheck`.
+const healthcheckTimeout = 3 * time.Second
+
+// Exit codes: failed for what went wrong, misused for a wrong command line or a
+// wrong environment.
+const (
+	exitOK      = 0
+	exitFailed  = 1
+	exitMisused = 2
+)
+
+// Build says what was built.
+type Build struct {
+	Version, Commit, Date string
+}
+
+// Stamp fills in from the build information what the linker was not told.
+func (b Build) Stamp() Build {
+	settings := map[string]string{}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			settings[s.Key] = s.Value
+		}
+	}
+	fill := func(field *string, value, otherwise string) {
+		switch {
+		case *field != "":
+		case value != "":
+			*field = value
+		default:
+			*field = otherwise
+		}
+	}
+	fill(&b.Version, "", "dev")
+	fill(&b.Commit, settings["vcs.revision"], "unknown")
+	fill(&b.Date, settings["vcs.time"], "unknown")
+	return b
+}
+
+// String is what --version prints.
+func (b Build) String() string {
+	return fmt.Sprintf("versions-service %s, commit %s, built %s", b.Version, b.Commit, b.Date)
+}
+
+// Main is the program versions-service; it returns the exit code. SIGINT and
+// SIGTERM stop it gracefully, a second one at once.
+func (b Build) Main(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	b = b.Stamp()
+	flags := flag.NewFlagSet("versions-service", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	version := flags.Bool("version", false, "")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		usage(stdout)
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "versions-service: %v; --help shows what there is\n", err)
+		return exitMisused
+	case *version:
+		fmt.Fprintln(stdout, b)
+		return exitOK
+	}
+	switch flags.Arg(0) {
+	case "":
+		return b.serve(ctx, getenv, stderr)
+	case "healthcheck":
+		return healthcheck(ctx, getenv, stderr)
+	default:
+		fmt.Fprintf(stderr, "versions-service: unknown command %q; --help shows what there is\n", flags.Arg(0))
+		return exitMisused
+	}
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, `Sets an image to a version in every manifest of a GitHub repository, in one commit.
+
+Usage:
+  versions-service              serve, configured by the environment
+  versions-service healthcheck  exit 0 when the service on LISTEN_ADDR is alive
+  versions-service --version    print version, commit and date
+  versions-service --help       print this
+
+Environment (a secret X may come as X_FILE, the path of a file that holds it:
+GITHUB_TOKEN, GITHUB_APP_PRIVATE_KEY, API_TOKENS, COMMIT_SIGNING_KEY):
+`)
+	writeVariables(w)
+}
+
+func (b Build) serve(ctx context.Context, getenv func(string) string, stderr io.Writer) int {
+	settings, err := ReadEnvironment(getenv)
+	if err != nil {
+		fmt.Fprintf(stderr, "versions-service: %v\n", err)
+		return exitMisused
+	}
+	service, err := New(settings, b, stderr)
+	if err != nil {
+		fmt.Fprintf(stderr, "versions-service: %v\n", err)
+		return exitFailed
+	}
+	ctx, release := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer release()
+	context.AfterFunc(ctx, release)
+	if err := service.Run(ctx); err != nil {
+		fmt.Fprintf(stderr, "versions-service: %v\n", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+// healthcheck asks the service that runs in the same environment.
+func healthcheck(ctx context.Context, getenv func(string) string, stderr io.Writer) int {
+	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
+	defer cancel()
+	if err := askHealth(ctx, getenv("LISTEN_ADDR")); err != nil {
+		fmt.Fprintf(stderr, "versions-service: healthcheck: %v\n", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+func askHealth(ctx context.Context, listen string) error {
+	if listen == "" {
+		listen = defaultListenAddr
+	}
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return fmt.Errorf("LISTEN_ADDR: %w", err)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/healthz", nil)
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", response.StatusCode)
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// onceTimeout bounds each request of --once.
+const onceTimeout = time.Minute
+
+func exampleBody() string {
+	body, err := json.Marshal(map[string]string{"image": exampleImage, "version": exampleVersion})
+	if err != nil {
+		panic(err) // two strings
+	}
+	return string(body)
+}
+
+// once sends the example request to the service, prints its answer and the
+// commit, and fails when nothing was committed.
+func once(ctx context.Context, hub *hub, getenv func(string) string, stdout, stderr io.Writer) error {
+	quiet := environment(hub, func(name string) string {
+		switch {
+		case strings.HasPrefix(name, "API_TOKENS"):
+			return "" // nobody else calls
+		case name == "LISTEN_ADDR":
+			return "127.0.0.1:0"
+		case name == "LOG_LEVEL" && getenv(name) == "":
+			return "warn"
+		}
+		return getenv(name)
+	})
+	svc, err := start(hub, quiet, stderr)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	served := make(chan error, 1)
+	go func() { served <- svc.Run(ctx) }()
+	defer func() { cancel(); <-served }()
+
+	fmt.Fprintf(stdout, "POST /v1/updates %s\n\n", exampleBody())
+	status, location, err := post(ctx, browse(svc.Addr())+"/v1/updates", stdout)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusCreated {
+		return fmt.Errorf("nothing was committed, the answer's status is %d", status)
+	}
+	patch, err := get(ctx, location)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "\n%s\nSee it in git: git -C %s log -p\n", patch, hub.repositoryDir)
+	return nil
+}
+
+// post sends the example request and prints the answer.
+func post(ctx context.Context, url string, stdout io.Writer) (status int, location string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, onceTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(exampleBody()))
+	if err != nil {
+		return 0, "", err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, body, err := do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, body, "", "  "); err != nil {
+		return 0, "", fmt.Errorf("read the answer: %w", err)
+	}
+	fmt.Fprintf(stdout, "%s\n%s", response.Status, pretty.Bytes())
+	return response.StatusCode, response.Header.Get("Location"), nil
+}
+
+func get(ctx context.Context, url string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, onceTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	_, body, err := do(request)
+	return body, err
+}
+
+func do(request *http.Request) (*http.Response, []byte, error) {
+	client := &http.Client{}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	return response, body, err
+}

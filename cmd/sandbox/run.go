@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/refty-yapi/refty-node-versions-service/cmd/internal/service"
+)
+
+// What the sandbox is made of, for everybody who tries it.
+const (
+	repository = "refty-yapi/refty-infra-test"
+	branch     = "main"
+	token      = "sandbox"
+
+	exampleImage   = "ghcr.io/refty-yapi/refty-node/refty-node"
+	exampleVersion = "05-06-42a252"
+
+	defaultListenAddr = "127.0.0.1:8080"
+)
+
+// options are the command line.
+type options struct {
+	from       string
+	dir        string
+	once       bool
+	githubOnly bool
+}
+
+const usage = `Runs the service in front of an embedded GitHub: no token, no network.
+
+Usage: sandbox [flags]
+  --from DIR     seed the repository with the files of DIR, which is only read,
+                 in place of the built-in sample
+  --dir DIR      keep the bare repositories in DIR; a temporary folder when left out
+  --once         send the example request, print the answer and the commit, and
+                 end with 0 when it was committed
+  --github-only  serve the embedded GitHub alone on LISTEN_ADDR
+
+The repository is refty-yapi/refty-infra-test, its branch main, and GitHub's
+token sandbox. Environment: LISTEN_ADDR (127.0.0.1:8080), API_TOKENS (none:
+everybody may call), UPDATE_TIMEOUT, GROUP_COMMITS, COMMIT_AUTHOR,
+COMMIT_SIGNING_KEY, CACHE_BYTES, LOG_LEVEL and LOG_FORMAT as of versions-service.
+`
+
+// run is the program; it returns the exit code.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	o, err := parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, usage)
+		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "sandbox: %v; --help shows what there is\n", err)
+		return 2
+	}
+	ctx, release := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer release()
+	context.AfterFunc(ctx, release)
+	if err := o.run(ctx, getenv, stdout, stderr); err != nil {
+		fmt.Fprintf(stderr, "sandbox: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("sandbox", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&o.from, "from", "", "")
+	flags.StringVar(&o.dir, "dir", "", "")
+	flags.BoolVar(&o.once, "once", false, "")
+	flags.BoolVar(&o.githubOnly, "github-only", false, "")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case o.once && o.githubOnly:
+		return o, errors.New("--once and --github-only exclude each other")
+	}
+	return o, nil
+}
+
+func (o options) run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writer) error {
+	files, err := seed(o.from)
+	if err != nil {
+		return err
+	}
+	dir, clean, err := o.folder()
+	if err != nil {
+		return err
+	}
+	defer clean()
+	addr := "127.0.0.1:0"
+	if o.githubOnly {
+		addr = listenAddr(getenv)
+	}
+	hub, err := startHub(dir, addr, files)
+	if err != nil {
+		return err
+	}
+	defer hub.stop()
+
+	switch {
+	case o.githubOnly:
+		fmt.Fprintf(stdout, githubOnlyText, hub.url, repository, branch, token, hub.repositoryDir)
+		<-ctx.Done()
+		return hub.stop()
+	case o.once:
+		return once(ctx, hub, getenv, stdout, stderr)
+	}
+	return serve(ctx, hub, getenv, stdout, stderr)
+}
+
+// folder is where the repositories live; clean removes it when it is a
+// temporary one that nobody needs any more.
+func (o options) folder() (dir string, clean func(), err error) {
+	if o.dir != "" {
+		return o.dir, func() {}, nil
+	}
+	dir, err = os.MkdirTemp("", "refty-sandbox-")
+	if err != nil {
+		return "", nil, err
+	}
+	if o.once {
+		return dir, func() {}, nil // git may still be asked for the commit
+	}
+	return dir, func() { _ = os.RemoveAll(dir) }, nil
+}
+
+func listenAddr(getenv func(string) string) string {
+	if addr := getenv("LISTEN_ADDR"); addr != "" {
+		return addr
+	}
+	return defaultListenAddr
+}
+
+// environment is the service's environment in front of the hub.
+func environment(hub *hub, getenv func(string) string) func(string) string {
+	fixed := map[string]string{
+		"GITHUB_REPOSITORY": repository,
+		"GITHUB_BRANCH":     branch,
+		"GITHUB_TOKEN":      token,
+		"GITHUB_API_URL":    hub.url,
+		"LISTEN_ADDR":       listenAddr(getenv),
+	}
+	for _, name := range []string{
+		"GITHUB_TOKEN_FILE", "GITHUB_APP_ID", "GITHUB_APP_PRIVATE_KEY", "GITHUB_APP_PRIVATE_KEY_FILE", "GITHUB_APP_INSTALLATION_ID",
+	} {
+		fixed[name] = ""
+	}
+	if getenv("API_TOKENS") == "" && getenv("API_TOKENS_FILE") == "" {
+		fixed["AUTH"] = "none"
+	}
+	return func(name string) string {
+		if value, ok := fixed[name]; ok {
+			return value
+		}
+		return getenv(name)
+	}
+}
+
+// start builds the service in front of the hub.
+func start(hub *hub, getenv func(string) string, stderr io.Writer) (*service.Service, error) {
+	settings, err := service.ReadEnvironment(getenv)
+	if err != nil {
+		return nil, err
+	}
+	return service.New(settings, service.Build{}.Stamp(), stderr)
+}
+
+// serve runs the service until ctx ends.
+func serve(ctx context.Context, hub *hub, getenv func(string) string, stdout, stderr io.Writer) error {
+	getenv = environment(hub, getenv)
+	svc, err := start(hub, getenv, stderr)
+	if err != nil {
+		return err
+	}
+	authorization := ""
+	if getenv("AUTH") == "" {
+		authorization = " \\\n    -H 'Authorization: Bearer TOKEN'"
+	}
+	fmt.Fprintf(stdout, serveText, browse(svc.Addr()), authorization, exampleBody(), hub.repositoryDir, hub.url)
+	return svc.Run(ctx)
+}
+
+const serveText = `
+The service is running in front of an embedded GitHub.
+
+  Swagger UI          %[1]s/docs
+
+  Set an image to a version:
+  curl -sS %[1]s/v1/updates%[2]s \
+    -H 'Content-Type: application/json' \
+    -d '%[3]s'
+
+  See the commits:
+  git -C %[4]s log -p
+
+  The embedded GitHub %[5]s
+
+Press Ctrl-C to stop.
+
+`
+
+const githubOnlyText = `
+The embedded GitHub is running.
+
+  GITHUB_API_URL=%s/
+  GITHUB_REPOSITORY=%s
+  GITHUB_BRANCH=%s
+  GITHUB_TOKEN=%s
+
+  See the commits:
+  git -C %s log -p
+
+Press Ctrl-C to stop.
+
+`
+
+// browse is the URL under which a person reaches an address.
+func browse(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return "http://" + addr.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}

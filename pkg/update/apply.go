@@ -1,0 +1,124 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+)
+
+const (
+	// maxAttempts is how often a plan is made anew because the branch moved. A
+	// branch that moves that often within seconds needs another remedy.
+	maxAttempts = 10
+	// firstPause and longestPause bound the jittered waits between attempts: long
+	// enough for a competitor's burst, short beside a caller's deadline.
+	firstPause   = 50 * time.Millisecond
+	longestPause = 2 * time.Second
+)
+
+// apply is the one door to a target's branch: it puts the requests, which are
+// in order of arrival, into one commit, or as few as can hold them, and returns
+// a Result for each.
+func (s *Service) apply(ctx context.Context, t *target, requests []Request) []Result {
+	results := make([]Result, len(requests))
+	land, err := t.board(ctx)
+	if err != nil {
+		for i := range results {
+			results[i] = t.failed(err)
+		}
+		return results
+	}
+	defer land()
+
+	for _, round := range arrange(requests) {
+		ctx, spending := github.WithSpending(ctx)
+		outcomes, err := s.commit(ctx, t, round.requests(requests))
+		for i, place := range round.places {
+			switch {
+			case err != nil:
+				results[place.request] = t.failed(err)
+			case place.superseded && outcomes[place.winner].Err == nil:
+				results[place.request] = Result{Repo: t.Repo, Branch: outcomes[place.winner].Branch, Status: Superseded}
+			default:
+				results[place.request] = outcomes[place.winner]
+			}
+			results[place.request].Spent = int(spending.Requests())
+			results[place.request].Shared = i > 0 || len(round.places) > 1
+		}
+	}
+	return results
+}
+
+// commit plans the requests, which do not contradict each other, and commits
+// the plan; on a branch that moved it does so again. An error is everybody's.
+func (s *Service) commit(ctx context.Context, t *target, requests []Request) ([]Result, error) {
+	pause := &backoff.ExponentialBackOff{
+		InitialInterval: firstPause, MaxInterval: longestPause, Multiplier: 2, RandomizationFactor: 0.5,
+	}
+	for range maxAttempts {
+		results, err := s.attempt(ctx, t, requests)
+		if !errors.Is(err, github.ErrBranchMoved) {
+			return results, err
+		}
+		if err := wait(ctx, pause.NextBackOff()); err != nil {
+			return nil, err
+		}
+	}
+	return nil, &MovedError{Repo: t.Repo, Branch: t.Branch, Attempts: maxAttempts}
+}
+
+// attempt plans on the newest snapshot that is known and commits. A plan that
+// fails or writes nothing there proves nothing about the branch as it is now, so
+// it is made again on what GitHub shows.
+func (s *Service) attempt(ctx context.Context, t *target, requests []Request) ([]Result, error) {
+	if known, ok := t.Repository.Remembered(); ok {
+		p, err := s.plan(ctx, t.Repository, known, requests)
+		if err == nil && p.writes() {
+			return p.commit(ctx, t.Repository)
+		}
+	}
+	snapshot, err := t.Repository.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.plan(ctx, t.Repository, snapshot, requests)
+	if err != nil {
+		return nil, err
+	}
+	return p.commit(ctx, t.Repository)
+}
+
+// dryRun plans one request on the branch as it is now.
+func (s *Service) dryRun(ctx context.Context, t *target, r Request) Result {
+	ctx, spending := github.WithSpending(ctx)
+	snapshot, err := t.Repository.Snapshot(ctx)
+	if err != nil {
+		return t.failed(err)
+	}
+	p, err := s.plan(ctx, t.Repository, snapshot, []Request{r})
+	if err != nil {
+		return t.failed(err)
+	}
+	result := p.results(nil)[0]
+	result.Spent = int(spending.Requests())
+	if result.Err == nil {
+		result.Status = Planned
+		result.Diff = p.diff()
+	}
+	return result
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

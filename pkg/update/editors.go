@@ -1,0 +1,91 @@
+package update
+
+import (
+	"bytes"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
+)
+
+// editor edits files for some of a plan's requests.
+type editor struct {
+	*manifest.Editor
+	requests []int // the request behind each of the editor's updates
+}
+
+// editors has the editor for each file. Requests may be narrowed by paths, so
+// files can differ in the requests that they are edited for.
+type editors struct {
+	requests []Request
+	made     map[string]*editor // by the wanted requests, a byte for each
+	wanted   []byte             // scratch
+}
+
+// newEditors fails when two requests are for one image.
+func newEditors(requests []Request) (*editors, error) {
+	e := &editors{requests: requests, made: map[string]*editor{}, wanted: bytes.Repeat([]byte{1}, len(requests))}
+	if err := e.make(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// of returns the editor for a file, nil when no request wants the file.
+func (e *editors) of(entry github.Entry) *editor {
+	if entry.Mode != github.ModeFile && entry.Mode != github.ModeExecutable || !manifest.IsManifest(entry.Path) {
+		return nil
+	}
+	if !e.want(entry.Path) {
+		return nil
+	}
+	if made, ok := e.made[string(e.wanted)]; ok {
+		return made
+	}
+	if err := e.make(); err != nil {
+		return nil // a part of what newEditors made an editor of is not refused
+	}
+	return e.made[string(e.wanted)]
+}
+
+// want marks the requests that want the file and tells whether there is one.
+func (e *editors) want(path string) bool {
+	anyone := false
+	for i, r := range e.requests {
+		e.wanted[i] = 0
+		if r.wants(path) {
+			e.wanted[i] = 1
+			anyone = true
+		}
+	}
+	return anyone
+}
+
+// make compiles the editor of the wanted requests.
+func (e *editors) make() error {
+	var updates []manifest.Update
+	var requests []int
+	for i, r := range e.requests {
+		if e.wanted[i] == 1 {
+			updates = append(updates, manifest.Update{Image: r.Image, Version: r.Version, Digest: r.Digest})
+			requests = append(requests, i)
+		}
+	}
+	compiled, err := manifest.NewEditor(updates, manifest.Options{})
+	if err != nil {
+		return err
+	}
+	e.made[string(e.wanted)] = &editor{Editor: compiled, requests: requests}
+	return nil
+}
+
+// wants tells whether the request's paths take the file in.
+func (r *Request) wants(path string) bool {
+	for _, glob := range r.Paths {
+		if doublestar.MatchUnvalidated(glob, path) {
+			return true
+		}
+	}
+	return len(r.Paths) == 0
+}

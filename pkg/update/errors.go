@@ -1,0 +1,63 @@
+package update
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+)
+
+// ErrStopping is the end of a request that was still waiting when the service stopped.
+var ErrStopping = errors.New("the service is stopping")
+
+// NotReferencedError says that no file of a branch names the image.
+type NotReferencedError struct {
+	Image  string
+	Repo   github.Repo
+	Branch string
+	// Narrowed tells that the request's paths left files out.
+	Narrowed bool
+}
+
+// Error is a sentence for the caller.
+func (e *NotReferencedError) Error() string {
+	files := "no YAML file"
+	if e.Narrowed {
+		files = "no YAML file under the request's paths"
+	}
+	return fmt.Sprintf("%s on %s@%s names the image %s; check its spelling, registry included", files, e.Repo, e.Branch, e.Image)
+}
+
+// NoTargetError says that a request asks for a repository or a branch that is not a target.
+type NoTargetError struct {
+	// Repo is what was asked for, zero when the branch alone does not fit.
+	Repo   github.Repo
+	Branch string
+	// Targets are those there are.
+	Targets []string
+}
+
+// Error is a sentence for the caller.
+func (e *NoTargetError) Error() string {
+	asked := "branch " + e.Branch
+	if !e.Repo.IsZero() {
+		asked = e.Repo.String()
+	}
+	return fmt.Sprintf("%s is not a target of this service; it writes to %s", asked, strings.Join(e.Targets, ", "))
+}
+
+// MovedError says that other pushes won the race for the branch every time.
+type MovedError struct {
+	Repo     github.Repo
+	Branch   string
+	Attempts int
+}
+
+// Error is a sentence for the caller.
+func (e *MovedError) Error() string {
+	return fmt.Sprintf("other pushes won the race for %s@%s %d times; nothing was written, send the request again", e.Repo, e.Branch, e.Attempts)
+}
+
+// Unwrap makes it a github.ErrBranchMoved.
+func (e *MovedError) Unwrap() error { return github.ErrBranchMoved }

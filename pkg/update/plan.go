@@ -1,0 +1,189 @@
+package update
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
+)
+
+// plan is what a set of requests would change on a snapshot.
+type plan struct {
+	snapshot *github.Snapshot
+	requests []Request
+	files    []plannedFile // that change, sorted by path
+	findings []finding     // one for each request
+}
+
+// plannedFile is a file before and after its edit.
+type plannedFile struct {
+	entry         github.Entry
+	before, after []byte
+}
+
+// finding is what was found of one request's image.
+type finding struct {
+	named   bool // some file names the image
+	files   []File
+	skipped []Skip
+}
+
+// plan reads the files of the snapshot that may name an image and edits them in
+// memory. Nothing is written.
+func (s *Service) plan(ctx context.Context, repo Repository, snapshot *github.Snapshot, requests []Request) (*plan, error) {
+	p := &plan{snapshot: snapshot, requests: requests, findings: make([]finding, len(requests))}
+	editors, err := newEditors(requests)
+	if err != nil {
+		return nil, err
+	}
+
+	var entries []github.Entry
+	var by []*editor // the editor of each entry
+	for _, entry := range snapshot.Entries {
+		ed := editors.of(entry)
+		switch {
+		case ed == nil:
+		case entry.Size > manifest.MaxSize:
+			p.skipFile(entry, ed, manifest.TooLarge)
+		case s.mayName(entry, ed):
+			entries = append(entries, entry)
+			by = append(by, ed)
+		}
+	}
+	err = repo.Read(ctx, snapshot, entries, func(i int, content []byte) error {
+		s.words.Add(entries[i].SHA, manifest.IndexWords(content))
+		p.edit(entries[i], by[i], content)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.sort()
+	return p, nil
+}
+
+// mayName tells whether the blob may name one of the editor's images, from what
+// is remembered of it; a blob that was never read may.
+func (s *Service) mayName(entry github.Entry, ed *editor) bool {
+	words, ok := s.words.Get(entry.SHA)
+	return !ok || ed.MayMatch(words)
+}
+
+// edit takes one file into the plan.
+func (p *plan) edit(entry github.Entry, ed *editor, content []byte) {
+	if !ed.Mentions(content) {
+		return
+	}
+	result := ed.Edit(content)
+	changes := map[int][]manifest.Change{}
+	for _, c := range result.Changes {
+		changes[c.Update] = append(changes[c.Update], c)
+	}
+	for update, cs := range changes {
+		f := p.finding(ed, update)
+		f.files = append(f.files, File{Path: entry.Path, Changes: cs})
+	}
+	for _, current := range result.Current {
+		p.finding(ed, current.Update).named = true
+	}
+	for _, skip := range result.Skips {
+		f := p.finding(ed, skip.Update)
+		f.skipped = append(f.skipped, Skip{Path: entry.Path, Line: skip.Line, Reason: skip.Reason})
+	}
+	if len(result.Changes) > 0 {
+		p.files = append(p.files, plannedFile{entry: entry, before: content, after: result.Content})
+	}
+}
+
+// finding returns what was found of the editor's update, whose image is now known to be named.
+func (p *plan) finding(ed *editor, update int) *finding {
+	f := &p.findings[ed.requests[update]]
+	f.named = true
+	return f
+}
+
+// skipFile lists a file that nobody looked into for each request that wanted it.
+func (p *plan) skipFile(entry github.Entry, ed *editor, reason manifest.Reason) {
+	for _, r := range ed.requests {
+		p.findings[r].skipped = append(p.findings[r].skipped, Skip{Path: entry.Path, Reason: reason})
+	}
+}
+
+func (p *plan) sort() {
+	slices.SortFunc(p.files, func(a, b plannedFile) int { return strings.Compare(a.entry.Path, b.entry.Path) })
+	for i := range p.findings {
+		slices.SortFunc(p.findings[i].files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+		slices.SortFunc(p.findings[i].skipped, func(a, b Skip) int {
+			return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line))
+		})
+	}
+}
+
+// writes tells whether the plan changes any file.
+func (p *plan) writes() bool { return len(p.files) > 0 }
+
+// commit puts the plan on the branch, if it writes anything, and returns a
+// Result for each request.
+func (p *plan) commit(ctx context.Context, repo Repository) ([]Result, error) {
+	if !p.writes() {
+		return p.results(nil), nil
+	}
+	changes := github.Changeset{Message: p.message()}
+	for _, f := range p.files {
+		changes.Edits = append(changes.Edits, github.Edit{Path: f.entry.Path, Mode: f.entry.Mode, Content: f.after})
+	}
+	commit, err := repo.Commit(ctx, p.snapshot, changes)
+	if err != nil {
+		return nil, err
+	}
+	return p.results(&commit), nil
+}
+
+// results turns the findings into answers, given the commit that the plan
+// became or nil.
+func (p *plan) results(commit *github.Commit) []Result {
+	results := make([]Result, len(p.requests))
+	for i, f := range p.findings {
+		results[i] = p.result(p.requests[i], f, commit)
+	}
+	return results
+}
+
+func (p *plan) result(r Request, f finding, commit *github.Commit) Result {
+	result := Result{Repo: p.snapshot.Repo, Branch: p.snapshot.Branch, Status: Unchanged, Files: f.files, Skipped: f.skipped}
+	if !f.named {
+		result.Err = &NotReferencedError{
+			Image: r.Image.String(), Repo: result.Repo, Branch: result.Branch, Narrowed: len(r.Paths) > 0,
+		}
+		return result
+	}
+	if commit == nil {
+		return result
+	}
+	result.leaveOut(commit.LeftOut)
+	if len(result.Files) > 0 {
+		result.Status, result.Commit = Committed, commit
+	}
+	return result
+}
+
+// leaveOut moves files that the credential may not write to the skipped ones.
+func (r *Result) leaveOut(paths []string) {
+	if len(paths) == 0 {
+		return
+	}
+	var kept []File
+	for _, f := range r.Files {
+		if !slices.Contains(paths, f.Path) {
+			kept = append(kept, f)
+			continue
+		}
+		for _, c := range f.Changes {
+			r.Skipped = append(r.Skipped, Skip{Path: f.Path, Line: c.Line, Reason: WorkflowPermission})
+		}
+	}
+	r.Files = kept
+}

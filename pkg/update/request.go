@@ -1,0 +1,92 @@
+package update
+
+import (
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
+)
+
+// Request moves one image to one version.
+type Request struct {
+	// ID names the request in commits and logs.
+	ID      string
+	Image   image.Repository
+	Version image.Tag
+	// Digest is the digest behind Version; zero when it is not known.
+	Digest image.Digest
+
+	// Repo and Branch narrow the targets; zero means any.
+	Repo   github.Repo
+	Branch string
+	// Paths are doublestar globs of which a file's path must match one; none
+	// means every file. They must be valid (doublestar.ValidatePattern).
+	Paths []string
+
+	// Message replaces the commit's message above its trailers.
+	Message string
+	Source  Source
+	// Caller is the name under which the request was authenticated.
+	Caller string
+	// DryRun asks for the plan alone.
+	DryRun bool
+}
+
+// Source says where an image came from. Its fields are single lines and may be empty.
+type Source struct {
+	Repository string
+	Revision   string
+	URL        string
+}
+
+// Status says how a request ended on a target.
+type Status string
+
+// The ways in which a request ends well.
+const (
+	// Committed: one commit with every file is on the branch.
+	Committed Status = "committed"
+	// Unchanged: the image is named, and nothing was to be written.
+	Unchanged Status = "unchanged"
+	// Superseded: a later request for the same image was written in its place.
+	Superseded Status = "superseded"
+	// Planned: the answer to a dry run.
+	Planned Status = "planned"
+)
+
+// Result is what a request came to on one target: Err, or all the rest.
+type Result struct {
+	Repo   github.Repo
+	Branch string
+	Status Status
+	// Commit is set when Status is Committed. Requests that shared a commit have the same one.
+	Commit *github.Commit
+	// Files are those that change, sorted by path.
+	Files []File
+	// Skipped are the references that were left alone, sorted by path and line.
+	Skipped []Skip
+	// Diff is a unified diff of Files, for a dry run alone.
+	Diff string
+	// Spent counts the GitHub requests of the plan and the commit, and Shared tells
+	// that other requests had a part in them.
+	Spent  int
+	Shared bool
+	// Err is why nothing was written; of this package, of github, or of a context.
+	Err error
+}
+
+// File is one file with the references that change in it.
+type File struct {
+	Path    string
+	Changes []manifest.Change
+}
+
+// Skip is a reference, or with Line 0 a file, that was left alone.
+type Skip struct {
+	Path   string
+	Line   int
+	Reason manifest.Reason
+}
+
+// WorkflowPermission is the reason for leaving a workflow file alone that the
+// credential may not write.
+const WorkflowPermission manifest.Reason = "workflow_permission"

@@ -1,0 +1,103 @@
+package update
+
+import (
+	"context"
+	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
+)
+
+// indexedBlobs bounds the memory of what blobs are about: at some hundred
+// bytes each it stays in tens of megabytes, and holds the largest listing that
+// GitHub gives in one answer.
+const indexedBlobs = 100_000
+
+// Options say what a Service works on.
+type Options struct {
+	// Targets are the branches to write to; at least one.
+	Targets []Target
+	// Share lets requests that wait for the same branch share one commit.
+	Share bool
+}
+
+// Service applies requests to targets. It is safe for concurrent use.
+type Service struct {
+	targets []*target
+	words   *lru.Cache[github.SHA, manifest.Words]
+}
+
+// New returns a Service.
+func New(o Options) *Service {
+	words, err := lru.New[github.SHA, manifest.Words](indexedBlobs)
+	if err != nil {
+		panic(err) // only a size below one is refused
+	}
+	s := &Service{words: words}
+	for _, t := range o.Targets {
+		s.targets = append(s.targets, newTarget(t, o.Share, s.apply))
+	}
+	return s
+}
+
+// Update applies the request to every target that it asks for, side by side,
+// and returns one Result for each, in the order of Options.Targets. The error
+// is a *NoTargetError when it asks for none there is; one of github says that a
+// target's default branch could not be looked up.
+//
+// When ctx ends, a request that waits or is planned ends with its cause and has
+// written nothing. One whose commit is on its way is followed to its end.
+func (s *Service) Update(ctx context.Context, r Request) ([]Result, error) {
+	targets, err := s.choose(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]Result, len(targets))
+	var all sync.WaitGroup
+	for i, t := range targets {
+		all.Go(func() { results[i] = s.updateTarget(ctx, t, r) })
+	}
+	all.Wait()
+	return results, nil
+}
+
+func (s *Service) updateTarget(ctx context.Context, t *target, r Request) Result {
+	if r.DryRun {
+		return s.dryRun(ctx, t, r)
+	}
+	return t.queue.do(ctx, r)
+}
+
+// choose returns the targets that r asks for.
+func (s *Service) choose(ctx context.Context, r Request) ([]*target, error) {
+	var chosen []*target
+	missing := NoTargetError{Repo: r.Repo, Branch: r.Branch}
+	for _, t := range s.targets {
+		missing.Targets = append(missing.Targets, t.name())
+		if !r.Repo.IsZero() && !t.Repo.Equal(r.Repo) {
+			continue
+		}
+		missing.Repo = github.Repo{}
+		fits, err := t.isBranch(ctx, r.Branch)
+		if err != nil {
+			return nil, err
+		}
+		if fits {
+			chosen = append(chosen, t)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, &missing
+	}
+	return chosen, nil
+}
+
+// Stop lets every request that waits for its turn, and every later one, end with
+// ErrStopping. Those that are under way go on.
+func (s *Service) Stop() {
+	for _, t := range s.targets {
+		t.queue.stop()
+	}
+}

@@ -1,0 +1,330 @@
+package sandbox
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// App is a GitHub App.
+type App struct {
+	ID       int64
+	ClientID string // may stand in a JWT in place of the ID
+	Slug     string
+	Key      *rsa.PublicKey
+}
+
+// Installation is an App on an account.
+type Installation struct {
+	ID      int64
+	Account string // the owner whose repositories it may reach
+	// Repositories are the ones it reaches, as owner/name; nil means all of
+	// the account.
+	Repositories []string
+	Permissions  Permissions // nil means contents and metadata
+}
+
+type installation struct {
+	Installation
+	app *App
+}
+
+// tokenLifetime is how long an installation token lives; jwtLifetime is how
+// far ahead an App's own JWT may expire, and jwtSkew how far its clock may be
+// ahead of ours.
+const (
+	tokenLifetime = time.Hour
+	jwtLifetime   = 10 * time.Minute
+	jwtSkew       = time.Minute
+)
+
+// AddApp makes an App known. The error wraps ErrInvalid or ErrExists.
+func (s *Server) AddApp(a App) error {
+	s.tokens.mu.Lock()
+	defer s.tokens.mu.Unlock()
+	if a.ID <= 0 || a.Key == nil {
+		return fmt.Errorf("add app: %w: it needs an ID and a key", ErrInvalid)
+	}
+	if s.tokens.apps[a.ID] != nil {
+		return fmt.Errorf("add app %d: %w", a.ID, ErrExists)
+	}
+	if a.Slug == "" {
+		a.Slug = fmt.Sprintf("app-%d", a.ID)
+	}
+	if s.tokens.apps == nil {
+		s.tokens.apps = map[int64]*App{}
+	}
+	s.tokens.apps[a.ID] = &a
+	return nil
+}
+
+// Install puts an App on an account, or replaces the installation of that ID.
+// The error wraps ErrNotFound when there is no such App.
+func (s *Server) Install(appID int64, i Installation) error {
+	s.tokens.mu.Lock()
+	defer s.tokens.mu.Unlock()
+	app := s.tokens.apps[appID]
+	if app == nil {
+		return fmt.Errorf("install app %d: %w", appID, ErrNotFound)
+	}
+	if i.Permissions == nil {
+		i.Permissions = Permissions{"contents": Write, "metadata": Read}
+	}
+	if s.tokens.installs == nil {
+		s.tokens.installs = map[int64]*installation{}
+	}
+	s.tokens.installs[i.ID] = &installation{i, app}
+	return nil
+}
+
+func (i *installation) reaches(repo *Repository) bool {
+	name := repo.Name()
+	owner, _, _ := strings.Cut(name, "/")
+	return strings.EqualFold(owner, i.Account) && (i.Repositories == nil ||
+		slices.ContainsFunc(i.Repositories, func(r string) bool { return strings.EqualFold(r, name) }))
+}
+
+// identifyApp checks an App's JWT: RS256, by a known App, with whole seconds,
+// living now and not for longer than ten minutes.
+func (c *call) identifyApp(jwt string) caller {
+	unauthorized := func(text string) caller {
+		return caller{err: &refusal{status: http.StatusUnauthorized, message: text, doc: docsRoot}}
+	}
+	claims, signed, signature, err := parseJWT(jwt)
+	if err != nil {
+		return unauthorized("A JSON web token could not be decoded")
+	}
+	app := c.appOf(claims["iss"])
+	if app == nil {
+		return caller{err: &refusal{status: http.StatusNotFound, message: "Integration not found", doc: docsRoot}}
+	}
+	digest := sha256.Sum256([]byte(signed))
+	if rsa.VerifyPKCS1v15(app.Key, crypto.SHA256, digest[:], signature) != nil {
+		return unauthorized("A JSON web token could not be decoded")
+	}
+	issued, ok := wholeSeconds(claims["iat"])
+	if !ok || issued.After(c.start.Add(jwtSkew)) {
+		return unauthorized("'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued")
+	}
+	expires, ok := wholeSeconds(claims["exp"])
+	if !ok || !expires.After(c.start) {
+		return unauthorized("'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires")
+	}
+	if expires.After(c.start.Add(jwtLifetime + jwtSkew/2)) {
+		return unauthorized("'Expiration time' claim ('exp') is too far in the future")
+	}
+	return caller{app: app}
+}
+
+func parseJWT(jwt string) (claims map[string]json.Number, signed string, signature []byte, err error) {
+	header, rest, _ := strings.Cut(jwt, ".")
+	payload, sig, _ := strings.Cut(rest, ".")
+	var algorithm struct {
+		Alg string `json:"alg"`
+	}
+	if err := decodeJWTPart(header, &algorithm); err != nil {
+		return nil, "", nil, err
+	}
+	if algorithm.Alg != "RS256" {
+		return nil, "", nil, fmt.Errorf("algorithm %q: %w", algorithm.Alg, ErrInvalid)
+	}
+	var raw map[string]json.RawMessage
+	if err := decodeJWTPart(payload, &raw); err != nil {
+		return nil, "", nil, err
+	}
+	claims = map[string]json.Number{}
+	for name, value := range raw {
+		claims[name] = json.Number(strings.Trim(string(value), `"`))
+	}
+	signature, err = base64.RawURLEncoding.DecodeString(sig)
+	return claims, header + "." + payload, signature, err
+}
+
+func decodeJWTPart(part string, v any) error {
+	b, err := base64.RawURLEncoding.DecodeString(part)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, v)
+}
+
+func wholeSeconds(n json.Number) (time.Time, bool) {
+	seconds, err := strconv.ParseInt(n.String(), 10, 64)
+	return time.Unix(seconds, 0), err == nil && seconds > 0 && seconds < math.MaxInt32*2
+}
+
+// appOf finds the App that a JWT names by its ID or client ID.
+func (c *call) appOf(issuer json.Number) *App {
+	c.tokens.mu.RLock()
+	defer c.tokens.mu.RUnlock()
+	for _, a := range c.tokens.apps {
+		if issuer.String() == strconv.FormatInt(a.ID, 10) || a.ClientID != "" && issuer.String() == a.ClientID {
+			return a
+		}
+	}
+	return nil
+}
+
+func getApp(c *call) (*answer, error) {
+	a := c.caller.app
+	return &answer{body: map[string]any{"id": a.ID, "client_id": a.ClientID, "slug": a.Slug, "node_id": nodeID("A", a.ID, a.Slug), "name": a.Slug}}, nil
+}
+
+type installationJSON struct {
+	ID                  int64       `json:"id"`
+	AppID               int64       `json:"app_id"`
+	AppSlug             string      `json:"app_slug"`
+	Account             userJSON    `json:"account"`
+	TargetType          string      `json:"target_type"`
+	RepositorySelection string      `json:"repository_selection"`
+	Permissions         Permissions `json:"permissions"`
+	AccessTokensURL     string      `json:"access_tokens_url"`
+}
+
+func getInstallation(c *call) (*answer, error) {
+	c.tokens.mu.RLock()
+	defer c.tokens.mu.RUnlock()
+	for _, i := range c.tokens.installs {
+		if i.app == c.caller.app && i.reaches(c.repo) {
+			return &answer{body: installationJSON{
+				ID: i.ID, AppID: i.app.ID, AppSlug: i.app.Slug, Account: c.userJSON(i.Account), TargetType: "Organization",
+				RepositorySelection: i.selection(), Permissions: i.Permissions,
+				AccessTokensURL: c.apiURL("app/installations", strconv.FormatInt(i.ID, 10), "access_tokens"),
+			}}, nil
+		}
+	}
+	return nil, notFound()
+}
+
+func (i *installation) selection() string {
+	if i.Repositories == nil {
+		return "all"
+	}
+	return "selected"
+}
+
+// tokenRequest narrows an installation token; all of it may be left out.
+type tokenRequest struct {
+	Repositories  []string    `json:"repositories"`
+	RepositoryIDs []int64     `json:"repository_ids"`
+	Permissions   Permissions `json:"permissions"`
+}
+
+type accessTokenJSON struct {
+	Token               string           `json:"token"`
+	ExpiresAt           string           `json:"expires_at"`
+	Permissions         Permissions      `json:"permissions"`
+	RepositorySelection string           `json:"repository_selection"`
+	Repositories        []repositoryName `json:"repositories,omitempty"`
+}
+
+type repositoryName struct {
+	ID       int64  `json:"id"`
+	Name     string `json:"name"`
+	FullName string `json:"full_name"`
+}
+
+func createAccessToken(c *call) (*answer, error) {
+	id, err := strconv.ParseInt(c.r.PathValue("installation_id"), 10, 64)
+	if err != nil {
+		return nil, notFound()
+	}
+	c.tokens.mu.RLock()
+	install := c.tokens.installs[id]
+	c.tokens.mu.RUnlock()
+	if install == nil || install.app != c.caller.app {
+		return nil, notFound()
+	}
+	var want tokenRequest
+	if len(c.body) > 0 {
+		if err := json.Unmarshal(c.body, &want); err != nil { // null is fine
+			return nil, refuse(http.StatusBadRequest, "Problems parsing JSON")
+		}
+	}
+	permissions, err := install.narrow(want.Permissions)
+	if err != nil {
+		return nil, err
+	}
+	repos, err := c.narrowRepositories(install, want)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := c.installationSecret(install.app)
+	if err != nil {
+		return nil, err
+	}
+	expires := c.start.Add(tokenLifetime).Truncate(time.Second)
+	body := accessTokenJSON{
+		Token: secret, ExpiresAt: expires.UTC().Format(dateFormat),
+		Permissions: permissions, RepositorySelection: install.selection(),
+	}
+	token := Token{
+		Name: "installation:" + install.app.Slug, Login: install.app.Slug + "[bot]", Kind: KindInstallation,
+		Permissions: permissions, Expires: expires, installation: install, Repositories: []string{},
+	}
+	for _, r := range repos {
+		token.Repositories = append(token.Repositories, r.FullName)
+	}
+	if want.Repositories != nil || want.RepositoryIDs != nil {
+		body.Repositories, body.RepositorySelection = repos, "selected"
+	}
+	c.tokens.add(secret, token)
+	return &answer{status: http.StatusCreated, body: body}, nil
+}
+
+// narrow takes the wanted permissions; more than the installation has is
+// refused.
+func (i *installation) narrow(want Permissions) (Permissions, error) {
+	if want == nil {
+		return i.Permissions, nil
+	}
+	for name, access := range want {
+		if !i.Permissions.allow(need{name, access}) {
+			return nil, invalid("The permissions requested are not granted to this installation.")
+		}
+	}
+	return want, nil
+}
+
+// narrowRepositories returns those that the token reaches.
+func (c *call) narrowRepositories(i *installation, want tokenRequest) ([]repositoryName, error) {
+	var reached []repositoryName
+	for _, r := range c.Server.Repositories() {
+		if i.reaches(r) {
+			_, name, _ := strings.Cut(r.Name(), "/")
+			reached = append(reached, repositoryName{r.id, name, r.Name()})
+		}
+	}
+	if want.Repositories == nil && want.RepositoryIDs == nil {
+		return reached, nil
+	}
+	wanted := func(r repositoryName) bool {
+		return slices.Contains(want.RepositoryIDs, r.ID) ||
+			slices.ContainsFunc(want.Repositories, func(name string) bool { return strings.EqualFold(name, r.Name) })
+	}
+	chosen := slices.DeleteFunc(reached, func(r repositoryName) bool { return !wanted(r) })
+	if len(chosen) < len(want.Repositories)+len(want.RepositoryIDs) {
+		return nil, invalid("There is at least one repository that does not exist or is not accessible to the parent installation.")
+	}
+	return chosen, nil
+}
+
+// installationSecret is long and looks like a JWT with a prefix, as GitHub's
+// are since 2026.
+func (c *call) installationSecret(a *App) (string, error) {
+	b, err := c.randomBytes(256)
+	if err != nil {
+		return "", err
+	}
+	text := base64.RawURLEncoding.EncodeToString(b)
+	return fmt.Sprintf("ghs_%d_eyJ%s.%s.%s", a.ID, text[:60], text[60:200], text[200:]), nil
+}

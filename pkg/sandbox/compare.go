@@ -1,0 +1,106 @@
+package sandbox
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox/internal/bare"
+)
+
+type compareJSON struct {
+	URL             string             `json:"url"`
+	HTMLURL         string             `json:"html_url"`
+	BaseCommit      branchCommitJSON   `json:"base_commit"`
+	MergeBaseCommit branchCommitJSON   `json:"merge_base_commit"`
+	Status          string             `json:"status"`
+	AheadBy         int                `json:"ahead_by"`
+	BehindBy        int                `json:"behind_by"`
+	TotalCommits    int                `json:"total_commits"`
+	Commits         []branchCommitJSON `json:"commits"`
+	Files           []comparedFileJSON `json:"files"`
+}
+
+type comparedFileJSON struct {
+	SHA      string `json:"sha"`
+	Filename string `json:"filename"`
+	Status   string `json:"status"`
+	BlobURL  string `json:"blob_url"`
+}
+
+// The most that one page of a comparison shows.
+const (
+	maxComparedCommits = 250
+	maxComparedFiles   = 300
+)
+
+func compare(c *call) (*answer, error) {
+	if err := c.refuseEmpty(); err != nil {
+		return nil, err
+	}
+	baseName, headName, ok := strings.Cut(c.r.PathValue("basehead"), "...")
+	if !ok {
+		return nil, notFound()
+	}
+	base, err1 := c.readRevision(baseName)
+	head, err2 := c.readRevision(headName)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, notFound()
+	}
+	found, err := c.repo.git.Compare(base, head)
+	if err != nil {
+		return nil, err
+	}
+	if found.MergeBase.IsZero() {
+		return nil, refuse(404, "No common ancestor between %s and %s.", baseName, headName)
+	}
+	body := compareJSON{
+		URL: c.repoURL("compare", baseName+"..."+headName), HTMLURL: c.pageURL("compare", baseName+"..."+headName),
+		Status: status(found), AheadBy: len(found.Ahead), BehindBy: len(found.Behind), TotalCommits: len(found.Ahead),
+		Commits: []branchCommitJSON{}, Files: []comparedFileJSON{},
+	}
+	for i := len(found.Ahead) - 1; i >= 0 && len(body.Commits) < maxComparedCommits; i-- {
+		one, err := c.branchCommitJSON(found.Ahead[i])
+		if err != nil {
+			return nil, err
+		}
+		body.Commits = append(body.Commits, one)
+	}
+	body.BaseCommit, err1 = c.branchCommitJSON(base)
+	body.MergeBaseCommit, err2 = c.branchCommitJSON(found.MergeBase)
+	if err := errors.Join(err1, err2, c.compareFiles(found.MergeBase, head, &body)); err != nil {
+		return nil, err
+	}
+	return &answer{body: body}, nil
+}
+
+func status(found bare.Comparison) string {
+	switch {
+	case len(found.Ahead) > 0 && len(found.Behind) > 0:
+		return "diverged"
+	case len(found.Ahead) > 0:
+		return "ahead"
+	case len(found.Behind) > 0:
+		return "behind"
+	}
+	return "identical"
+}
+
+func (c *call) compareFiles(from, to bare.Hash, body *compareJSON) error {
+	changes, err := c.repo.git.Diff(from, to)
+	if err != nil {
+		return err
+	}
+	for _, d := range changes[:min(len(changes), maxComparedFiles)] {
+		file := comparedFileJSON{Filename: d.Path, BlobURL: c.pageURL("blob", to.String(), d.Path)}
+		switch {
+		case d.Old.Hash.IsZero():
+			file.Status, file.SHA = "added", d.New.Hash.String()
+		case d.New.Hash.IsZero():
+			file.Status, file.SHA = "removed", d.Old.Hash.String()
+		default:
+			file.Status, file.SHA = "modified", d.New.Hash.String()
+		}
+		body.Files = append(body.Files, file)
+	}
+	return nil
+}

@@ -26,8 +26,8 @@ const (
 	worthOfBlob = 4 << 20
 	// archiveStall is for how long a download may bring nothing.
 	archiveStall = 20 * time.Second
-	// maxArchiveRedirects bounds the hops from the API to the archive.
-	maxArchiveRedirects = 5
+	// archiveAttempts is how often an archive is begun whose download breaks off.
+	archiveAttempts = 2
 )
 
 // archivePays tells whether one archive is cheaper than the missing blobs.
@@ -46,30 +46,47 @@ func (r *reading) archivePays() bool {
 // server that gives no archive, or half of one, is no error: what is still
 // missing then comes as blobs.
 func (r *reading) fromArchive(ctx context.Context) error {
-	address, err := r.client.archiveURL(ctx, r.snapshot)
-	if err != nil {
-		return hard(err)
-	}
-	download, err := r.client.download(ctx, address)
-	if err != nil {
-		return hard(err)
-	}
-	defer closeBody(download)
-	paths := make(map[string]Entry, len(r.missing))
-	for _, waiting := range r.missing {
-		for _, i := range waiting {
-			paths[r.entries[i].Path] = r.entries[i]
+	for attempt := 1; r.archivePays() && !r.branch.noArchives.Load(); attempt++ {
+		address, err := r.client.archiveURL(ctx, r.snapshot)
+		if err != nil {
+			if lacksArchives(err) {
+				r.branch.noArchives.Store(true)
+			}
+			return hard(err)
+		}
+		err = r.unpack(ctx, address)
+		var own *visitError
+		if errors.As(err, &own) {
+			return own.err
+		}
+		if err == nil || ctx.Err() != nil || attempt == archiveAttempts {
+			return verdict(ctx, opArchive, nil, cause(ctx))
 		}
 	}
-	var failure *visitError
-	err = readArchive(download, r.snapshot.Commit, func(path string, size int64, content io.Reader) error {
-		e, ok := paths[path]
+	return nil
+}
+
+// unpack downloads an archive and delivers from it.
+func (r *reading) unpack(ctx context.Context, address *url.URL) error {
+	download, err := r.client.download(ctx, address)
+	if err != nil {
+		return err
+	}
+	defer closeBody(download)
+	wanted := make(map[string]Entry, len(r.missing))
+	for _, waiting := range r.missing {
+		for _, i := range waiting {
+			wanted[r.entries[i].Path] = r.entries[i]
+		}
+	}
+	return readArchive(download, r.snapshot.Commit, func(path string, size int64, content io.Reader) error {
+		e, ok := wanted[path]
 		if !ok || r.missing[e.SHA] == nil || e.Size != size {
 			return nil
 		}
 		data := make([]byte, size)
 		if _, err := io.ReadFull(content, data); err != nil {
-			return err
+			return fmt.Errorf("read %.80q: %w", path, err)
 		}
 		if blobSHA(data) != e.SHA {
 			return nil // rewritten by export-subst
@@ -78,14 +95,17 @@ func (r *reading) fromArchive(ctx context.Context) error {
 			return &visitError{err}
 		}
 		if len(r.missing) == 0 {
-			return io.EOF
+			return errEnough
 		}
 		return nil
 	})
-	if errors.As(err, &failure) {
-		return failure.err
-	}
-	return verdict(ctx, opArchive, nil, cause(ctx))
+}
+
+// lacksArchives tells a server that has no such operation, or does not give it to
+// this credential.
+func lacksArchives(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Status == http.StatusNotFound || e.Status == http.StatusUnauthorized || e.Status == http.StatusNotImplemented)
 }
 
 // hard keeps those errors of the archive that blobs would run into as well.
@@ -96,6 +116,9 @@ func hard(err error) error {
 	}
 	return nil
 }
+
+// errEnough ends the reading of an archive whose rest is not wanted.
+var errEnough = errors.New("enough")
 
 // visitError marks an error of the caller's own.
 type visitError struct{ err error }
@@ -177,8 +200,8 @@ func (b *patientBody) stop() {
 
 // readArchive calls visit for each file and symbolic link of a gzipped tar as
 // git archive makes it, with the path below its top folder. It ends with the
-// archive, or without an error when visit returns io.EOF. An archive that says it
-// is of another commit is refused.
+// archive, or without an error when visit returns errEnough. An archive that says
+// it is of another commit is refused.
 func readArchive(r io.Reader, commit SHA, visit func(path string, size int64, content io.Reader) error) error {
 	unzipped, err := gzip.NewReader(r)
 	if err != nil {
@@ -209,7 +232,7 @@ func readArchive(r io.Reader, commit SHA, visit func(path string, size int64, co
 		if !ok {
 			continue
 		}
-		if err := visit(path, size, content); errors.Is(err, io.EOF) {
+		if err := visit(path, size, content); errors.Is(err, errEnough) {
 			return nil
 		} else if err != nil {
 			return err

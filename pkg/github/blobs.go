@@ -28,7 +28,7 @@ const (
 // not be changed, and stays valid. An error of visit ends the reading and is
 // returned as it is.
 func (b *Branch) Read(ctx context.Context, s *Snapshot, entries []Entry, visit func(i int, content []byte) error) error {
-	r := &reading{client: b.client, snapshot: s, entries: entries, visit: visit, missing: map[SHA][]int{}}
+	r := &reading{branch: b, client: b.client, snapshot: s, entries: entries, visit: visit, missing: map[SHA][]int{}}
 	for i, e := range entries {
 		content, ok := b.client.blobs.get(e.SHA)
 		if !ok {
@@ -39,16 +39,15 @@ func (b *Branch) Read(ctx context.Context, s *Snapshot, entries []Entry, visit f
 			return err
 		}
 	}
-	if r.archivePays() {
-		if err := r.fromArchive(ctx); err != nil {
-			return err
-		}
+	if err := r.fromArchive(ctx); err != nil {
+		return err
 	}
 	return r.fromBlobs(ctx)
 }
 
 // reading is one call of Read.
 type reading struct {
+	branch   *Branch
 	client   *Client
 	snapshot *Snapshot
 	entries  []Entry

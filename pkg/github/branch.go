@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +30,9 @@ type Branch struct {
 	client     *Client
 	asked      Repo
 	configured string // empty for the default branch
+
+	// noArchives tells that the server was found to give no archives.
+	noArchives atomic.Bool
 
 	mu     sync.Mutex
 	place  place

@@ -38,6 +38,7 @@ type Branch struct {
 	place  place
 	tagged tagged
 	newest *Snapshot // nil before the first read
+	left   SHA       // a commit that the branch was found to be no longer at
 	writes []write   // the latest last
 	news   head      // a head that was read but not looked into
 	newsAt time.Time
@@ -51,11 +52,21 @@ type write struct {
 
 // Remembered returns the newest snapshot that is known without asking GitHub:
 // from the last own write or the last read. It may be behind the branch; then
-// Commit returns ErrBranchMoved.
+// Commit returns ErrBranchMoved, and until the next Snapshot nothing is remembered.
 func (b *Branch) Remembered() (*Snapshot, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.newest, b.newest != nil
+	if b.newest == nil || b.newest.Commit == b.left {
+		return nil, false
+	}
+	return b.newest, true
+}
+
+// leave remembers that the branch is no longer at the commit.
+func (b *Branch) leave(commit SHA) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left = commit
 }
 
 // Snapshot returns the branch as GitHub has it now. That costs one request when
@@ -87,7 +98,7 @@ func (b *Branch) Snapshot(ctx context.Context) (*Snapshot, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.writes) == written || b.newest == nil { // else an own write is newer than what was read
-		b.newest = s
+		b.newest, b.left = s, ""
 	}
 	return s.readAt(b.client.now()), nil
 }
@@ -108,6 +119,7 @@ func (b *Branch) current(h head) *Snapshot {
 	case b.newest == nil:
 		return nil
 	case b.newest.Commit == h.commit && b.newest.Repo == h.repo:
+		b.left = ""
 		return b.newest.readAt(b.client.now())
 	case b.staleLocked(h.commit):
 		return b.newest
@@ -165,7 +177,7 @@ func (b *Branch) takeNews() (head, bool) {
 func (b *Branch) wrote(s *Snapshot, next *Snapshot) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.newest, b.news = next, head{}
+	b.newest, b.left, b.news = next, "", head{}
 	b.writes = append(b.writes, write{commit: next.Commit, parent: s.Commit, at: b.client.now()})
 	if over := len(b.writes) - keptWrites; over > 0 {
 		b.writes = slices.Delete(b.writes, 0, over)

@@ -35,11 +35,20 @@ func (b *Branch) Commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, 
 	if err != nil {
 		return Commit{}, err
 	}
-	made, err := b.commit(ctx, s, Changeset{edits, c.Message})
+	made, err := b.commitAllowed(ctx, s, Changeset{edits, c.Message})
+	if errors.Is(err, ErrBranchMoved) {
+		b.leave(s.Commit)
+	}
+	return made, err
+}
+
+// commitAllowed commits all of the edits, or those that the credential may write.
+func (b *Branch) commitAllowed(ctx context.Context, s *Snapshot, c Changeset) (Commit, error) {
+	made, err := b.commit(ctx, s, c)
 	if !refusesWorkflows(err) {
 		return made, err
 	}
-	kept, leftOut := splitWorkflows(edits)
+	kept, leftOut := splitWorkflows(c.Edits)
 	if len(leftOut) == 0 {
 		return Commit{}, b.explain404(ctx, s.Repo, err)
 	}

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -69,7 +70,7 @@ type Fault struct {
 type Push struct {
 	Branch  string            `json:"branch"`
 	Message string            `json:"message"`
-	Files   map[string]string `json:"files"` // by path; JSON null is not there to remove, see Remove
+	Files   map[string]string `json:"files"` // contents by path
 	Remove  []string          `json:"remove,omitempty"`
 }
 
@@ -231,9 +232,9 @@ func (c *call) refusedByFault() *refusal {
 		case EffectRefuse:
 			return f.refusal()
 		case EffectPrimaryLimit:
-			return c.primaryRefusal(f.Status, c.start.Add(orSecond(f.Delay)))
+			return f.decorate(c.primaryRefusal(f.Status, c.start.Add(orSecond(f.Delay))))
 		case EffectSecondaryLimit:
-			return secondaryRefusal(f.Status, orDefault(f.Message, secondaryText), f.Delay)
+			return f.decorate(secondaryRefusal(f.Status, orDefault(f.Message, secondaryText), f.Delay))
 		}
 	}
 	return nil
@@ -244,6 +245,15 @@ func (f Fault) refusal() *refusal {
 	if len(f.Errors) > 0 {
 		r.errors = f.Errors
 	}
+	return r
+}
+
+// decorate adds the fault's own headers, such as a Retry-After.
+func (f Fault) decorate(r *refusal) *refusal {
+	if r.header == nil {
+		r.header = map[string]string{}
+	}
+	maps.Copy(r.header, f.Header)
 	return r
 }
 

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -155,7 +157,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Repositories returns all repositories in no particular order.
+// Repositories returns all repositories, the oldest first.
 func (s *Server) Repositories() []*Repository {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -163,6 +165,7 @@ func (s *Server) Repositories() []*Repository {
 	for _, r := range s.byID {
 		all = append(all, r)
 	}
+	slices.SortFunc(all, func(a, b *Repository) int { return cmp.Compare(a.id, b.id) })
 	return all
 }
 

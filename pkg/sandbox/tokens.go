@@ -50,21 +50,21 @@ const (
 // that may do everything everywhere and never expires.
 type Token struct {
 	// Name stands for the token in the request log; empty means token-N.
-	Name string
+	Name string `json:"name,omitempty"`
 	// Login is the user behind the token, who shares one rate limit among all
 	// tokens and authors the commits.
-	Login string
-	Kind  TokenKind
+	Login string    `json:"login,omitempty"`
+	Kind  TokenKind `json:"kind,omitempty"`
 	// Permissions; nil means everything.
-	Permissions Permissions
+	Permissions Permissions `json:"permissions,omitempty"`
 	// Repositories are the ones the token reaches, as owner/name; nil means
 	// all. It bounds writes and private repositories; public ones may be read.
-	Repositories []string
+	Repositories []string `json:"repositories,omitempty"`
 	// Expires; zero means never.
-	Expires time.Time
+	Expires time.Time `json:"expires,omitzero"`
 	// SSO, when not empty, is the address at which an organisation wants the
 	// token to be authorised first.
-	SSO string
+	SSO string `json:"sso,omitempty"`
 
 	installation *installation
 }

@@ -1,0 +1,97 @@
+package manifest
+
+import (
+	"cmp"
+	"slices"
+)
+
+// application is the work of applying an editor's updates to one file.
+type application struct {
+	editor  *Editor
+	file    *file
+	last    lastRuns
+	result  Result
+	patches []patch
+}
+
+// apply edits the sites of a file, and reads the outcome back before it lets it
+// out.
+func (e *Editor) apply(f *file) Result {
+	a := &application{editor: e, file: f, result: Result{Content: f.original}}
+	for _, s := range f.sites {
+		if !e.options.SkipEmbedded || !s.embedded {
+			a.site(s)
+		}
+	}
+	if len(a.result.Changes) == 0 {
+		return a.result
+	}
+	edited := spliced(f.original, a.result.Changes)
+	if !f.verify(edited, a.patches) {
+		a.withdraw()
+		return a.result
+	}
+	a.result.Content = edited
+	return a.result
+}
+
+// site moves one site, or tells why not.
+func (a *application) site(s *site) {
+	u := &a.editor.updates[s.update]
+	reason := s.reason
+	if reason == DigestOnly && !u.Digest.IsZero() {
+		reason = ""
+	}
+	if reason != "" && reason != Held {
+		a.skip(s, reason)
+		return
+	}
+	d := decide(s, u)
+	switch {
+	case d.current && (s.tag != "" || s.digest != ""):
+		a.result.Current = append(a.result.Current, Found{Reference: s.reference(), Update: s.update})
+	case reason != "":
+		a.skip(s, reason)
+	default:
+		a.change(s, d)
+	}
+}
+
+func (a *application) skip(s *site, reason Reason) {
+	a.result.Skips = append(a.result.Skips, Skip{Place: s.Place, Update: s.update, Image: s.repo, Reason: reason})
+}
+
+// change adds a change, or a skip when the file spells the site in a way that
+// cannot be replaced.
+func (a *application) change(s *site, d decision) {
+	c := Change{Place: s.Place, Update: s.update, From: s.tag, To: d.to, FromDigest: s.digest, ToDigest: d.toDigest}
+	for _, p := range d.patches {
+		sp, ok := a.file.src.splice(p, a.last.of(a.file.src, p.node))
+		if !ok {
+			a.skip(s, Escaped)
+			return
+		}
+		c.Splices = append(c.Splices, sp)
+	}
+	sortSplices(c.Splices)
+	a.result.Changes = append(a.result.Changes, c)
+	a.patches = append(a.patches, d.patches...)
+}
+
+// withdraw turns every change into a skip.
+func (a *application) withdraw() {
+	r := &a.result
+	for _, c := range r.Changes {
+		repo := a.editor.updates[c.Update].Image
+		r.Skips = append(r.Skips, Skip{Place: c.Place, Update: c.Update, Image: repo, Reason: Unverified})
+	}
+	r.Changes = nil
+	slices.SortStableFunc(r.Skips, func(x, y Skip) int {
+		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
+	})
+}
+
+// reference returns a site as it is told to callers.
+func (s *site) reference() Reference {
+	return Reference{Place: s.Place, Image: s.repo, Tag: s.tag, Digest: s.digest}
+}

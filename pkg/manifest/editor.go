@@ -1,0 +1,100 @@
+package manifest
+
+import (
+	"fmt"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+)
+
+// Update is one wanted move: every reference to the image gets the version.
+type Update struct {
+	// Image is the repository to look for; it is compared by its normalised name.
+	Image image.Repository
+	// Version is the tag to write.
+	Version image.Tag
+	// Digest is written where a file pins one; its zero value means none, which
+	// drops what a file pins.
+	Digest image.Digest
+}
+
+// Options change what counts as a reference. The zero value is what most files
+// want.
+type Options struct {
+	// SkipEmbedded leaves references alone that are known by their text only:
+	// environment values, arguments, block scalars, JSON text. Left are values of
+	// keys that end in image, fields that belong together, and docker:// addresses.
+	SkipEmbedded bool
+}
+
+// Editor is a compiled set of updates. It is immutable and safe for concurrent
+// use.
+type Editor struct {
+	updates []Update
+	options Options
+	want    wanted
+	screen  screen
+}
+
+// DuplicateError says that two updates name one image.
+type DuplicateError struct {
+	// Image is the normalised name.
+	Image string
+	// First and Second are the indexes of the updates.
+	First, Second int
+}
+
+// Error returns a sentence without a full stop.
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("updates %d and %d both name the image %s", e.First, e.Second, e.Image)
+}
+
+// IncompleteError says that an update has no image or no version.
+type IncompleteError struct {
+	// Index is that of the update.
+	Index int
+}
+
+// Error returns a sentence without a full stop.
+func (e *IncompleteError) Error() string {
+	return fmt.Sprintf("update %d has no image or no version", e.Index)
+}
+
+// NewEditor compiles updates, which it copies. The error is a *DuplicateError or
+// an *IncompleteError.
+func NewEditor(updates []Update, options Options) (*Editor, error) {
+	e := &Editor{
+		updates: append([]Update(nil), updates...),
+		options: options,
+		want:    wanted{names: map[string]int{}, bases: map[string]struct{}{}},
+	}
+	for i, u := range e.updates {
+		if u.Image.IsZero() || u.Version.IsZero() {
+			return nil, &IncompleteError{Index: i}
+		}
+		name := u.Image.Name()
+		if first, ok := e.want.names[name]; ok {
+			return nil, &DuplicateError{Image: name, First: first, Second: i}
+		}
+		e.want.names[name] = i
+		e.want.bases[u.Image.Base()] = struct{}{}
+	}
+	e.screen = newScreen(e.want.bases)
+	return e, nil
+}
+
+// Edit moves every reference of one file that an update asks for.
+//
+// It never fails: what cannot be edited safely is left alone and told as a
+// Skip. The content is neither changed nor kept. The time is about that of
+// parsing the file, twice when something changes; a file that Mentions would
+// screen out is returned at once.
+func (e *Editor) Edit(content []byte) Result {
+	if !e.Mentions(content) {
+		return Result{Content: content}
+	}
+	f, reason := read(content, &e.want)
+	if reason != "" {
+		return Result{Content: content, Skips: []Skip{{Update: -1, Reason: reason}}}
+	}
+	return e.apply(f)
+}

@@ -1,0 +1,134 @@
+package manifest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// MaxSize is the largest file in bytes that is read. The parser needs up to
+// about a hundred times a file's size, and nearly all generated manifests of
+// public repositories stay below.
+const MaxSize = 5 << 20
+
+// IsManifest reports whether a path of a repository, with slashes, is a file
+// that may hold image references: .yaml and .yml in any case, and a file called
+// Kustomization. Hidden folders are no exception.
+func IsManifest(name string) bool {
+	base := path.Base(name)
+	switch strings.ToLower(path.Ext(base)) {
+	case ".yaml", ".yml":
+		return true
+	}
+	return base == "Kustomization"
+}
+
+// file is one file with the sites that a walk found in it.
+type file struct {
+	original []byte
+	src      *source
+	// docs are the parsed documents; none when no parser takes the file.
+	docs   []*yaml.Node
+	parsed bool
+	sites  []*site
+}
+
+// read finds the wanted images of a file. A reason that is not empty is about
+// the whole file, which then has no sites.
+func read(content []byte, want *wanted) (*file, Reason) {
+	if len(content) > MaxSize {
+		return nil, TooLarge
+	}
+	f := &file{original: content}
+	text, isUTF8 := readable(content)
+	f.src = newSource(text)
+	var err error
+	if f.docs, err = parse(text); err == nil {
+		f.parsed = true
+		f.sites, err = findInDocuments(f.src, f.docs, want)
+	} else {
+		f.sites, err = findInLines(f.src, want)
+	}
+	switch {
+	case errors.Is(err, errTooMany):
+		return nil, TooLarge
+	case err != nil:
+		return nil, Unparsable
+	}
+	f.sites = direct(f.src, f.sites)
+	if !isUTF8 {
+		for _, s := range f.sites {
+			s.reason = NotUTF8
+		}
+	}
+	return f, ""
+}
+
+// readable returns a file as UTF-8. What is no UTF-8 is made readable only to
+// find what it names: its lines stay what they are, its bytes do not.
+func readable(content []byte) (text []byte, isUTF8 bool) {
+	if units, ok := utf16Units(content); ok {
+		return []byte(string(utf16.Decode(units))), false
+	}
+	if utf8.Valid(content) {
+		return content, true
+	}
+	return bytes.ToValidUTF8(content, []byte("?")), false
+}
+
+// utf16Units returns the code units of a file that begins with a byte order
+// mark of UTF-16, without the mark.
+func utf16Units(content []byte) ([]uint16, bool) {
+	little := bytes.HasPrefix(content, []byte{0xFF, 0xFE})
+	if !little && !bytes.HasPrefix(content, []byte{0xFE, 0xFF}) {
+		return nil, false
+	}
+	units := make([]uint16, 0, len(content)/2)
+	for i := 2; i+1 < len(content); i += 2 {
+		unit := uint16(content[i])<<8 | uint16(content[i+1])
+		if little {
+			unit = unit<<8 | unit>>8
+		}
+		units = append(units, unit)
+	}
+	return units, true
+}
+
+// verify reads an edited file back. A file that no parser took must be one that
+// none takes still: only whole lines of it were touched.
+func (f *file) verify(edited []byte, patches []patch) bool {
+	after, err := parse(edited)
+	if !f.parsed {
+		return err != nil
+	}
+	return err == nil && sameDocuments(f.docs, after, patches)
+}
+
+// parse reads all documents of a file. Aliases are not expanded.
+func parse(content []byte) (docs []*yaml.Node, err error) {
+	// The parser is a translation of a C library whose slips are index errors: one
+	// bad file must not stop the others.
+	defer func() {
+		if r := recover(); r != nil {
+			docs, err = nil, fmt.Errorf("parse YAML: %v", r)
+		}
+	}()
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	for {
+		doc := new(yaml.Node)
+		switch err := decoder.Decode(doc); {
+		case errors.Is(err, io.EOF):
+			return docs, nil
+		case err != nil:
+			return nil, fmt.Errorf("parse YAML: %w", err)
+		}
+		docs = append(docs, doc)
+	}
+}

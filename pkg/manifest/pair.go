@@ -1,0 +1,343 @@
+package manifest
+
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+)
+
+// pair is an image whose name and version are fields of their own.
+type pair struct {
+	// names are the names that the fields may mean, the likeliest first.
+	names []string
+	// claims are the fields that hold the name, the last one at its end.
+	claims []*field
+	// parts are fields that are no image by themselves, because another field goes
+	// before them or stands in for them.
+	parts []*field
+	// versions are the fields with the version: more than one only when a key
+	// stands twice, none when there is no such field.
+	versions []*field
+	digest   *field
+	// whole is set when the fields say image beyond doubt, also for a name without
+	// a slash.
+	whole bool
+	// lone is set when the name says image even without a version field.
+	lone bool
+	// reason keeps the pair from being edited, or is empty.
+	reason Reason
+}
+
+// mappingPairs finds the pairs of one mapping.
+func (w *walk) mappingPairs(m *yaml.Node, at *step) {
+	for prefix, g := range groupsOf(m, at, &w.mergeSteps) {
+		w.groupPair(g, prefix, at)
+	}
+	w.artifactPair(m, at)
+}
+
+// sequencePairs finds the pairs of a list of {name, value}, as environments and
+// Helm parameters are written.
+func (w *walk) sequencePairs(n *yaml.Node, at *step) {
+	gs := groups{}
+	for i, item := range n.Content {
+		var name, value *yaml.Node
+		for j := 0; item.Kind == yaml.MappingNode && j+1 < len(item.Content); j += 2 {
+			switch item.Content[j].Value {
+			case "name":
+				name = item.Content[j+1]
+			case "value":
+				value = item.Content[j+1]
+			}
+		}
+		if name != nil && value != nil && name.Kind == yaml.ScalarNode {
+			gs.add(name.Value, &field{key: name, value: value, at: &step{up: at, index: i}})
+		}
+	}
+	for prefix, g := range gs {
+		if g.has(tagRole) {
+			w.groupPair(g, prefix, at)
+		}
+	}
+}
+
+// groupPair makes the pair of one group of fields, if it is one.
+func (w *walk) groupPair(g group, prefix string, at *step) {
+	var p pair
+	switch {
+	case g.has(newNameRole, newTagRole), g.has(digestRole) && at.isItem("images"):
+		p = kustomizePair(g)
+	case !g.has(repositoryRole) && !g.has(tagRole, versionRole, digestRole):
+		return
+	default:
+		p = helmPair(g)
+		p.whole = p.whole || prefix != "" || isImageKey(at.name())
+	}
+	w.pair(&p, at)
+}
+
+// kustomizePair reads an entry of kustomize's images: newName decides, and a
+// digest beside newTag would win over it.
+func kustomizePair(g group) pair {
+	p := pair{versions: g[newTagRole], digest: g.get(digestRole), whole: true}
+	name := g.get(nameRole)
+	if newName := g.get(newNameRole); newName.text() != "" {
+		if name != nil {
+			p.parts = append(p.parts, name)
+		}
+		name, p.lone = newName, true
+	}
+	if name.text() != "" {
+		p.names = []string{name.text()}
+		p.claims = append(p.claims, name)
+	}
+	return p
+}
+
+// helmPair reads the fields that charts use: the name is a repository or an
+// image, with the registry before it where there is one.
+func helmPair(g group) pair {
+	p := pair{versions: g[tagRole], digest: g.get(digestRole), lone: g.has(repositoryRole)}
+	if len(p.versions) == 0 {
+		p.versions = g[versionRole]
+	}
+	registry, repository, img, name := g.get(registryRole), g.get(repositoryRole), g.get(imageRole), g.get(nameRole)
+	add := func(fields ...*field) {
+		texts := make([]string, 0, len(fields))
+		for _, f := range fields {
+			if text := strings.Trim(f.text(), "/"); text != "" {
+				texts = append(texts, text)
+			}
+		}
+		p.names = append(p.names, strings.Join(texts, "/"))
+		p.claims = append(p.claims, fields[len(fields)-1])
+	}
+	switch {
+	case repository.text() != "":
+		p.whole = true
+		if img.text() != "" {
+			add(registry, repository, img)
+		}
+		add(registry, repository)
+	case img.text() != "":
+		p.whole = true
+		add(registry, img)
+	case name.text() != "" && len(g[tagRole]) > 0:
+		p.whole = registry.text() != ""
+		add(registry, name)
+	}
+	if registry.text() != "" {
+		p.parts = p.claims
+	}
+	return p
+}
+
+// artifactPair reads an OCI artifact: Flux' {url: oci://…, ref: {tag}} and Argo
+// CD's {repoURL: oci://…, targetRevision}.
+func (w *walk) artifactPair(m *yaml.Node, at *step) {
+	const scheme = "oci://"
+	var url, version, digest *field
+	semver := false
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		key, value := m.Content[i], resolve(m.Content[i+1])
+		f := &field{key: key, value: m.Content[i+1], at: at}
+		switch {
+		case (key.Value == "url" || key.Value == "repoURL") && strings.HasPrefix(value.Value, scheme):
+			url = f
+		case key.Value == "targetRevision":
+			version = f
+		case key.Value == "ref" && value.Kind == yaml.MappingNode:
+			for j := 0; j+1 < len(value.Content); j += 2 {
+				sub := &field{key: value.Content[j], value: value.Content[j+1], at: &step{up: at, key: key}}
+				switch value.Content[j].Value {
+				case "tag":
+					version = sub
+				case "digest":
+					digest = sub
+				case "semver":
+					semver = semver || sub.text() != ""
+				}
+			}
+		}
+	}
+	if url == nil {
+		return
+	}
+	p := pair{names: []string{strings.TrimPrefix(url.text(), scheme)}, claims: []*field{url}, digest: digest, whole: true, lone: true}
+	if version != nil {
+		p.versions = []*field{version}
+	}
+	if semver {
+		p.reason = Ambiguous
+	}
+	w.pair(&p, at)
+}
+
+// pair turns a pair into sites, or drops it when it names no wanted image.
+func (w *walk) pair(p *pair, at *step) {
+	repo, update, ok := w.matchPair(p)
+	w.serve(p, repo, ok)
+	w.claim(p.parts...)
+	if !ok {
+		return
+	}
+	versions := slices.DeleteFunc(slices.Clone(p.versions), func(f *field) bool {
+		return f.text() == "" && resolve(f.value).Kind == yaml.ScalarNode
+	})
+	if len(versions) == 0 && !p.lone && len(p.versions) == 0 && p.digest.text() == "" {
+		return
+	}
+	w.claim(p.claims...)
+	w.claim(p.versions...)
+	w.claim(p.digest)
+	if len(versions) == 0 {
+		w.versionless(p, repo, update, at)
+		return
+	}
+	for _, f := range versions {
+		w.versionSite(p, f, repo, update)
+	}
+}
+
+func (w *walk) matchPair(p *pair) (image.Repository, int, bool) {
+	for _, name := range p.names {
+		if name == "" {
+			continue
+		}
+		if repo, update, ok := w.want.match(name); ok {
+			return repo, update, true
+		}
+	}
+	return image.Repository{}, -1, false
+}
+
+// claim takes scalars out of the search for references in text.
+func (w *walk) claim(fields ...*field) {
+	for _, f := range fields {
+		if f != nil {
+			w.claimed[f.value] = struct{}{}
+		}
+	}
+}
+
+// serve notes which image the version and the digest of a pair serve, where
+// another place may use them too.
+func (w *walk) serve(p *pair, repo image.Repository, wanted bool) {
+	if len(p.names) == 0 {
+		return
+	}
+	name := repo.Name()
+	if !wanted {
+		// Not one of ours: its spelling will do to tell it from those.
+		name = p.names[0]
+	}
+	fields := p.versions
+	if p.digest != nil {
+		fields = append(slices.Clone(fields), p.digest)
+	}
+	for _, f := range fields {
+		n := resolve(f.value)
+		if n != f.value || n.Anchor != "" || f.merged || w.anchored > 0 {
+			w.serves[n] = append(w.serves[n], name)
+			w.claim(f)
+		}
+	}
+}
+
+// versionSite adds the site of a version field.
+func (w *walk) versionSite(p *pair, f *field, repo image.Repository, update int) {
+	n := resolve(f.value)
+	s := &site{repo: repo, update: update, node: n, end: len(n.Value), field: true, reason: p.reason}
+	if s.reason == "" {
+		s.tag, s.digest, s.reason = splitVersion(n)
+	}
+	if !p.whole && !containsSlash(repo) {
+		s.reason = Ambiguous
+	}
+	w.addDigest(s, p)
+	w.addPair(s, p, f)
+}
+
+// versionless adds the site of a pair that names no version.
+func (w *walk) versionless(p *pair, repo image.Repository, update int, at *step) {
+	s := &site{repo: repo, update: update, field: true, reason: p.reason}
+	w.addDigest(s, p)
+	if s.reason == "" {
+		s.reason = Untagged
+		if s.digestNode != nil {
+			s.reason = DigestOnly
+		}
+	}
+	f := p.claims[len(p.claims)-1]
+	if s.digestNode != nil {
+		f = p.digest
+	}
+	n := resolve(f.value)
+	s.node, s.end = n, len(n.Value)
+	w.addPair(s, p, f)
+}
+
+// addPair adds a site at field f. Several mappings may share it by an anchor.
+func (w *walk) addPair(s *site, p *pair, f *field) {
+	for _, all := range [][]*field{p.claims, p.versions, {p.digest}} {
+		for _, part := range all {
+			if part != nil {
+				s.lines = append(s.lines, part.key.Line, part.value.Line)
+			}
+		}
+	}
+	for _, twin := range w.byNode[s.node] {
+		if twin.repo.Equal(s.repo) {
+			twin.lines = append(twin.lines, s.lines...)
+			return
+		}
+	}
+	at, ok := w.places[s.node]
+	if !ok {
+		at = &step{up: f.at, key: f.key}
+	}
+	w.place(s, at, 0)
+	w.byNode[s.node] = append(w.byNode[s.node], s)
+	w.sites = append(w.sites, s)
+}
+
+// addDigest adds the sibling digest of a pair to its site.
+func (w *walk) addDigest(s *site, p *pair) {
+	text := p.digest.text()
+	if text == "" {
+		return
+	}
+	if reason := interpolated(text); reason != "" && s.reason == "" {
+		s.reason = reason
+	}
+	s.digest, s.digestNode = text, resolve(p.digest.value)
+}
+
+// splitVersion reads a version field: a tag, or a tag with its digest.
+func splitVersion(n *yaml.Node) (tag, digest string, reason Reason) {
+	if n.Kind != yaml.ScalarNode {
+		return "", "", Ambiguous
+	}
+	if reason := interpolated(n.Value); reason != "" {
+		return "", "", reason
+	}
+	tag, digest, ok := strings.Cut(n.Value, "@")
+	if !isTag(tag) || ok && !isDigest(digest) {
+		return "", "", Ambiguous
+	}
+	return tag, digest, ""
+}
+
+// interpolated tells whether a text holds a template action or a variable.
+func interpolated(text string) Reason {
+	switch {
+	case strings.Contains(text, "{{"):
+		return Templated
+	case strings.Contains(text, "$"):
+		return Variable
+	}
+	return ""
+}

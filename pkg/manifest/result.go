@@ -1,0 +1,119 @@
+package manifest
+
+import "github.com/refty-yapi/refty-node-versions-service/pkg/image"
+
+// Result is what an Editor made of one file.
+type Result struct {
+	// Content is the edited file, or the very slice that was given when there is
+	// nothing to change.
+	Content []byte
+	// Changes are the references that were moved, in file order.
+	Changes []Change
+	// Current are the references that have the wanted version already, in file
+	// order: they tell an unchanged file from one that does not name the image.
+	Current []Found
+	// Skips are the references that were left alone, in file order.
+	Skips []Skip
+}
+
+// Place says where in a file something stands.
+type Place struct {
+	// Document is the index of the YAML document, from 0; 0 where no parser could
+	// tell.
+	Document int
+	// Line and Column count from 1, the column in characters. They point at the
+	// first character of the reference or, where name and version are fields of
+	// their own, of the version.
+	Line, Column int
+	// Pointer is the JSON pointer (RFC 6901) of the scalar inside its document. It
+	// is empty where no parser could give one, where a key on the way is not a
+	// scalar, and where it would be longer than MaxPointer.
+	Pointer string
+}
+
+// Change is one reference that was moved.
+type Change struct {
+	Place
+	// Update is the index of the update that asked for it.
+	Update int
+	// From and To are the versions; From is empty where there was none. Both are
+	// empty where only a digest was moved.
+	From, To string
+	// FromDigest and ToDigest are the digests; empty means none.
+	FromDigest, ToDigest string
+	// Splices are the bytes that differ, in file order.
+	Splices []Splice
+}
+
+// Splice is one replaced piece of a file.
+type Splice struct {
+	// Start and End are byte offsets into the content that was given.
+	Start, End int
+	// Text stands there now.
+	Text string
+}
+
+// Reference is one image reference of a file.
+type Reference struct {
+	Place
+	// Image is the repository as the file spells it; for a pair of registry and
+	// repository it is both, joined.
+	Image image.Repository
+	// Tag and Digest are as the file has them; empty means none.
+	Tag, Digest string
+}
+
+// Found is a reference that an update asked for.
+type Found struct {
+	Reference
+	// Update is the index of the update.
+	Update int
+}
+
+// Skip is one reference, or a whole file, that was left alone.
+type Skip struct {
+	Place
+	// Update is the index of the update that asked for the reference, or -1 when
+	// the skip is about the file.
+	Update int
+	// Image is the repository where it is known.
+	Image image.Repository
+	// Reason says why.
+	Reason Reason
+}
+
+// Reason is a short, stable word that says why a reference was left alone.
+type Reason string
+
+// The reasons for a skip.
+const (
+	// Templated: the reference holds {{ }}, so that it is not literal.
+	Templated Reason = "templated"
+	// Variable: the reference holds ${…}, $(…) or $NAME, or is the default of one.
+	Variable Reason = "variable"
+	// Symlink: the path is a symbolic link. This package never sees one; the word
+	// is for callers that do.
+	Symlink Reason = "symlink"
+	// NotUTF8: the file is not UTF-8, so that no parser may be trusted with it.
+	NotUTF8 Reason = "not_utf8"
+	// Unparsable: no YAML parser takes the file and the line is not a whole literal
+	// image line.
+	Unparsable Reason = "unparsable"
+	// TooLarge: the file is over MaxSize or has more than MaxReferences.
+	TooLarge Reason = "too_large"
+	// Untagged: the reference has no version, and writing one there is not safe.
+	Untagged Reason = "untagged"
+	// Ambiguous: the text may not be a reference to the image, such as redis:6379.
+	Ambiguous Reason = "ambiguous"
+	// DigestOnly: only a digest stands there and the update carries none.
+	DigestOnly Reason = "digest_only"
+	// SharedAnchor: the value is anchored and serves something else too.
+	SharedAnchor Reason = "shared_anchor"
+	// Escaped: the reference is spelled with escapes.
+	Escaped Reason = "escaped"
+	// Held: a comment "versions-service: hold" freezes the reference or the file.
+	Held Reason = "held"
+	// Unverified: the edited file did not read back as intended, so that it was
+	// thrown away. No input is known that leads here.
+	Unverified Reason = "unverified"
+)

@@ -1,0 +1,36 @@
+package manifest
+
+import (
+	"cmp"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// settleShared decides what becomes of anchored values once every use of them
+// is known. A value is edited where it stands if every use serves the same
+// image; a whole reference always does.
+func (w *walk) settleShared() {
+	for _, s := range w.sites {
+		s.lines = append(s.lines, w.aliasLines[s.node]...)
+		if s.digestNode != nil {
+			s.lines = append(s.lines, w.aliasLines[s.digestNode]...)
+		}
+		if s.reason != "" || !s.field && !s.bare {
+			continue
+		}
+		if w.servesOther(s.node, s) || s.digestNode != nil && w.servesOther(s.digestNode, s) {
+			s.reason = SharedAnchor
+		}
+	}
+}
+
+func (w *walk) servesOther(n *yaml.Node, s *site) bool {
+	return slices.ContainsFunc(w.serves[n], func(name string) bool { return name != s.repo.Name() })
+}
+
+func sortSites(sites []*site) {
+	slices.SortStableFunc(sites, func(a, b *site) int {
+		return cmp.Or(cmp.Compare(a.offset, b.offset), cmp.Compare(a.update, b.update))
+	})
+}

@@ -1,0 +1,247 @@
+package manifest
+
+import (
+	"errors"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+)
+
+// Limits of one walk. Real files stay far below each of them.
+const (
+	// maxDepth is how deep mappings and sequences may nest.
+	maxDepth = 500
+	// maxMergeSteps is how many fields the merge keys of a file may pull in, so
+	// that a hostile file cannot multiply its size by them.
+	maxMergeSteps = 1_000_000
+	// MaxReferences is how many references of interest one file may hold.
+	MaxReferences = 10_000
+)
+
+var (
+	errTooDeep = errors.New("nested too deep")
+	errTooMany = errors.New("too many references")
+)
+
+// site is one place of a file that names a wanted image. It is the one thing
+// that both faces of the package, editing and listing, are made from.
+type site struct {
+	Place
+	// offset is the byte offset of the place.
+	offset int
+	repo   image.Repository
+	update int
+	// tag and digest are what stands there now, wherever they stand.
+	tag, digest string
+	// node is the scalar that holds the version: all of it for a field, and
+	// Value[name:end] (":tag", "@digest", both or neither) for a reference.
+	node      *yaml.Node
+	name, end int
+	field     bool
+	// digestNode is the sibling that holds the digest, or nil.
+	digestNode *yaml.Node
+	// lines are the lines on which a directive concerns the site.
+	lines []int
+	// bare is set when a reference without a version may be given one.
+	bare bool
+	// embedded is set when the reference is found by its text alone.
+	embedded bool
+	// reason tells why the site cannot be edited, or is empty.
+	reason Reason
+}
+
+// walk finds the sites of a file.
+type walk struct {
+	src  *source
+	want *wanted
+	// sites in the order in which they were found.
+	sites []*site
+	// byNode finds the sites of a version that several mappings share.
+	byNode map[*yaml.Node][]*site
+	// claimed are the scalars that a pair has spoken for.
+	claimed map[*yaml.Node]struct{}
+	// serves lists, for scalars that more than one place may use, the normalised
+	// names of the images that they serve, "" for any other use.
+	serves map[*yaml.Node][]string
+	// aliasLines are the lines on which a scalar is used through an alias.
+	aliasLines map[*yaml.Node][]int
+	// places are the steps to scalars that an alias or a merge key may reach.
+	places map[*yaml.Node]*step
+
+	document   int
+	anchored   int // how many anchored containers are open
+	mergeSteps int
+	last       lastRuns
+	tooDeep    bool
+}
+
+func newWalk(src *source, want *wanted) *walk {
+	return &walk{
+		src: src, want: want, mergeSteps: maxMergeSteps,
+		byNode: map[*yaml.Node][]*site{}, claimed: map[*yaml.Node]struct{}{},
+		serves: map[*yaml.Node][]string{}, aliasLines: map[*yaml.Node][]int{},
+		places: map[*yaml.Node]*step{},
+	}
+}
+
+// findInDocuments returns the sites of parsed documents in file order. The error
+// is errTooMany or errTooDeep.
+func findInDocuments(src *source, docs []*yaml.Node, want *wanted) ([]*site, error) {
+	w := newWalk(src, want)
+	for i, doc := range docs {
+		w.document = i
+		for _, root := range doc.Content {
+			w.visit(root, &step{}, 0)
+		}
+	}
+	switch {
+	case w.mergeSteps < 0 || len(w.sites) > MaxReferences:
+		return nil, errTooMany
+	case w.tooDeep:
+		return nil, errTooDeep
+	}
+	w.settleShared()
+	sortSites(w.sites)
+	return w.sites, nil
+}
+
+func (w *walk) visit(n *yaml.Node, at *step, depth int) {
+	if depth > maxDepth {
+		w.tooDeep = true
+	}
+	if w.tooDeep || len(w.sites) > MaxReferences {
+		return
+	}
+	if n.Anchor != "" {
+		w.anchored++
+		defer func() { w.anchored-- }()
+	}
+	switch n.Kind {
+	case yaml.ScalarNode:
+		w.scalar(n, at)
+	case yaml.AliasNode:
+		w.alias(n, at)
+	case yaml.MappingNode:
+		w.mappingPairs(n, at)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			w.visit(n.Content[i+1], &step{up: at, key: n.Content[i]}, depth+1)
+		}
+	case yaml.SequenceNode:
+		w.sequencePairs(n, at)
+		for i, item := range n.Content {
+			w.visit(item, &step{up: at, index: i}, depth+1)
+		}
+	}
+}
+
+// alias notes where an anchored scalar is used. A whole reference serves the
+// same image wherever it is used; anything else only where a pair claims it.
+func (w *walk) alias(n *yaml.Node, at *step) {
+	target := n.Alias
+	if target.Kind != yaml.ScalarNode {
+		return
+	}
+	w.aliasLines[target] = append(w.aliasLines[target], n.Line)
+	if _, ok := w.claimed[n]; ok {
+		return
+	}
+	name := ""
+	if at.inContainer() {
+		if repo, err := image.ParseRepository(target.Value); err == nil {
+			name = repo.Name()
+		}
+	}
+	w.serves[target] = append(w.serves[target], name)
+}
+
+// scalar finds the references in the text of a scalar.
+func (w *walk) scalar(n *yaml.Node, at *step) {
+	if n.Anchor != "" || w.anchored > 0 {
+		w.places[n] = at
+	}
+	if _, ok := w.claimed[n]; ok {
+		return
+	}
+	if at.key != nil && isMergeKey(at.key) {
+		return
+	}
+	imageKey := at.underImageKey()
+	for m := range w.want.mentions(n.Value) {
+		w.mention(n, at, m, imageKey)
+	}
+}
+
+// mention turns a mention into a site, or drops it when it is none.
+func (w *walk) mention(n *yaml.Node, at *step, m mention, imageKey bool) {
+	imageKey = m.whole && imageKey
+	s := &site{
+		repo: m.repo, update: m.update, tag: m.tag, digest: m.digest,
+		node: n, name: m.name, end: m.end, reason: m.reason,
+		embedded: !imageKey && !m.scheme, lines: w.keyLines(n, at),
+	}
+	slash := containsSlash(m.repo)
+	switch {
+	case s.reason != "":
+	case m.tag == "" && m.digest == "":
+		if !m.whole || !slash && !imageKey && !m.scheme {
+			return
+		}
+		if w.want.all && !imageKey && !m.scheme {
+			return
+		}
+		if s.bare = at.inContainer(); !s.bare {
+			s.reason = Untagged
+		}
+	case !slash && !imageKey && !m.scheme && !m.imageKey:
+		s.reason = Ambiguous
+	}
+	if w.want.all && s.embedded && !m.imageKey && !hasHost(m.repo) {
+		return
+	}
+	w.place(s, at, m.start)
+	w.sites = append(w.sites, s)
+}
+
+func containsSlash(r image.Repository) bool { return r.String() != r.Base() }
+
+// hasHost reports whether a repository is spelled with its registry. Without
+// one, too many texts look like a reference to list them all.
+func hasHost(r image.Repository) bool {
+	return r.Domain() != "docker.io" || len(r.String()) > len(r.Path())
+}
+
+// keyLines returns the lines of a scalar and of its key.
+func (w *walk) keyLines(n *yaml.Node, at *step) []int {
+	lines := []int{n.Line}
+	if at.key != nil && at.key.Line != n.Line {
+		lines = append(lines, at.key.Line)
+	}
+	return lines
+}
+
+// place fills in where a site stands: at byte start of its scalar's value.
+func (w *walk) place(s *site, at *step, start int) {
+	s.Document, s.Pointer = w.document, at.pointer()
+	var ok bool
+	if s.offset, _, ok = sourceRange(w.last.of(w.src, s.node), start, s.end); !ok {
+		if s.offset, ok = w.src.valueStart(s.node); !ok {
+			s.offset, _ = w.src.offset(s.node.Line, s.node.Column)
+		}
+		if s.reason == "" {
+			s.reason = Escaped
+		}
+	}
+	if s.reason == "" && hasForeignTag(s.node) {
+		s.reason = Ambiguous
+	}
+	s.Line, s.Column = w.src.lineColumn(s.offset)
+	s.lines = append(s.lines, s.Line)
+}
+
+// hasForeignTag reports whether a tag of YAML's own makes something else than a
+// string of a scalar.
+func hasForeignTag(n *yaml.Node) bool {
+	tag := n.ShortTag()
+	return n.Style&yaml.TaggedStyle != 0 && len(tag) > 1 && tag[:2] == "!!" && tag != "!!str"
+}

@@ -1,0 +1,37 @@
+package manifest
+
+import (
+	"strings"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+)
+
+// wanted says which images a walk looks for.
+type wanted struct {
+	// all is set for the inventory, which looks for every image.
+	all bool
+	// names maps normalised names to the index of their update.
+	names map[string]int
+	// bases holds the last path part of each name.
+	bases map[string]struct{}
+}
+
+// match parses a repository as a file spells it and returns the index of its
+// update. Most of what a file holds is told apart by its last path part, which
+// costs no parsing.
+func (w *wanted) match(name string) (image.Repository, int, bool) {
+	if !w.all {
+		if _, ok := w.bases[name[strings.LastIndexByte(name, '/')+1:]]; !ok {
+			return image.Repository{}, -1, false
+		}
+	}
+	repo, err := image.ParseRepository(name)
+	if err != nil {
+		return image.Repository{}, -1, false
+	}
+	if w.all {
+		return repo, -1, true
+	}
+	update, ok := w.names[repo.Name()]
+	return repo, update, ok
+}

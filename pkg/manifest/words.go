@@ -1,0 +1,126 @@
+package manifest
+
+import (
+	"bytes"
+	"slices"
+)
+
+// Words is a compact index of one file: the words that may be the last path part
+// of an image's name. It stays useful when the content is gone, so that a cache
+// need not keep what names no wanted image.
+//
+// It is a Bloom filter of about 1.5 bytes for each distinct word: a false hit
+// costs one look at the file, a miss is impossible. The zero value is the index
+// of an empty file. Words are immutable and safe for concurrent use.
+type Words struct {
+	bits []byte
+	// all is set when the file may hide words, so that every image may match.
+	all bool
+}
+
+const (
+	// bitsPerWord and hashesPerWord make about one false hit in 150.
+	bitsPerWord, hashesPerWord = 12, 4
+	// maxFilter bounds the index of one file in bytes; beyond some 10,000 distinct
+	// words it only grows less exact.
+	maxFilter = 16 << 10
+)
+
+// IndexWords indexes one file.
+func IndexWords(content []byte) Words {
+	if isUTF16(content) || hidesWords(content) {
+		return Words{all: true}
+	}
+	var hashes []uint64
+	for start, end := nextWord(content, 0); start < end; start, end = nextWord(content, end) {
+		if isKey(content, end) {
+			continue
+		}
+		hashes = appendWord(hashes, content[start:end])
+		if inner := innerWord(content, start, end); inner < end {
+			hashes = appendWord(hashes, content[inner:end])
+		}
+	}
+	slices.Sort(hashes)
+	hashes = slices.Compact(hashes)
+	if len(hashes) == 0 {
+		return Words{}
+	}
+	w := Words{bits: make([]byte, min(len(hashes)*bitsPerWord/8+1, maxFilter))}
+	for _, h := range hashes {
+		for i := range hashesPerWord {
+			bit := w.bit(h, i)
+			w.bits[bit/8] |= 1 << (bit % 8)
+		}
+	}
+	return w
+}
+
+// isKey reports whether the word that ends at offset end is a mapping key: no
+// name is followed by a colon and a blank.
+func isKey(content []byte, end int) bool {
+	return end < len(content) && content[end] == ':' && (end+1 == len(content) || bytes.IndexByte([]byte(" \t\r\n"), content[end+1]) >= 0)
+}
+
+// appendWord adds the hash of a word that may be a path part.
+func appendWord(hashes []uint64, word []byte) []uint64 {
+	if !isEdgeByte(word[0]) || !isEdgeByte(word[len(word)-1]) {
+		return hashes
+	}
+	for _, c := range word {
+		if 'A' <= c && c <= 'Z' {
+			return hashes
+		}
+	}
+	return append(hashes, hashWord(string(word)))
+}
+
+// isEdgeByte reports whether a path part may begin and end with c.
+func isEdgeByte(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }
+
+// hashWord is FNV-1a with 64 bits: the same in every process, so that an index
+// may be stored.
+func hashWord(word string) uint64 {
+	const offset, prime = 14695981039346656037, 1099511628211
+	h := uint64(offset)
+	for i := range len(word) {
+		h = (h ^ uint64(word[i])) * prime
+	}
+	return h
+}
+
+// bit returns the number of the i-th bit of a hash.
+func (w Words) bit(h uint64, i int) uint64 {
+	low, high := h&0xFFFFFFFF, h>>32|1
+	return (low + uint64(i)*high) % (uint64(len(w.bits)) * 8)
+}
+
+func (w Words) has(word string) bool {
+	if w.all {
+		return true
+	}
+	if len(w.bits) == 0 {
+		return false
+	}
+	h := hashWord(word)
+	for i := range hashesPerWord {
+		if bit := w.bit(h, i); w.bits[bit/8]&(1<<(bit%8)) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Size returns about how many bytes of memory the index takes.
+func (w Words) Size() int { return 32 + cap(w.bits) }
+
+// MayMatch reports whether the indexed file may name one of the images: a false
+// answer is certain, a true one is worth a look at the content.
+func (e *Editor) MayMatch(w Words) bool {
+	for base := range e.want.bases {
+		if w.has(base) {
+			return true
+		}
+	}
+	return false
+}

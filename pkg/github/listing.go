@@ -14,8 +14,8 @@ type listing struct {
 	files   []Entry // blobs and symbolic links
 	modules []Entry // submodules
 	dirs    []Entry // directories, the root first with the path ""
-	// walked tells that one recursive answer does not hold the whole tree.
-	walked bool
+	// split are the directories that one recursive answer does not hold.
+	split map[string]bool
 }
 
 // root is the tree's own name.
@@ -87,7 +87,7 @@ func (l *listing) take(old *listing, dir string) {
 // the names that those directories have now, so that the new ones can be relied
 // on; else the new names of directories are left empty.
 func (l *listing) edited(edits []Edit) (next *listing, checked bool) {
-	next = &listing{files: slices.Clone(l.files), modules: l.modules, dirs: slices.Clone(l.dirs), walked: l.walked}
+	next = &listing{files: slices.Clone(l.files), modules: l.modules, dirs: slices.Clone(l.dirs), split: l.split}
 	above := map[string]bool{"": true}
 	for _, e := range edits {
 		i, ok := find(next.files, e.Path)
@@ -117,6 +117,21 @@ func (l *listing) edited(edits []Edit) (next *listing, checked bool) {
 		}
 	}
 	return next, checked
+}
+
+// whole returns the directories of a truncated listing that it holds whole all
+// the same, which is told by their names.
+func (l *listing) whole() map[string]bool {
+	whole := make(map[string]bool, len(l.dirs))
+	broken := map[string]bool{}
+	for _, d := range slices.Backward(l.dirs) { // what is below comes first
+		if broken[d.Path] || treeSHA(l.children(d.Path)) != d.SHA {
+			broken[path.Dir(d.Path)] = true
+			continue
+		}
+		whole[d.Path] = true
+	}
+	return whole
 }
 
 // children returns what is directly in a directory.

@@ -53,13 +53,13 @@ func (c *Client) list(ctx context.Context, repo Repo, tree SHA, old *listing) (*
 		return old, nil
 	}
 	w := &walk{client: c, repo: repo, old: old}
-	w.out.dirs = []Entry{{Mode: ModeTree, SHA: tree}}
+	w.out.dirs, w.out.split = []Entry{{Mode: ModeTree, SHA: tree}}, map[string]bool{}
 	var err error
 	switch {
-	case old == nil || !old.walked && len(old.files) < compareFrom:
+	case old != nil && old.split[""]:
+		err = w.split(ctx, "", tree, nil)
+	case old == nil || len(old.files) < compareFrom:
 		err = w.whole(ctx, "", tree)
-	case old.walked:
-		err = w.split(ctx, "", tree)
 	default:
 		err = w.compare(ctx, tree)
 	}
@@ -96,7 +96,7 @@ func (w *walk) compare(ctx context.Context, root SHA) error {
 	w.add("", level)
 	for _, e := range level {
 		if e.mode() == ModeTree && w.old.dir(e.Path) == e.SHA {
-			w.out.take(w.old, e.Path)
+			w.take(w.old, e.Path)
 		}
 	}
 	if len(changed) == 0 {
@@ -113,15 +113,18 @@ func (w *walk) whole(ctx context.Context, dir string, tree SHA) error {
 		return err
 	}
 	if truncated {
-		return w.split(ctx, dir, tree)
+		part := &listing{}
+		part.add(dir, entries)
+		return w.split(ctx, dir, tree, part.sorted())
 	}
 	w.add(dir, entries)
 	return nil
 }
 
 // split reads one level of a directory and then, side by side, the directories
-// in it that the old listing does not hold.
-func (w *walk) split(ctx context.Context, dir string, tree SHA) error {
+// in it that neither the old listing holds nor part, which may be nil: what an
+// answer held that was cut off.
+func (w *walk) split(ctx context.Context, dir string, tree SHA, part *listing) error {
 	level, truncated, err := w.client.tree(ctx, w.repo, tree, false)
 	if err != nil {
 		return err
@@ -130,31 +133,35 @@ func (w *walk) split(ctx context.Context, dir string, tree SHA) error {
 		return &Error{Kind: ErrUpstream, Op: opTree, Detail: fmt.Sprintf("the directory %.80q is too large for GitHub's API", dir)}
 	}
 	w.mu.Lock()
-	w.out.walked = true
+	w.out.split[dir] = true
 	w.mu.Unlock()
 	w.add(dir, level)
+	var whole map[string]bool
+	if part != nil {
+		whole = part.whole()
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, e := range level {
-		if e.mode() != ModeTree {
-			continue
-		}
 		sub := path.Join(dir, e.Path)
-		group.Go(func() error { return w.descend(ctx, sub, e.SHA) })
+		switch {
+		case e.mode() != ModeTree:
+		case w.old != nil && w.old.dir(sub) == e.SHA:
+			w.take(w.old, sub)
+		case whole[sub]:
+			w.take(part, sub)
+		case w.old != nil && (w.old.split[sub] || w.old.count(sub) >= compareFrom):
+			group.Go(func() error { return w.split(ctx, sub, e.SHA, nil) })
+		default:
+			group.Go(func() error { return w.whole(ctx, sub, e.SHA) })
+		}
 	}
 	return group.Wait()
 }
 
-func (w *walk) descend(ctx context.Context, dir string, tree SHA) error {
-	switch {
-	case w.old != nil && w.old.dir(dir) == tree:
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.out.take(w.old, dir)
-		return nil
-	case w.old != nil && w.old.count(dir) >= compareFrom:
-		return w.split(ctx, dir, tree)
-	}
-	return w.whole(ctx, dir, tree)
+func (w *walk) take(from *listing, dir string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.out.take(from, dir)
 }
 
 func (w *walk) add(dir string, entries []treeEntry) {

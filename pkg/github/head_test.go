@@ -1,0 +1,181 @@
+package github_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
+)
+
+func TestBranchMakesNoRequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.client.Branch(parse(t, repoName), "")
+	if _, ok := b.Remembered(); ok {
+		t.Error("a branch that was never read is remembered")
+	}
+	if b != w.client.Branch(parse(t, strings.ToUpper(repoName)), "") || b == w.branch() {
+		t.Error("one name must be one branch, another name another")
+	}
+	w.wantSpent()
+}
+
+func TestDefaultBranchIsLookedUpOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.client.Branch(parse(t, repoName), "")
+	s := w.snapshot(b)
+	if s.Branch != "main" {
+		t.Errorf("the branch is %q", s.Branch)
+	}
+	w.snapshot(b)
+	w.wantSpent("GET /repos/{owner}/{repo}", readHead, readTree, headStands)
+}
+
+func TestBranchNamesAreEscaped(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"feature/x", "a%20b", "a#1", "ä"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			_, err := w.repo.Commit(name, sandbox.Files{fileA: {Content: []byte("image: a:1\n")}}, "m")
+			w.must(err)
+			b := w.client.Branch(parse(t, repoName), name)
+			s := w.snapshot(b)
+			_, err = b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+			w.must(err)
+			if got, err := w.repo.ReadFile(name, fileA); err != nil || string(got) != "image: a:2\n" {
+				t.Errorf("%q on the branch: %v", got, err)
+			}
+		})
+	}
+}
+
+func TestWhatIsNotThere(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		set    func(*world)
+		repo   string
+		branch string
+		kind   error
+		status int
+		says   string
+	}{
+		{"no repository", nil, "octo-org/other", "main", github.ErrRepositoryNotFound, 404, "access"},
+		{"no repository, default branch", nil, "octo-org/other", "", github.ErrRepositoryNotFound, 404, "access"},
+		{"no branch", nil, repoName, "other", github.ErrBranchNotFound, 404, "other"},
+		{"private", func(w *world) {
+			w.repo.SetPrivate(true)
+			w.sb.AddToken("sandbox", sandbox.Token{Repositories: []string{"octo-org/nothing"}})
+		}, repoName, "main", github.ErrRepositoryNotFound, 404, "access"},
+		{"empty", func(w *world) {
+			_, err := w.sb.CreateRepository("octo-org/empty", sandbox.RepositoryOptions{Empty: true})
+			w.must(err)
+		}, "octo-org/empty", "main", github.ErrBranchNotFound, 409, "empty"},
+		{"empty, default branch", func(w *world) {
+			_, err := w.sb.CreateRepository("octo-org/empty", sandbox.RepositoryOptions{Empty: true})
+			w.must(err)
+		}, "octo-org/empty", "", github.ErrBranchNotFound, 409, "empty"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			if test.set != nil {
+				test.set(w)
+			}
+			_, err := w.client.Branch(parse(t, test.repo), test.branch).Snapshot(t.Context())
+			e := wantKind(t, err, test.kind, test.status)
+			if !strings.Contains(e.Detail, test.says) {
+				t.Errorf("the detail %q does not say %q", e.Detail, test.says)
+			}
+		})
+	}
+}
+
+func TestDeletedBranch(t *testing.T) {
+	t.Parallel()
+	w, b, s := planned(t)
+	_, err := w.repo.Commit("next", sandbox.Files{fileA: {Content: []byte("x")}}, "m")
+	w.must(err)
+	w.must(w.repo.DeleteBranch("main"))
+	_, err = b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+	wantKind(t, err, github.ErrBranchNotFound, http.StatusNotFound)
+	_, err = b.Snapshot(t.Context())
+	wantKind(t, err, github.ErrBranchNotFound, http.StatusNotFound)
+}
+
+func TestRenamedRepositoryIsFollowed(t *testing.T) {
+	t.Parallel()
+	for _, branch := range []string{"main", ""} {
+		t.Run("branch "+branch, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.push(map[string]string{fileA: "image: a:1\n"})
+			b := w.client.Branch(parse(t, repoName), branch)
+			w.snapshot(b)
+			w.must(w.sb.Rename(repoName, "octo-org/renamed"))
+			w.push(map[string]string{fileB: "image: b:1\n"})
+
+			s := w.snapshot(b)
+			if want := parse(t, "octo-org/renamed"); s.Repo != want {
+				t.Errorf("the snapshot is of %s, want %s", s.Repo, want)
+			}
+			w.contents(b, s)
+			_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+			w.must(err)
+			w.wantFile(fileA, "image: a:2\n")
+			w.spent()
+			s = w.snapshot(b)
+			_, err = b.Commit(t.Context(), s, set(s, fileA, "image: a:3\n"))
+			w.must(err)
+			w.wantSpent(readHead, newTree, newCommit, updateRef)
+		})
+	}
+}
+
+// Writes follow the rename too, when it happened after the read.
+func TestRenamedBeforeTheWrite(t *testing.T) {
+	t.Parallel()
+	w, b, s := planned(t)
+	w.must(w.sb.Rename(repoName, "octo-org/renamed"))
+	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+	w.must(err)
+	w.wantFile(fileA, "image: a:2\n")
+}
+
+// What a redirect leads to on another host never sees the credential.
+func TestRedirectToAnotherHostIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	elsewhere := newWorld(t)
+	w := newWorld(t)
+	client := w.another(func(o *github.Options) {
+		o.Transport = rewrite{http.DefaultTransport, func(req *http.Request, resp *http.Response) {
+			if strings.Contains(req.URL.Path, "/branches/") {
+				resp.StatusCode = http.StatusMovedPermanently
+				resp.Header.Set("Location", elsewhere.url+req.URL.Path)
+			}
+		}}
+	})
+	_, err := client.Branch(parse(t, repoName), "main").Snapshot(t.Context())
+	wantKind(t, err, github.ErrUpstream, http.StatusMovedPermanently)
+	elsewhere.wantSpent()
+}
+
+func TestRenamedBranchIsNamed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	client := w.another(func(o *github.Options) {
+		o.Transport = rewrite{http.DefaultTransport, func(req *http.Request, resp *http.Response) {
+			if strings.Contains(req.URL.Path, "/branches/") {
+				setBody(resp, `{"name":"trunk","commit":{"sha":"0123456789012345678901234567890123456789"}}`)
+			}
+		}}
+	})
+	_, err := client.Branch(parse(t, repoName), "main").Snapshot(t.Context())
+	if e := wantKind(t, err, github.ErrBranchNotFound, 0); !strings.Contains(e.Detail, "trunk") {
+		t.Errorf("the detail %q does not name the new branch", e.Detail)
+	}
+}

@@ -20,7 +20,7 @@ const (
 	apiVersion = "2022-11-28"
 )
 
-// operation is the road every API request takes: log, faults, credential,
+// operation is the road every API request takes: log, credential, faults,
 // limits, permission, handler, faults again, conditional answer.
 func (s *Server) operation(rt *route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -52,15 +52,17 @@ func (c *call) serve(w http.ResponseWriter) {
 	c.caller = c.identify()
 	c.record.Token = c.caller.name()
 	c.pickFaults()
+	done, limited := c.admit()
+	defer done()
 	if !c.pause() || c.dropped(w, EffectDrop) {
 		return
 	}
-	answer, err := c.answer()
+	answer, err := c.answer(limited)
 	c.write(w, answer, err)
 }
 
 // answer is the operation itself, behind everything that may stand in its way.
-func (c *call) answer() (*answer, error) {
+func (c *call) answer(limited *refusal) (*answer, error) {
 	c.runHooks()
 	if r := c.refusedByFault(); r != nil {
 		return nil, r
@@ -71,10 +73,8 @@ func (c *call) answer() (*answer, error) {
 	if c.caller.err != nil {
 		return nil, c.caller.err
 	}
-	done, refused := c.admit()
-	defer done()
-	if refused != nil {
-		return nil, refused
+	if limited != nil {
+		return nil, limited
 	}
 	if err := c.findRepository(); err != nil {
 		return nil, err

@@ -161,16 +161,14 @@ const (
 )
 
 // archiver writes what `git archive` does: a comment with the commit, folders
-// before what they hold and only when they hold something, times of the
-// commit, and the attributes export-ignore and export-subst obeyed.
+// before what they hold, times of the commit, and the attributes
+// export-ignore and export-subst obeyed.
 type archiver struct {
 	tar    *tar.Writer
 	git    *bare.Repository
 	hash   bare.Hash
 	commit bare.Commit
 	when   time.Time
-	// pending are the folders entered and not yet written.
-	pending []string
 }
 
 func writeArchive(w io.Writer, git *bare.Repository, commit bare.Hash, folder string) error {
@@ -230,15 +228,11 @@ func (a *archiver) tree(tree bare.Hash, prefix, path string, rules attributeRule
 		}
 		switch e.Mode.Kind() {
 		case bare.KindTree:
-			a.pending = append(a.pending, prefix+below+"/")
-			err = a.tree(e.Hash, prefix, below+"/", rules)
-			if n := len(a.pending); n > 0 && a.pending[n-1] == prefix+below+"/" {
-				a.pending = a.pending[:n-1]
+			if err = a.folder(prefix + below + "/"); err == nil {
+				err = a.tree(e.Hash, prefix, below+"/", rules)
 			}
 		case bare.KindCommit:
-			if err = a.flush(); err == nil {
-				err = a.folder(prefix + below + "/")
-			}
+			err = a.folder(prefix + below + "/")
 		default:
 			err = a.file(e, prefix+below, rules.has(below, "export-subst"))
 		}
@@ -257,24 +251,10 @@ func (a *archiver) readRules(h bare.Hash, path string, rules attributeRules) (at
 	return rules.with(content, path), nil
 }
 
-// flush writes the folders that lead to the next file.
-func (a *archiver) flush() error {
-	for _, name := range a.pending {
-		if err := a.folder(name); err != nil {
-			return err
-		}
-	}
-	a.pending = nil
-	return nil
-}
-
 func (a *archiver) file(e bare.Entry, name string, substitute bool) error {
 	content, err := a.git.GetKind(e.Hash, bare.KindBlob)
 	if err != nil {
 		return fmt.Errorf("archive %s: %w", name, err)
-	}
-	if err := a.flush(); err != nil {
-		return err
 	}
 	if e.Mode == bare.ModeSymlink {
 		return a.header(&tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: string(content), Mode: archiveSymlink})

@@ -26,7 +26,8 @@ const (
 // field is one key with its value, which may be an alias.
 type field struct {
 	key, value *yaml.Node
-	at         *step
+	// at is the step to the value.
+	at *step
 	// merged is set when the field came through a merge key.
 	merged bool
 }
@@ -137,7 +138,7 @@ func groupsOf(m *yaml.Node, at *step, steps *int) groups {
 	gs := groups{}
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		if key := resolve(m.Content[i]); key.Kind == yaml.ScalarNode {
-			gs.add(key.Value, &field{key: m.Content[i], value: m.Content[i+1], at: at})
+			gs.add(key.Value, &field{key: m.Content[i], value: m.Content[i+1], at: &step{up: at, key: m.Content[i]}})
 		}
 	}
 	for i := 0; i+1 < len(m.Content); i += 2 {
@@ -165,7 +166,7 @@ func (gs groups) merge(value *yaml.Node, at *step, depth int, steps *int) {
 		case n.Kind == yaml.MappingNode && i%2 == 0 && isMergeKey(child):
 			gs.merge(n.Content[i+1], at, depth-1, steps)
 		case n.Kind == yaml.MappingNode && i%2 == 0 && child.Kind == yaml.ScalarNode:
-			gs.add(child.Value, &field{key: child, value: n.Content[i+1], at: at, merged: true})
+			gs.add(child.Value, &field{key: child, value: n.Content[i+1], at: &step{up: at, key: child}, merged: true})
 		}
 	}
 }

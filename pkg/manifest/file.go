@@ -3,8 +3,6 @@ package manifest
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"io"
 	"path"
 	"strings"
 	"unicode/utf16"
@@ -109,26 +107,4 @@ func (f *file) verify(edited []byte, patches []patch) bool {
 		return err != nil
 	}
 	return err == nil && sameDocuments(f.docs, after, patches)
-}
-
-// parse reads all documents of a file. Aliases are not expanded.
-func parse(content []byte) (docs []*yaml.Node, err error) {
-	// The parser is a translation of a C library whose slips are index errors: one
-	// bad file must not stop the others.
-	defer func() {
-		if r := recover(); r != nil {
-			docs, err = nil, fmt.Errorf("parse YAML: %v", r)
-		}
-	}()
-	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	for {
-		doc := new(yaml.Node)
-		switch err := decoder.Decode(doc); {
-		case errors.Is(err, io.EOF):
-			return docs, nil
-		case err != nil:
-			return nil, fmt.Errorf("parse YAML: %w", err)
-		}
-		docs = append(docs, doc)
-	}
 }

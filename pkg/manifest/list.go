@@ -17,11 +17,23 @@ func List(content []byte, options Options) ([]Reference, []Skip) {
 	for _, s := range f.sites {
 		switch {
 		case options.SkipEmbedded && s.embedded:
-		case s.tag != "" || s.digest != "" || s.bare || s.reason == Untagged:
+		case s.literal():
 			references = append(references, s.reference())
 		default:
 			skips = append(skips, Skip{Place: s.Place, Update: -1, Image: s.repo, Reason: s.reason})
 		}
 	}
 	return references, skips
+}
+
+// literal reports whether a site says what it references, be it that it says
+// nothing but a name.
+func (s *site) literal() bool {
+	switch s.reason {
+	case Templated, Variable, Escaped:
+		return false
+	case Ambiguous:
+		return s.tag != ""
+	}
+	return true
 }

@@ -44,17 +44,17 @@ func (w *walk) mappingPairs(m *yaml.Node, at *step) {
 func (w *walk) sequencePairs(n *yaml.Node, at *step) {
 	gs := groups{}
 	for i, item := range n.Content {
-		var name, value *yaml.Node
+		var name, value, key *yaml.Node
 		for j := 0; item.Kind == yaml.MappingNode && j+1 < len(item.Content); j += 2 {
 			switch item.Content[j].Value {
 			case "name":
 				name = item.Content[j+1]
 			case "value":
-				value = item.Content[j+1]
+				key, value = item.Content[j], item.Content[j+1]
 			}
 		}
 		if name != nil && value != nil && name.Kind == yaml.ScalarNode {
-			gs.add(name.Value, &field{key: name, value: value, at: &step{up: at, index: i}})
+			gs.add(name.Value, &field{key: name, value: value, at: &step{up: &step{up: at, index: i}, key: key}})
 		}
 	}
 	for prefix, g := range gs {
@@ -76,7 +76,7 @@ func (w *walk) groupPair(g group, prefix string, at *step) {
 		p = helmPair(g)
 		p.whole = p.whole || prefix != "" || isImageKey(at.name())
 	}
-	w.pair(&p, at)
+	w.pair(&p)
 }
 
 // kustomizePair reads an entry of kustomize's images: newName decides, and a
@@ -143,7 +143,7 @@ func (w *walk) artifactPair(m *yaml.Node, at *step) {
 	semver := false
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		key, value := m.Content[i], resolve(m.Content[i+1])
-		f := &field{key: key, value: m.Content[i+1], at: at}
+		f := &field{key: key, value: m.Content[i+1], at: &step{up: at, key: key}}
 		switch {
 		case (key.Value == "url" || key.Value == "repoURL") && strings.HasPrefix(value.Value, scheme):
 			url = f
@@ -151,7 +151,7 @@ func (w *walk) artifactPair(m *yaml.Node, at *step) {
 			version = f
 		case key.Value == "ref" && value.Kind == yaml.MappingNode:
 			for j := 0; j+1 < len(value.Content); j += 2 {
-				sub := &field{key: value.Content[j], value: value.Content[j+1], at: &step{up: at, key: key}}
+				sub := &field{key: value.Content[j], value: value.Content[j+1], at: &step{up: f.at, key: value.Content[j]}}
 				switch value.Content[j].Value {
 				case "tag":
 					version = sub
@@ -173,11 +173,11 @@ func (w *walk) artifactPair(m *yaml.Node, at *step) {
 	if semver {
 		p.reason = Ambiguous
 	}
-	w.pair(&p, at)
+	w.pair(&p)
 }
 
 // pair turns a pair into sites, or drops it when it names no wanted image.
-func (w *walk) pair(p *pair, at *step) {
+func (w *walk) pair(p *pair) {
 	repo, update, ok := w.matchPair(p)
 	w.serve(p, repo, ok)
 	w.claim(p.parts...)
@@ -194,7 +194,7 @@ func (w *walk) pair(p *pair, at *step) {
 	w.claim(p.versions...)
 	w.claim(p.digest)
 	if len(versions) == 0 {
-		w.versionless(p, repo, update, at)
+		w.versionless(p, repo, update)
 		return
 	}
 	for _, f := range versions {
@@ -224,15 +224,17 @@ func (w *walk) claim(fields ...*field) {
 }
 
 // serve notes which image the version and the digest of a pair serve, where
-// another place may use them too.
+// another place may use them too. A name that is no repository says only that
+// the use is another one; fields that stand by each other without any meaning
+// say nothing where the value is defined.
 func (w *walk) serve(p *pair, repo image.Repository, wanted bool) {
 	if len(p.names) == 0 {
 		return
 	}
-	name := repo.Name()
+	name, known := repo.Name(), wanted
 	if !wanted {
-		// Not one of ours: its spelling will do to tell it from those.
-		name = p.names[0]
+		other, err := image.ParseRepository(p.names[0])
+		name, known = other.Name(), err == nil || interpolated(p.names[0]) != ""
 	}
 	fields := p.versions
 	if p.digest != nil {
@@ -240,9 +242,14 @@ func (w *walk) serve(p *pair, repo image.Repository, wanted bool) {
 	}
 	for _, f := range fields {
 		n := resolve(f.value)
-		if n != f.value || n.Anchor != "" || f.merged || w.anchored > 0 {
+		if n != f.value || known && (n.Anchor != "" || f.merged || w.anchored > 0) {
 			w.serves[n] = append(w.serves[n], name)
 			w.claim(f)
+		}
+	}
+	for _, f := range p.claims {
+		if wanted && f.value != resolve(f.value) {
+			w.named[resolve(f.value)] = struct{}{}
 		}
 	}
 }
@@ -262,7 +269,7 @@ func (w *walk) versionSite(p *pair, f *field, repo image.Repository, update int)
 }
 
 // versionless adds the site of a pair that names no version.
-func (w *walk) versionless(p *pair, repo image.Repository, update int, at *step) {
+func (w *walk) versionless(p *pair, repo image.Repository, update int) {
 	s := &site{repo: repo, update: update, field: true, reason: p.reason}
 	w.addDigest(s, p)
 	if s.reason == "" {
@@ -297,7 +304,7 @@ func (w *walk) addPair(s *site, p *pair, f *field) {
 	}
 	at, ok := w.places[s.node]
 	if !ok {
-		at = &step{up: f.at, key: f.key}
+		at = f.at
 	}
 	w.place(s, at, 0)
 	w.byNode[s.node] = append(w.byNode[s.node], s)

@@ -9,8 +9,13 @@ import (
 
 // settleShared decides what becomes of anchored values once every use of them
 // is known. A value is edited where it stands if every use serves the same
-// image; a whole reference always does.
+// image; a whole reference always does. A bare name that pairs take through an
+// alias is a part of those, and no reference of its own.
 func (w *walk) settleShared() {
+	w.sites = slices.DeleteFunc(w.sites, func(s *site) bool {
+		_, ok := w.named[s.node]
+		return ok && s.embedded && s.reason == Untagged
+	})
 	for _, s := range w.sites {
 		s.lines = append(s.lines, w.aliasLines[s.node]...)
 		if s.digestNode != nil {

@@ -64,6 +64,8 @@ type walk struct {
 	// serves lists, for scalars that more than one place may use, the normalised
 	// names of the images that they serve, "" for any other use.
 	serves map[*yaml.Node][]string
+	// named are the scalars that serve as the name of a pair through an alias.
+	named map[*yaml.Node]struct{}
 	// aliasLines are the lines on which a scalar is used through an alias.
 	aliasLines map[*yaml.Node][]int
 	// places are the steps to scalars that an alias or a merge key may reach.
@@ -81,7 +83,7 @@ func newWalk(src *source, want *wanted) *walk {
 		src: src, want: want, mergeSteps: maxMergeSteps,
 		byNode: map[*yaml.Node][]*site{}, claimed: map[*yaml.Node]struct{}{},
 		serves: map[*yaml.Node][]string{}, aliasLines: map[*yaml.Node][]int{},
-		places: map[*yaml.Node]*step{},
+		named: map[*yaml.Node]struct{}{}, places: map[*yaml.Node]*step{},
 	}
 }
 
@@ -174,7 +176,7 @@ func (w *walk) scalar(n *yaml.Node, at *step) {
 
 // mention turns a mention into a site, or drops it when it is none.
 func (w *walk) mention(n *yaml.Node, at *step, m mention, imageKey bool) {
-	imageKey = m.whole && imageKey
+	imageKey = imageKey && (m.whole || at.isItem("images") && m.end == len(n.Value))
 	s := &site{
 		repo: m.repo, update: m.update, tag: m.tag, digest: m.digest,
 		node: n, name: m.name, end: m.end, reason: m.reason,
@@ -182,12 +184,14 @@ func (w *walk) mention(n *yaml.Node, at *step, m mention, imageKey bool) {
 	}
 	slash := containsSlash(m.repo)
 	switch {
+	case s.reason == Ambiguous && !imageKey:
+		return
 	case s.reason != "":
 	case m.tag == "" && m.digest == "":
 		if !m.whole || !slash && !imageKey && !m.scheme {
 			return
 		}
-		if w.want.all && !imageKey && !m.scheme {
+		if w.want.all && (!imageKey && !m.scheme || n.ShortTag() != "!!str") {
 			return
 		}
 		if s.bare = at.inContainer(); !s.bare {

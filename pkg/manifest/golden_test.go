@@ -1,0 +1,129 @@
+package manifest_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
+)
+
+var updateGolden = flag.Bool("update", false, "write what the golden tests expect")
+
+// golden is one case of testdata/golden: a folder with in.yaml, out.yaml and
+// report, and with updates where the usual ones do not do.
+type golden struct {
+	name    string
+	in      []byte
+	updates []manifest.Update
+}
+
+// goldens reads all cases.
+func goldens(t testing.TB) []golden {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/golden/*/in.yaml")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no golden cases: %v", err)
+	}
+	var cases []golden
+	for _, path := range paths {
+		dir := filepath.Dir(path)
+		c := golden{name: filepath.Base(dir), in: readFile(t, path)}
+		lines := "ghcr.io/octo-org/app v2.0.0\nredis 8.10\n"
+		if own, err := os.ReadFile(filepath.Join(dir, "updates")); err == nil {
+			lines = string(own)
+		}
+		for line := range strings.Lines(lines) {
+			f := strings.Fields(line)
+			c.updates = append(c.updates, update(t, f[0], f[1], f[2:]...))
+		}
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+func readFile(t testing.TB, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestGolden compares the edited bytes and a report of what was changed, what
+// was current and what was skipped.
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	for _, c := range goldens(t) {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join("testdata/golden", c.name)
+			result := editor(t, c.updates...).Edit(c.in)
+			report := []byte(reportOf(result) + listOf(c.in))
+			if *updateGolden {
+				writeFile(t, filepath.Join(dir, "out.yaml"), result.Content)
+				writeFile(t, filepath.Join(dir, "report"), report)
+			}
+			if want := readFile(t, filepath.Join(dir, "out.yaml")); !bytes.Equal(want, result.Content) {
+				t.Errorf("content (-want +got):\n%s", cmp.Diff(string(want), string(result.Content)))
+			}
+			if diff := cmp.Diff(string(readFile(t, filepath.Join(dir, "report"))), string(report)); diff != "" {
+				t.Errorf("report (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func writeFile(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reportOf writes a result down, one line for each reference.
+func reportOf(r manifest.Result) string {
+	var b strings.Builder
+	for _, c := range r.Changes {
+		fmt.Fprintf(&b, "change  %s update %d: %s -> %s\n", placeOf(c.Place), c.Update, versionOf(c.From, c.FromDigest), versionOf(c.To, c.ToDigest))
+	}
+	for _, f := range r.Current {
+		fmt.Fprintf(&b, "current %s update %d: %s\n", placeOf(f.Place), f.Update, versionOf(f.Tag, f.Digest))
+	}
+	for _, s := range r.Skips {
+		fmt.Fprintf(&b, "skip    %s update %d: %s\n", placeOf(s.Place), s.Update, s.Reason)
+	}
+	return b.String()
+}
+
+// listOf writes the inventory of a file down.
+func listOf(content []byte) string {
+	var b strings.Builder
+	references, skips := manifest.List(content, manifest.Options{})
+	for _, r := range references {
+		fmt.Fprintf(&b, "listed  %s %s %s\n", placeOf(r.Place), r.Image, versionOf(r.Tag, r.Digest))
+	}
+	for _, s := range skips {
+		fmt.Fprintf(&b, "unlisted %s %s %s\n", placeOf(s.Place), s.Image, s.Reason)
+	}
+	return b.String()
+}
+
+func placeOf(p manifest.Place) string {
+	return fmt.Sprintf("%d %d:%d %q", p.Document, p.Line, p.Column, p.Pointer)
+}
+
+// versionOf shortens digests, which are long and mostly alike.
+func versionOf(tag, digest string) string {
+	if digest == "" {
+		return fmt.Sprintf("%q", tag)
+	}
+	return fmt.Sprintf("%q @%.12s", tag, digest)
+}

@@ -103,7 +103,7 @@ func NewClient(o Options) (*Client, error) {
 		branches:   map[branchKey]*Branch{},
 	}
 	if o.SigningKey != "" {
-		if c.signer, err = newSigner(secret(o.SigningKey)); err != nil {
+		if c.signer, err = newSigner(o.SigningKey); err != nil {
 			return nil, err
 		}
 		if c.author == nil {

@@ -9,17 +9,6 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// redacted stands wherever a secret would be shown.
-const redacted = "[secret]"
-
-// secret is text that hides itself from logs, from fmt and from JSON.
-type secret string
-
-func (secret) String() string               { return redacted }
-func (secret) GoString() string             { return redacted }
-func (secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
-func (secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
 // Credential is how a Client proves itself to GitHub: Token or App. It shows no
 // secret when it is printed, logged or marshalled.
 type Credential interface {
@@ -33,15 +22,23 @@ type Credential interface {
 
 // Token returns the credential of a personal access token: a fine-grained one
 // needs Contents read and write on the repository, a classic one the scope repo.
-func Token(token string) Credential { return personalToken{secret(token)} }
+func Token(token string) Credential { return personalToken(token) }
 
-type personalToken struct{ token secret }
+// personalToken hides itself from logs, from fmt and from JSON.
+type personalToken string
+
+const hiddenToken = "personal access token"
+
+func (personalToken) String() string               { return hiddenToken }
+func (personalToken) GoString() string             { return hiddenToken }
+func (personalToken) LogValue() slog.Value         { return slog.StringValue(hiddenToken) }
+func (personalToken) MarshalText() ([]byte, error) { return []byte(hiddenToken), nil }
 
 func (t personalToken) over(plain, _ http.RoundTripper, _ *url.URL) (http.RoundTripper, error) {
-	if t.token == "" {
+	if t == "" {
 		return nil, errors.New("the token is empty")
 	}
-	source := oauth2.StaticTokenSource(&oauth2.Token{AccessToken: string(t.token)})
+	source := oauth2.StaticTokenSource(&oauth2.Token{AccessToken: string(t)})
 	return &oauth2.Transport{Source: source, Base: plain}, nil
 }
 

@@ -22,8 +22,8 @@ type signer struct {
 }
 
 // newSigner reads an armoured private key without a passphrase.
-func newSigner(armoured secret) (*signer, error) {
-	keys, err := openpgp.ReadArmoredKeyRing(strings.NewReader(string(armoured)))
+func newSigner(armoured string) (*signer, error) {
+	keys, err := openpgp.ReadArmoredKeyRing(strings.NewReader(armoured))
 	if err != nil || len(keys) != 1 {
 		return nil, errors.New("the signing key is not one armoured OpenPGP private key")
 	}

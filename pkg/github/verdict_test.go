@@ -90,10 +90,10 @@ func TestWorkflowFilesAreLeftOut(t *testing.T) {
 	for _, kind := range []sandbox.TokenKind{sandbox.KindClassic, sandbox.KindFineGrained} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			w, b, s := planned(t)
+			w, b, _ := planned(t)
 			w.push(map[string]string{workflow: "container: a:1\n"})
 			w.sb.AddToken("sandbox", sandbox.Token{Kind: kind, Permissions: sandbox.Permissions{"contents": sandbox.Write}})
-			s = w.snapshot(b)
+			s := w.snapshot(b)
 			w.spent()
 			made, err := b.Commit(t.Context(), s, change(s, map[string]string{fileA: "image: a:2\n", workflow: "container: a:2\n"}))
 			w.must(err)

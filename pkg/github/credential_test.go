@@ -1,0 +1,387 @@
+package github_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
+)
+
+const (
+	appID      = 4711
+	installID  = 99
+	mintToken  = "POST /app/installations/{installation_id}/access_tokens"
+	lookUpApp  = "GET installation"
+	brokenKey  = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n"
+	signedText = "-----BEGIN PGP SIGNATURE-----"
+)
+
+// appKey is one key for all tests: making it is slow.
+var appKey = sync.OnceValues(func() (*rsa.PrivateKey, []byte) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key, pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+})
+
+// newAppWorld is a world whose client is a GitHub App. Its clock is the real one,
+// which a token's lifetime is measured by.
+func newAppWorld(t *testing.T, installation int64, permissions sandbox.Permissions) *world {
+	t.Helper()
+	key, text := appKey()
+	w := newWorld(t, func(o *github.Options) {
+		o.Credential = github.App{ID: appID, PrivateKey: text, InstallationID: installation}
+	})
+	w.must(w.sb.AddApp(sandbox.App{ID: appID, Slug: "versions", Key: &key.PublicKey}))
+	w.must(w.sb.Install(appID, sandbox.Installation{ID: installID, Account: "octo-org", Permissions: permissions}))
+	return w
+}
+
+func TestAppCommits(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name         string
+		installation int64
+		start        []string
+	}{
+		{"installation looked up", 0, []string{lookUpApp, mintToken}},
+		{"installation given", installID, []string{mintToken}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newAppWorld(t, test.installation, nil)
+			w.push(map[string]string{fileA: "image: a:1\n", fileB: "image: b:1\n"})
+			w.repo.SetPrivate(true)
+			b := w.branch()
+			s := w.snapshot(b)
+			w.contents(b, s)
+			_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+			w.must(err)
+			w.wantSpent(append(test.start, readHead, readTree, readBlob, readBlob, newTree, newCommit, updateRef)...)
+			s, _ = b.Remembered()
+			_, err = b.Commit(t.Context(), s, set(s, fileA, "image: a:3\n"))
+			w.must(err)
+			w.wantSpent(newTree, newCommit, updateRef)
+			log, err := w.repo.Log("main")
+			w.must(err)
+			if !strings.Contains(log[0].Author, "versions[bot]") {
+				t.Errorf("the author is %q, want the App's own", log[0].Author)
+			}
+		})
+	}
+}
+
+// One token serves all that wait for it, and is asked for narrowed.
+func TestAppTokenIsSharedAndNarrow(t *testing.T) {
+	t.Parallel()
+	w := newAppWorld(t, 0, sandbox.Permissions{"contents": sandbox.Write, "metadata": sandbox.Read, "pull_requests": sandbox.Write})
+	w.push(many(2))
+	var asked []byte
+	client := w.another(func(o *github.Options) {
+		o.Transport = rewrite{http.DefaultTransport, func(req *http.Request, _ *http.Response) {
+			if strings.HasSuffix(req.URL.Path, "/access_tokens") {
+				body, err := req.GetBody()
+				w.must(err)
+				var b bytes.Buffer
+				_, err = b.ReadFrom(body)
+				w.must(err)
+				asked = b.Bytes()
+			}
+		}}
+	})
+	b := client.Branch(parse(t, repoName), "main")
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() {
+			if _, err := b.Snapshot(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	got := w.spent()
+	if count(got, mintToken) != 1 || count(got, lookUpApp) != 1 {
+		t.Errorf("spent %v, want one look-up and one token", got)
+	}
+	var body struct {
+		Repositories []string
+		Permissions  map[string]string
+	}
+	w.must(json.Unmarshal(asked, &body))
+	if fmt.Sprint(body) != "{[infra] map[contents:write]}" {
+		t.Errorf("the token was asked for with %s", asked)
+	}
+}
+
+// An App that may write workflow files does.
+func TestAppWithWorkflows(t *testing.T) {
+	t.Parallel()
+	const workflow = ".github/workflows/build.yaml"
+	for _, may := range []bool{true, false} {
+		t.Run(fmt.Sprint(may), func(t *testing.T) {
+			t.Parallel()
+			permissions := sandbox.Permissions{"contents": sandbox.Write, "metadata": sandbox.Read}
+			if may {
+				permissions["workflows"] = sandbox.Write
+			}
+			w := newAppWorld(t, 0, permissions)
+			w.push(map[string]string{workflow: "container: a:1\n", fileA: "image: a:1\n"})
+			b := w.branch()
+			s := w.snapshot(b)
+			made, err := b.Commit(t.Context(), s, change(s, map[string]string{workflow: "container: a:2\n", fileA: "image: a:2\n"}))
+			w.must(err)
+			if may != (len(made.LeftOut) == 0) {
+				t.Errorf("left out %v", made.LeftOut)
+			}
+		})
+	}
+}
+
+func TestAppRefused(t *testing.T) {
+	t.Parallel()
+	_, text := appKey()
+	other, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherText := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(other)})
+	for _, test := range []struct {
+		name string
+		app  github.App
+		set  func(*world)
+		kind error
+		says string
+	}{
+		{"wrong key", github.App{ID: appID, PrivateKey: otherText}, nil, github.ErrUnauthorized, "private key"},
+		{"wrong key, installation given", github.App{ID: appID, PrivateKey: otherText, InstallationID: installID}, nil, github.ErrUnauthorized, "private key"},
+		{"not installed", github.App{ID: appID, PrivateKey: text}, func(w *world) {
+			w.must(w.sb.Install(appID, sandbox.Installation{ID: installID, Account: "somebody"}))
+		}, github.ErrRepositoryNotFound, "not installed"},
+		{"no such installation", github.App{ID: appID, PrivateKey: text, InstallationID: 5}, nil, github.ErrUnauthorized, "installation"},
+		{"without Contents", github.App{ID: appID, PrivateKey: text}, func(w *world) {
+			w.must(w.sb.Install(appID, sandbox.Installation{ID: installID, Account: "octo-org", Permissions: sandbox.Permissions{"contents": sandbox.Read}}))
+		}, github.ErrForbidden, "Contents: write"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newAppWorld(t, 0, nil)
+			if test.set != nil {
+				test.set(w)
+			}
+			client := w.another(func(o *github.Options) { o.Credential = test.app })
+			_, err := client.Branch(parse(t, repoName), "main").Snapshot(t.Context())
+			var e *github.Error
+			if !errors.As(err, &e) || !errors.Is(err, test.kind) || !strings.Contains(e.Detail, test.says) {
+				t.Errorf("error %v, want %v that says %q", err, test.kind, test.says)
+			}
+			if _, err := client.Check(t.Context(), parse(t, repoName)); !errors.Is(err, test.kind) {
+				t.Errorf("check: %v, want %v", err, test.kind)
+			}
+			if got := w.spent(); len(got) > 4 {
+				t.Errorf("spent %v on a refusal", got)
+			}
+		})
+	}
+}
+
+// A fresh token that GitHub does not know everywhere yet gets one more chance, a
+// personal one none.
+func TestUnauthorizedOnce(t *testing.T) {
+	t.Parallel()
+	w := newAppWorld(t, 0, nil)
+	w.sb.Inject(sandbox.BadCredentials().On(http.MethodGet, "branches").Once())
+	w.snapshot(w.branch())
+
+	w = newWorld(t)
+	w.sb.Inject(sandbox.BadCredentials().On(http.MethodGet, "branches").Once())
+	_, err := w.branch().Snapshot(t.Context())
+	wantKind(t, err, github.ErrUnauthorized, http.StatusUnauthorized)
+	w.wantSpent(readHead)
+}
+
+func TestSecretsHideThemselves(t *testing.T) {
+	t.Parallel()
+	_, text := appKey()
+	for _, c := range []github.Credential{github.Token(secretToken), github.App{ID: 1, PrivateKey: text}, &github.App{ID: 1, PrivateKey: text}} {
+		var log bytes.Buffer
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "credential", c)
+		slog.New(slog.NewTextHandler(&log, nil)).Info("m", "credential", c)
+		asJSON, err := json.Marshal(struct{ C github.Credential }{c})
+		if err != nil {
+			t.Error(err)
+		}
+		shown := fmt.Sprintf("%v %+v %#v %s %q", c, c, c, c, c) + log.String() + string(asJSON)
+		if strings.Contains(shown, secretToken) || strings.Contains(shown, string(text[40:60])) {
+			t.Errorf("%T shows its secret: %s", c, shown)
+		}
+	}
+}
+
+func signingKey(t *testing.T) (*openpgp.Entity, string) {
+	t.Helper()
+	key, err := openpgp.NewEntity("Versions Service", "", "versions@example.com", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	armoured, err := armor.Encode(&text, openpgp.PrivateKeyType, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := key.SerializePrivate(armoured, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := armoured.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return key, text.String()
+}
+
+func TestSignedCommit(t *testing.T) {
+	t.Parallel()
+	key, text := signingKey(t)
+	w := newWorld(t, func(o *github.Options) { o.SigningKey = text })
+	w.push(map[string]string{fileA: "image: a:1\n"})
+	b := w.branch()
+	s := w.snapshot(b)
+	made, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+	w.must(err)
+	log, err := w.repo.Log("main")
+	w.must(err)
+	got := log[0]
+	if got.Author != "Versions Service <versions@example.com>" || got.Committer != got.Author {
+		t.Errorf("author %q, committer %q", got.Author, got.Committer)
+	}
+	when := made.Time.Unix()
+	signed := fmt.Sprintf("tree %s\nparent %s\nauthor %s %d +0000\ncommitter %s %d +0000\n\n%s",
+		got.Tree, s.Commit, got.Author, when, got.Committer, when, got.Message)
+	_, err = openpgp.CheckArmoredDetachedSignature(openpgp.EntityList{key}, strings.NewReader(signed), strings.NewReader(got.Signature), nil)
+	if err != nil || !strings.HasPrefix(got.Signature, signedText) {
+		t.Errorf("the signature does not hold: %v\n%s", err, got.Signature)
+	}
+}
+
+func TestAuthorAndCommitter(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *github.Options) {
+		o.Author = &github.Signature{Name: "Octo Org", Email: "octo@example.com"}
+		o.Committer = &github.Signature{Name: "Versions", Email: "versions@example.com"}
+	})
+	w.push(map[string]string{fileA: "image: a:1\n"})
+	b := w.branch()
+	s := w.snapshot(b)
+	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+	w.must(err)
+	log, err := w.repo.Log("main")
+	w.must(err)
+	if got := log[0].Author + ", " + log[0].Committer; got != "Octo Org <octo@example.com>, Versions <versions@example.com>" {
+		t.Error(got)
+	}
+}
+
+func TestOptionsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	key, _ := signingKey(t)
+	var public strings.Builder
+	armoured, err := armor.Encode(&public, openpgp.PublicKeyType, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := key.Serialize(armoured); err != nil {
+		t.Fatal(err)
+	}
+	if err := armoured.Close(); err != nil {
+		t.Fatal(err)
+	}
+	token := github.Token(secretToken)
+	for name, test := range map[string]struct {
+		options github.Options
+		says    string
+	}{
+		"no credential":     {github.Options{}, "credential"},
+		"empty token":       {github.Options{Credential: github.Token("")}, "token is empty"},
+		"no App ID":         {github.Options{Credential: github.App{PrivateKey: []byte(brokenKey)}}, "ID"},
+		"broken App key":    {github.Options{Credential: github.App{ID: 1, PrivateKey: []byte(brokenKey)}}, "private key"},
+		"URL without host":  {github.Options{Credential: token, BaseURL: "api.github.com"}, "URL"},
+		"URL with a secret": {github.Options{Credential: token, BaseURL: "https://user:" + secretToken + "@example.com/"}, "URL"},
+		"URL with a query":  {github.Options{Credential: token, BaseURL: "https://example.com/?a=b"}, "URL"},
+		"no signing key":    {github.Options{Credential: token, SigningKey: "x"}, "signing key"},
+		"public key":        {github.Options{Credential: token, SigningKey: public.String()}, "public"},
+	} {
+		_, err := github.NewClient(test.options)
+		if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), secretToken) {
+			t.Errorf("%s: error %v, want one about %q", name, err, test.says)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		set    func(*world)
+		repo   string
+		kind   error
+		status int
+	}{
+		{"may push", nil, repoName, nil, 0},
+		{"may read", func(w *world) {
+			w.sb.AddToken("sandbox", sandbox.Token{Permissions: sandbox.Permissions{"contents": sandbox.Read}})
+		}, repoName, github.ErrForbidden, 0},
+		{"archived", func(w *world) { w.repo.SetArchived(true) }, repoName, github.ErrForbidden, 0},
+		{"not there", nil, "octo-org/other", github.ErrRepositoryNotFound, 404},
+		{"bad credentials", func(w *world) { w.sb.RemoveToken("sandbox") }, repoName, github.ErrUnauthorized, 401},
+		{"GitHub fails", func(w *world) { w.sb.Inject(sandbox.BadGateway()) }, repoName, github.ErrUpstream, 502},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			if test.set != nil {
+				test.set(w)
+			}
+			status, err := w.client.Check(t.Context(), parse(t, test.repo))
+			if test.kind != nil {
+				wantKind(t, err, test.kind, test.status)
+				return
+			}
+			w.must(err)
+			if status.Repo != parse(t, repoName) || status.DefaultBranch != "main" || status.RateLimit.Limit != 5000 || status.RateLimit.Remaining >= 5000 {
+				t.Errorf("status %+v", status)
+			}
+			w.wantSpent("GET /repos/{owner}/{repo}")
+		})
+	}
+}
+
+func TestCheckTellsWhenTheTokenEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	client := w.another(func(o *github.Options) {
+		o.Transport = rewrite{http.DefaultTransport, func(_ *http.Request, resp *http.Response) {
+			resp.Header.Set("GitHub-Authentication-Token-Expiration", "2027-01-31 12:30:00 UTC")
+		}}
+	})
+	status, err := client.Check(t.Context(), parse(t, repoName))
+	w.must(err)
+	if want := time.Date(2027, 1, 31, 12, 30, 0, 0, time.UTC); !status.TokenExpires.Equal(want) {
+		t.Errorf("the token ends at %s, want %s", status.TokenExpires, want)
+	}
+}

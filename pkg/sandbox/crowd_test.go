@@ -14,7 +14,7 @@ import (
 // was answered with 200 must be in the history, once.
 func TestManyWritersOfOneBranch(t *testing.T) {
 	t.Parallel()
-	const clients, rounds = 30, 4
+	const clients, rounds = 30, 2
 	h := newHub(t)
 	work := t.TempDir()
 	runGit(t, work, "clone", "-q", h.repo.Dir(), "clone")
@@ -34,7 +34,7 @@ func TestManyWritersOfOneBranch(t *testing.T) {
 		})
 	}
 	wg.Go(func() {
-		for i := range 20 {
+		for i := range 10 {
 			sha, err := h.repo.Commit("main", sandbox.Files{fmt.Sprintf("theirs/%d", i): text("x")}, "theirs")
 			if err != nil {
 				t.Error(err)
@@ -44,7 +44,7 @@ func TestManyWritersOfOneBranch(t *testing.T) {
 		}
 	})
 	wg.Go(func() {
-		for range 5 {
+		for range 3 {
 			note(pushByGit(t, work+"/clone"))
 		}
 	})
@@ -59,7 +59,7 @@ func TestManyWritersOfOneBranch(t *testing.T) {
 	if len(landed) > 0 {
 		t.Errorf("%d accepted commits are not on the branch", len(landed))
 	}
-	if want := 1 + clients*rounds + 20 + 5; len(log) != want {
+	if want := 1 + clients*rounds + 10 + 3; len(log) != want {
 		t.Errorf("%d commits, want %d", len(log), want)
 	}
 	h.fsck()

@@ -62,8 +62,12 @@ func (l *limiter) of(key string, now time.Time) *budget {
 	if !now.Before(b.reset) {
 		b.reset, b.used = now.Add(time.Hour), 0
 	}
-	b.spent = slices.DeleteFunc(b.spent, func(s spending) bool { return now.Sub(s.at) >= time.Minute })
-	b.contents = slices.DeleteFunc(b.contents, func(at time.Time) bool { return now.Sub(at) >= time.Hour })
+	for len(b.spent) > 0 && now.Sub(b.spent[0].at) >= time.Minute {
+		b.spent = b.spent[1:]
+	}
+	for len(b.contents) > 0 && now.Sub(b.contents[0]) >= time.Hour {
+		b.contents = b.contents[1:]
+	}
 	return b
 }
 

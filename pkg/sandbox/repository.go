@@ -174,8 +174,10 @@ func (r *Repository) writeFiles(base bare.Hash, files Files) (tree bare.Hash, er
 				return bare.Hash{}, fmt.Errorf("%w mode %q of %s", ErrInvalid, f.Mode, path)
 			}
 			c.Mode = mode
-		} else if old, err := r.git.Lookup(base, path); err == nil && old.Mode.Kind() == bare.KindBlob {
-			c.Mode = old.Mode
+		} else if !base.IsZero() {
+			if old, err := r.git.Lookup(base, path); err == nil && old.Mode.Kind() == bare.KindBlob {
+				c.Mode = old.Mode
+			}
 		}
 		if !f.Remove {
 			if c.Hash, err = sink.Put(bare.KindBlob, f.Content); err != nil {

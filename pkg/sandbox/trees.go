@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -75,11 +76,9 @@ func isRecursive(query string) bool {
 // listTree writes the answer by hand: a listing of 100,000 entries is asked
 // for in every cold start, and encoding/json would take most of its time.
 func (c *call) listTree(named, tree bare.Hash, recursive bool) ([]byte, error) {
-	blobs, trees := c.repoURL("git/blobs")+"/", c.repoURL("git/trees")+"/"
-	out := append([]byte(`{"sha":`), quote(named.String())...)
-	out = append(out, `,"url":`...)
-	out = append(out, quote(trees+named.String())...)
-	out = append(out, `,"tree":[`...)
+	blobs := strings.Trim(string(quote(c.repoURL("git/blobs"))), `"`) + "/"
+	trees := strings.Trim(string(quote(c.repoURL("git/trees"))), `"`) + "/"
+	out := fmt.Appendf(make([]byte, 0, 1<<16), `{"sha":"%s","url":"%s%[1]s","tree":[`, named, trees)
 	count, listed, truncated := 0, 0, false
 	var failed error
 	visit := func(e bare.WalkEntry) bool {
@@ -121,8 +120,8 @@ func (c *call) visitOnly(tree bare.Hash, visit func(bare.WalkEntry) bool) error 
 	return err
 }
 
+// appendEntry writes one entry; blobs and trees are the beginnings of URLs.
 func (c *call) appendEntry(out []byte, e bare.WalkEntry, blobs, trees string) ([]byte, error) {
-	sha := e.Hash.String()
 	out = append(out, `{"path":`...)
 	out = append(out, quote(e.Path)...)
 	out = append(out, `,"mode":"`...)
@@ -130,7 +129,7 @@ func (c *call) appendEntry(out []byte, e bare.WalkEntry, blobs, trees string) ([
 	out = append(out, `","type":"`...)
 	out = append(out, e.Mode.Kind().String()...)
 	out = append(out, `","sha":"`...)
-	out = append(out, sha...)
+	out = hex.AppendEncode(out, e.Hash[:])
 	out = append(out, '"')
 	var url string
 	switch e.Mode.Kind() {
@@ -146,8 +145,10 @@ func (c *call) appendEntry(out []byte, e bare.WalkEntry, blobs, trees string) ([
 		url = trees
 	}
 	if url != "" { // a submodule has none
-		out = append(out, `,"url":`...)
-		out = append(out, quote(url+sha)...)
+		out = append(out, `,"url":"`...)
+		out = append(out, url...)
+		out = hex.AppendEncode(out, e.Hash[:])
+		out = append(out, '"')
 	}
 	return append(out, '}'), nil
 }

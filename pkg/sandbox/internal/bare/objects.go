@@ -32,9 +32,12 @@ const (
 )
 
 // Put stores one object and returns its name. Storing it again is no error.
+// An object that only a pack holds is stored a second time, which git allows:
+// looking into the packs would cost every new object more, and memory may
+// know objects that git has pruned since.
 func (r *Repository) Put(kind Kind, content []byte) (Hash, error) {
 	h := HashOf(kind, content)
-	if r.has(h) {
+	if _, err := os.Stat(r.loosePath(h)); err == nil {
 		return h, nil
 	}
 	if err := r.writeLoose(h, kind, content); err != nil {
@@ -97,11 +100,6 @@ func (r *Repository) remember(h Hash, o Object) {
 	r.contents.put(h, o, len(o.Content)+100)
 }
 
-func (r *Repository) has(h Hash) bool {
-	_, _, err := r.Stat(h)
-	return err == nil
-}
-
 func (r *Repository) loosePath(h Hash) string {
 	name := h.String()
 	return filepath.Join(r.dir, "objects", name[:2], name[2:])
@@ -109,10 +107,12 @@ func (r *Repository) loosePath(h Hash) string {
 
 func (r *Repository) writeLoose(h Hash, kind Kind, content []byte) error {
 	var packed bytes.Buffer
-	z, err := zlib.NewWriterLevel(&packed, zlib.BestSpeed)
-	if err != nil {
-		return err
+	z, ok := r.deflaters.Get().(*zlib.Writer)
+	if !ok {
+		z = zlib.NewWriter(&packed)
 	}
+	defer r.deflaters.Put(z)
+	z.Reset(&packed)
 	for _, part := range [][]byte{objectHeader(kind, len(content)), content} {
 		if _, err := z.Write(part); err != nil {
 			return err

@@ -23,6 +23,8 @@ type Repository struct {
 	stats    sync.Map // Hash → stat
 	parents  sync.Map // Hash → []Hash
 	packs    *packs
+	// deflaters are *zlib.Writer, each of which is worth most of a megabyte.
+	deflaters sync.Pool
 }
 
 // Init makes an empty bare repository in dir, which must be empty or not

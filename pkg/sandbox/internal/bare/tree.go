@@ -31,7 +31,15 @@ func ParseMode(s string) (m Mode, ok bool) {
 }
 
 // String returns the six digits.
-func (m Mode) String() string { return fmt.Sprintf("%06o", uint32(m)) }
+func (m Mode) String() string {
+	switch m {
+	case ModeFile: // nearly all are, and a listing has many
+		return "100644"
+	case ModeTree:
+		return "040000"
+	}
+	return fmt.Sprintf("%06o", uint32(m))
+}
 
 // Kind is the kind of object an entry of this mode points to.
 func (m Mode) Kind() Kind {

@@ -41,7 +41,7 @@ func CheckRefName(name string) error {
 		return bad
 	}
 	for part := range strings.SplitSeq(name, "/") {
-		if part == "" || part[0] == '.' || strings.HasSuffix(part, ".lock") {
+		if part == "" || part[0] == '.' || strings.HasSuffix(part, lockSuffix) {
 			return bad
 		}
 	}
@@ -128,7 +128,7 @@ func (r *Repository) Refs(prefix string) ([]Ref, error) {
 		return nil, err
 	}
 	err = filepath.WalkDir(filepath.Join(r.dir, "refs"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.HasSuffix(path, ".lock") {
+		if err != nil || d.IsDir() || strings.HasSuffix(path, lockSuffix) {
 			return ignoreGone(err)
 		}
 		rel, err := filepath.Rel(r.dir, path)
@@ -169,23 +169,38 @@ func (r *Repository) Swap(name string, from, to Hash) error {
 	if err := CheckRefName(name); err != nil {
 		return err
 	}
-	unlock, err := r.lockRef(name)
-	if err != nil {
+	if err := r.lockRef(name); err != nil {
 		return err
 	}
-	defer unlock()
+	used, err := r.swapLocked(name, from, to)
+	if !used {
+		// Only then: once renamed, a file of that name is another writer's lock.
+		err = errors.Join(err, os.Remove(r.refPath(name)+lockSuffix))
+	}
+	return err
+}
+
+// swapLocked is called under the lock; used tells that the lock's file has
+// become the reference.
+func (r *Repository) swapLocked(name string, from, to Hash) (used bool, err error) {
 	now, err := r.Ref(name)
 	if err != nil && !errors.Is(err, ErrNoRef) {
-		return err
+		return false, err
 	}
 	if now != from {
-		return fmt.Errorf("%w: %s is at %s, not at %s", ErrRefChanged, name, now, from)
+		return false, fmt.Errorf("%w: %s is at %s, not at %s", ErrRefChanged, name, now, from)
 	}
 	if to.IsZero() {
-		return r.deleteRef(name)
+		return false, r.deleteRef(name)
 	}
-	return r.writeRef(name, to)
+	if err := r.writeRef(name, to); err != nil {
+		return false, err
+	}
+	return true, nil
 }
+
+// lockSuffix makes the name of a reference's lock, as in git.
+const lockSuffix = ".lock"
 
 const (
 	// lockWait is how long a writer waits for a reference's lock: as long as
@@ -195,18 +210,18 @@ const (
 )
 
 // lockRef takes git's lock of a reference, the file NAME.lock.
-func (r *Repository) lockRef(name string) (unlock func(), err error) {
-	path := r.refPath(name) + ".lock"
+func (r *Repository) lockRef(name string) error {
+	path := r.refPath(name) + lockSuffix
 	for deadline := time.Now().Add(lockWait); ; {
 		if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrRefLocked, name, err)
+			return fmt.Errorf("%w: %s: %w", ErrRefLocked, name, err)
 		}
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
 		if err == nil {
-			return func() { _ = os.Remove(path) }, f.Close()
+			return f.Close()
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("%w: %s: %w", ErrRefLocked, name, err)
+			return fmt.Errorf("%w: %s: %w", ErrRefLocked, name, err)
 		}
 		time.Sleep(lockPoll)
 	}
@@ -216,12 +231,12 @@ func (r *Repository) lockRef(name string) (unlock func(), err error) {
 // as git does.
 func (r *Repository) writeRef(name string, h Hash) error {
 	path := r.refPath(name)
-	if err := os.WriteFile(path+".lock", []byte(h.String()+"\n"), fileMode); err != nil {
+	if err := os.WriteFile(path+lockSuffix, []byte(h.String()+"\n"), fileMode); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	err := os.Rename(path+".lock", path)
+	err := os.Rename(path+lockSuffix, path)
 	if err != nil && removeEmptyDirs(path) {
-		err = os.Rename(path+".lock", path)
+		err = os.Rename(path+lockSuffix, path)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
@@ -272,7 +287,7 @@ func (r *Repository) deleteRef(name string) error {
 // that may follow it.
 func (r *Repository) dropPacked(name string) error {
 	path := filepath.Join(r.dir, "packed-refs")
-	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
+	lock, err := os.OpenFile(path+lockSuffix, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
 	if err != nil {
 		return fmt.Errorf("%w: packed-refs: %w", ErrRefLocked, err)
 	}
@@ -292,7 +307,7 @@ func (r *Repository) dropPacked(name string) error {
 		_, err = lock.WriteString(kept.String())
 	}
 	if err := errors.Join(err, lock.Close()); err != nil {
-		return errors.Join(fmt.Errorf("rewrite packed-refs: %w", err), os.Remove(path+".lock"))
+		return errors.Join(fmt.Errorf("rewrite packed-refs: %w", err), os.Remove(path+lockSuffix))
 	}
-	return os.Rename(path+".lock", path)
+	return os.Rename(path+lockSuffix, path)
 }

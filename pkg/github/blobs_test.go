@@ -116,7 +116,7 @@ func TestArchiveThatBreaks(t *testing.T) {
 			w.push(files)
 			downloads := 0
 			client := w.another(func(o *github.Options) {
-				o.Transport = rewrite{http.DefaultTransport, func(req *http.Request, resp *http.Response) {
+				o.Transport = rewrite{o.Transport, func(req *http.Request, resp *http.Response) {
 					if strings.Contains(req.URL.Path, "legacy.tar.gz") {
 						downloads++
 						f(resp)
@@ -138,7 +138,7 @@ func TestBlobThatIsNotWhatItsNameSays(t *testing.T) {
 	t.Parallel()
 	w, _, _ := planned(t)
 	client := w.another(func(o *github.Options) {
-		o.Transport = rewrite{http.DefaultTransport, func(req *http.Request, resp *http.Response) {
+		o.Transport = rewrite{o.Transport, func(req *http.Request, resp *http.Response) {
 			if strings.Contains(req.URL.Path, "/git/blobs/") {
 				setBody(resp, "image: wrong:1\n")
 			}

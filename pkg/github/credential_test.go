@@ -96,7 +96,7 @@ func TestAppTokenIsSharedAndNarrow(t *testing.T) {
 	w.push(many(2))
 	var asked []byte
 	client := w.another(func(o *github.Options) {
-		o.Transport = rewrite{http.DefaultTransport, func(req *http.Request, _ *http.Response) {
+		o.Transport = rewrite{o.Transport, func(req *http.Request, _ *http.Response) {
 			if strings.HasSuffix(req.URL.Path, "/access_tokens") {
 				body, err := req.GetBody()
 				w.must(err)
@@ -375,7 +375,7 @@ func TestCheckTellsWhenTheTokenEnds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	client := w.another(func(o *github.Options) {
-		o.Transport = rewrite{http.DefaultTransport, func(_ *http.Request, resp *http.Response) {
+		o.Transport = rewrite{o.Transport, func(_ *http.Request, resp *http.Response) {
 			resp.Header.Set("GitHub-Authentication-Token-Expiration", "2027-01-31 12:30:00 UTC")
 		}}
 	})

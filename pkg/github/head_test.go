@@ -152,7 +152,7 @@ func TestRedirectToAnotherHostIsNotFollowed(t *testing.T) {
 	elsewhere := newWorld(t)
 	w := newWorld(t)
 	client := w.another(func(o *github.Options) {
-		o.Transport = rewrite{http.DefaultTransport, func(req *http.Request, resp *http.Response) {
+		o.Transport = rewrite{o.Transport, func(req *http.Request, resp *http.Response) {
 			if strings.Contains(req.URL.Path, "/branches/") {
 				resp.StatusCode = http.StatusMovedPermanently
 				resp.Header.Set("Location", elsewhere.url+req.URL.Path)
@@ -168,7 +168,7 @@ func TestRenamedBranchIsNamed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	client := w.another(func(o *github.Options) {
-		o.Transport = rewrite{http.DefaultTransport, func(req *http.Request, resp *http.Response) {
+		o.Transport = rewrite{o.Transport, func(req *http.Request, resp *http.Response) {
 			if strings.Contains(req.URL.Path, "/branches/") {
 				setBody(resp, `{"name":"trunk","commit":{"sha":"0123456789012345678901234567890123456789"}}`)
 			}

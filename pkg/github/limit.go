@@ -194,10 +194,15 @@ func (l *limiter) budget(h http.Header) {
 	if err != nil {
 		return
 	}
-	l.last.Limit, l.last.Remaining = limit, remaining
-	if reset, err := strconv.ParseInt(h.Get(headerReset), 10, 64); err == nil {
-		l.last.Reset = time.Unix(reset, 0)
+	seconds, err := strconv.ParseInt(h.Get(headerReset), 10, 64)
+	if err != nil {
+		return
 	}
+	reset := time.Unix(seconds, 0)
+	if limit == l.last.Limit && reset.Equal(l.last.Reset) {
+		remaining = min(remaining, l.last.Remaining) // answers overtake each other
+	}
+	l.last.Limit, l.last.Remaining, l.last.Reset = limit, remaining, reset
 }
 
 // waitOf tells for how long an answer that is a limit's asks to wait: what it

@@ -148,7 +148,7 @@ func TestWrongTreeIsNotCommitted(t *testing.T) {
 	t.Parallel()
 	w, _, _ := planned(t)
 	client := w.another(func(o *github.Options) {
-		o.Transport = rewrite{http.DefaultTransport, func(req *http.Request, resp *http.Response) {
+		o.Transport = rewrite{o.Transport, func(req *http.Request, resp *http.Response) {
 			if req.Method == http.MethodPost && strings.HasSuffix(req.URL.Path, "/git/trees") {
 				setBody(resp, `{"sha":"0123456789012345678901234567890123456789"}`)
 			}

@@ -163,7 +163,7 @@ func TestNonsenseAnswers(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			client := w.another(func(o *github.Options) {
-				o.Transport = rewrite{http.DefaultTransport, func(req *http.Request, resp *http.Response) {
+				o.Transport = rewrite{o.Transport, func(req *http.Request, resp *http.Response) {
 					if strings.Contains(req.URL.Path, test.path) {
 						setBody(resp, test.body)
 					}

@@ -3,6 +3,7 @@ package github_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -54,6 +55,24 @@ type world struct {
 	clock   *clock
 	options github.Options
 	client  *github.Client
+	wire    *wire
+}
+
+// wire counts the requests to the API that are sent through it.
+type wire struct {
+	host string
+	mu   sync.Mutex
+	sent int
+}
+
+func (c *wire) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if req.URL.Host == c.host && req.Context().Err() == nil { // else it may have arrived or not
+		c.mu.Lock()
+		c.sent++
+		c.mu.Unlock()
+	}
+	return resp, err
 }
 
 func newWorld(t *testing.T, change ...func(*github.Options)) *world {
@@ -71,8 +90,9 @@ func newWorld(t *testing.T, change ...func(*github.Options)) *world {
 	w.url = api.URL
 	w.repo, err = w.sb.CreateRepository(repoName, sandbox.RepositoryOptions{})
 	w.must(err)
+	w.wire = &wire{host: api.Listener.Addr().String()}
 	w.options = github.Options{
-		BaseURL: api.URL, Credential: github.Token("sandbox"),
+		Transport: w.wire, BaseURL: api.URL, Credential: github.Token("sandbox"),
 		Now: w.clock.Now, Sleep: w.clock.Sleep, Random: func() float64 { return 0.5 },
 	}
 	for _, f := range change {
@@ -180,17 +200,37 @@ func (w *world) wantFile(path, want string) {
 	}
 }
 
+// requests returns the embedded GitHub's log since it was last emptied. A request
+// is put there when its answer is out, so the last ones are waited for.
+func (w *world) requests() []sandbox.Request {
+	w.t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		w.wire.mu.Lock()
+		sent := w.wire.sent
+		w.wire.mu.Unlock()
+		if got := w.sb.Requests(); len(got) >= sent {
+			return got
+		} else if time.Now().After(deadline) {
+			w.t.Fatalf("%d requests were sent, %d arrived", sent, len(got))
+		}
+	}
+}
+
 // spent returns the requests since the last call, without the method's repetition
 // of the repository.
 func (w *world) spent() []string {
+	w.t.Helper()
 	var out []string
-	for _, r := range w.sb.Requests() {
+	for _, r := range w.requests() {
 		line := strings.Replace(r.Endpoint, "/repos/{owner}/{repo}/", "", 1)
 		if r.Conditional {
 			line += " 304"
 		}
 		out = append(out, line)
 	}
+	w.wire.mu.Lock()
+	w.wire.sent = 0
+	w.wire.mu.Unlock()
 	w.sb.ResetRequests()
 	return out
 }

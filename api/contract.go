@@ -145,9 +145,11 @@ func malformed(detail string) error {
 	}
 }
 
-// wrongFields is the error of a well-formed body whose fields are wrong.
+// wrongFields is the error of a well-formed body whose fields are wrong; of
+// several rules that one field breaks it tells the first.
 func wrongFields(fields []FieldError) error {
 	slices.SortStableFunc(fields, func(a, b FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
+	fields = slices.CompactFunc(fields, func(a, b FieldError) bool { return a.Pointer == b.Pointer })
 	var parts []string
 	for _, f := range fields {
 		part := f.Detail
@@ -188,11 +190,17 @@ func fieldErrors(err error, explain func(pointer string, value any) string) []Fi
 	}
 }
 
-// pointerOf returns the RFC 6901 pointer to what the error is about.
+// pointerOf returns the RFC 6901 pointer to what the error is about. The library
+// points at the object that holds an unknown field, and names it in the reason.
 func pointerOf(e *openapi3.SchemaError) string {
 	escape := strings.NewReplacer("~", "~0", "/", "~1")
+	tokens := e.JSONPointer()
+	var unknown string
+	if _, err := fmt.Sscanf(e.Reason, "property %q is unsupported", &unknown); err == nil {
+		tokens = append(tokens, unknown)
+	}
 	var b strings.Builder
-	for _, token := range e.JSONPointer() {
+	for _, token := range tokens {
 		b.WriteString("/" + escape.Replace(brief(token)))
 	}
 	return b.String()

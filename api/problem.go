@@ -135,12 +135,34 @@ func upstreamDetail(err, kind error) string {
 	if errors.As(err, &moved) {
 		return moved.Error()
 	}
+	detail := kind.Error()
 	var upstream *github.Error
-	if errors.As(err, &upstream) && upstream.Detail != "" {
-		return upstream.Detail
+	if errors.As(err, &upstream) {
+		if upstream.Detail != "" {
+			detail = upstream.Detail
+		}
+		if upstream.Status >= http.StatusInternalServerError {
+			detail = fmt.Sprintf("%s (status %d)", detail, upstream.Status)
+		}
 	}
-	return kind.Error()
+	var target *targetError
+	if errors.As(err, &target) {
+		detail = target.name + ": " + detail
+	}
+	return detail
 }
+
+// targetError says on which target an update failed.
+type targetError struct {
+	name string
+	err  error
+}
+
+// Error is for the log.
+func (e *targetError) Error() string { return e.name + ": " + e.err.Error() }
+
+// Unwrap returns what went wrong.
+func (e *targetError) Unwrap() error { return e.err }
 
 // writeErrors answers the request with the problem of its last error.
 func writeErrors(c *gin.Context) {

@@ -41,8 +41,8 @@ func (s *server) CreateUpdate(ctx context.Context, in CreateUpdateRequestObject)
 		return nil, err
 	}
 	s.noteResults(g, results)
-	if err := results[0].Err; err != nil {
-		return nil, err
+	if failed := results[0]; failed.Err != nil {
+		return nil, &targetError{name: failed.Target(), err: failed.Err}
 	}
 	return answer(request, results), nil
 }

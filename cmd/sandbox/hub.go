@@ -24,7 +24,7 @@ func startHub(dir, addr string, files sandbox.Files) (*hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	repo, err := server.CreateRepository(repository, sandbox.RepositoryOptions{Branch: branch})
+	repo, err := server.CreateRepository(repository, sandbox.RepositoryOptions{Branch: branch, Empty: true})
 	if err != nil {
 		return nil, fmt.Errorf("--dir: %w", err)
 	}

@@ -11,13 +11,15 @@ import (
 )
 
 const (
-	// maxAttempts is how often a plan is made anew because the branch moved. A
-	// branch that moves that often within seconds needs another remedy.
-	maxAttempts = 10
-	// firstPause and longestPause bound the jittered waits between attempts: long
-	// enough for a competitor's burst, short beside a caller's deadline.
-	firstPause   = 50 * time.Millisecond
-	longestPause = 2 * time.Second
+	// maxAttempts is how often a plan is made anew because the branch moved. Each
+	// costs up to five requests; a branch where so many races are lost needs
+	// another remedy.
+	maxAttempts = 16
+	// firstPause and longestPause bound the jittered waits between attempts. They
+	// part replicas that lost to each other; against a steady competitor waiting
+	// does not help, so they are short.
+	firstPause   = 20 * time.Millisecond
+	longestPause = 500 * time.Millisecond
 )
 
 // apply is the one door to a target's branch: it puts the requests, which are

@@ -72,6 +72,12 @@ func (q *queue) withdraw(t *ticket) bool {
 	return true
 }
 
+func (q *queue) length() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting)
+}
+
 // stop ends every waiting request, and every later one, with ErrStopping.
 func (q *queue) stop() {
 	q.mu.Lock()

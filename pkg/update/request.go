@@ -74,6 +74,15 @@ type Result struct {
 	Err error
 }
 
+// Target is owner/name@branch; without the branch when that is the default one
+// and was never read.
+func (r *Result) Target() string {
+	if r.Branch == "" {
+		return r.Repo.String()
+	}
+	return r.Repo.String() + "@" + r.Branch
+}
+
 // File is one file with the references that change in it.
 type File struct {
 	Path    string

@@ -49,14 +49,6 @@ func newTarget(t Target, share bool, apply func(context.Context, *target, []Requ
 	return out
 }
 
-// name is owner/name@branch, without the branch where it is the default one.
-func (t *target) name() string {
-	if t.Branch == "" {
-		return t.Repo.String()
-	}
-	return t.Repo.String() + "@" + t.Branch
-}
-
 // isBranch tells whether a request for branch means this target; one for "" means any.
 func (t *target) isBranch(ctx context.Context, branch string) (bool, error) {
 	if branch == "" || t.Branch != "" {

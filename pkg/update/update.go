@@ -75,7 +75,8 @@ func (s *Service) choose(ctx context.Context, r Request) ([]*target, error) {
 	var chosen []*target
 	missing := NoTargetError{Repo: r.Repo, Branch: r.Branch}
 	for _, t := range s.targets {
-		missing.Targets = append(missing.Targets, t.name())
+		whole := t.failed(nil)
+		missing.Targets = append(missing.Targets, whole.Target())
 		if !r.Repo.IsZero() && !t.Repo.Equal(r.Repo) {
 			continue
 		}
@@ -100,4 +101,13 @@ func (s *Service) Stop() {
 	for _, t := range s.targets {
 		t.queue.stop()
 	}
+}
+
+// Waiting is the number of requests that wait for the commit before theirs.
+func (s *Service) Waiting() int {
+	n := 0
+	for _, t := range s.targets {
+		n += t.queue.length()
+	}
+	return n
 }

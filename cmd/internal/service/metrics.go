@@ -48,6 +48,13 @@ func (m *githubMetrics) observe(c github.Call) {
 	m.seconds.WithLabelValues(c.Method, c.Endpoint).Observe(c.Duration.Seconds())
 }
 
+// registerWaiting shows how many updates wait for their turn.
+func registerWaiting(registry *prometheus.Registry, waiting func() int) {
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "versions_service_updates_waiting", Help: "Updates that wait for the commit before theirs.",
+	}, func() float64 { return float64(waiting()) }))
+}
+
 // registerBudget shows what the client knows of GitHub's limits.
 func registerBudget(registry *prometheus.Registry, client *github.Client) {
 	gauge := func(name, help string, value func(github.RateLimit) float64) {

@@ -70,6 +70,7 @@ func New(s Settings, build Build, w io.Writer) (*Service, error) {
 		}},
 		Share: s.GroupCommits,
 	})
+	registerWaiting(registry, updates.Waiting)
 	ready := &readiness{
 		check: func(ctx context.Context) (github.Status, error) { return client.Check(ctx, s.Repository) },
 		limit: client.RateLimit,

@@ -176,18 +176,12 @@ func (c *call) appOf(issuer json.Number) *App {
 
 func getApp(c *call) (*answer, error) {
 	a := c.caller.app
-	return &answer{body: map[string]any{"id": a.ID, "client_id": a.ClientID, "slug": a.Slug, "node_id": nodeID("A", a.ID, a.Slug), "name": a.Slug}}, nil
-}
-
-type installationJSON struct {
-	ID                  int64       `json:"id"`
-	AppID               int64       `json:"app_id"`
-	AppSlug             string      `json:"app_slug"`
-	Account             userJSON    `json:"account"`
-	TargetType          string      `json:"target_type"`
-	RepositorySelection string      `json:"repository_selection"`
-	Permissions         Permissions `json:"permissions"`
-	AccessTokensURL     string      `json:"access_tokens_url"`
+	return &answer{body: map[string]any{
+		"id": a.ID, "client_id": a.ClientID, "slug": a.Slug, "node_id": nodeID("A", a.ID, a.Slug), "name": a.Slug,
+		"owner": c.account(a.Slug + "-owner"), "description": nil, "external_url": c.bases().pages,
+		"html_url": c.bases().pages + "/apps/" + a.Slug, "created_at": epoch, "updated_at": epoch,
+		"permissions": Permissions{}, "events": []string{},
+	}}, nil
 }
 
 func getInstallation(c *call) (*answer, error) {
@@ -195,14 +189,22 @@ func getInstallation(c *call) (*answer, error) {
 	defer c.tokens.mu.RUnlock()
 	for _, i := range c.tokens.installs {
 		if i.app == c.caller.app && i.reaches(c.repo) {
-			return &answer{body: installationJSON{
-				ID: i.ID, AppID: i.app.ID, AppSlug: i.app.Slug, Account: c.userJSON(i.Account), TargetType: "Organization",
-				RepositorySelection: i.selection(), Permissions: i.Permissions,
-				AccessTokensURL: c.apiURL("app/installations", strconv.FormatInt(i.ID, 10), "access_tokens"),
-			}}, nil
+			return &answer{body: c.installationBody(i)}, nil
 		}
 	}
 	return nil, notFound()
+}
+
+func (c *call) installationBody(i *installation) map[string]any {
+	return map[string]any{
+		"id": i.ID, "app_id": i.app.ID, "client_id": i.app.ClientID, "app_slug": i.app.Slug,
+		"account": c.account(i.Account), "target_id": userID(i.Account), "target_type": "Organization",
+		"repository_selection": i.selection(), "permissions": i.Permissions, "events": []string{}, "single_file_name": nil,
+		"access_tokens_url": c.apiURL("app/installations", strconv.FormatInt(i.ID, 10), "access_tokens"),
+		"repositories_url":  c.apiURL("installation/repositories"),
+		"html_url":          c.bases().pages + "/organizations/" + i.Account + "/settings/installations/" + strconv.FormatInt(i.ID, 10),
+		"created_at":        epoch, "updated_at": epoch, "suspended_by": nil, "suspended_at": nil,
+	}
 }
 
 func (i *installation) selection() string {
@@ -224,13 +226,7 @@ type accessTokenJSON struct {
 	ExpiresAt           string           `json:"expires_at"`
 	Permissions         Permissions      `json:"permissions"`
 	RepositorySelection string           `json:"repository_selection"`
-	Repositories        []repositoryName `json:"repositories,omitempty"`
-}
-
-type repositoryName struct {
-	ID       int64  `json:"id"`
-	Name     string `json:"name"`
-	FullName string `json:"full_name"`
+	Repositories        []map[string]any `json:"repositories,omitempty"`
 }
 
 func createAccessToken(c *call) (*answer, error) {
@@ -271,11 +267,17 @@ func createAccessToken(c *call) (*answer, error) {
 		Name: "installation:" + install.app.Slug, Login: install.app.Slug + "[bot]", Kind: KindInstallation,
 		Permissions: permissions, Expires: expires, installation: install, Repositories: []string{},
 	}
+	named := want.Repositories != nil || want.RepositoryIDs != nil
 	for _, r := range repos {
-		token.Repositories = append(token.Repositories, r.FullName)
-	}
-	if want.Repositories != nil || want.RepositoryIDs != nil {
-		body.Repositories, body.RepositorySelection = repos, "selected"
+		token.Repositories = append(token.Repositories, r.Name())
+		if !named {
+			continue
+		}
+		one, err := c.repositoryBody(r)
+		if err != nil {
+			return nil, err
+		}
+		body.Repositories, body.RepositorySelection = append(body.Repositories, one), "selected"
 	}
 	c.tokens.add(secret, token)
 	return &answer{status: http.StatusCreated, body: body}, nil
@@ -296,22 +298,16 @@ func (i *installation) narrow(want Permissions) (Permissions, error) {
 }
 
 // narrowRepositories returns those that the token reaches.
-func (c *call) narrowRepositories(i *installation, want tokenRequest) ([]repositoryName, error) {
-	var reached []repositoryName
-	for _, r := range c.Server.Repositories() {
-		if i.reaches(r) {
-			_, name, _ := strings.Cut(r.Name(), "/")
-			reached = append(reached, repositoryName{r.id, name, r.Name()})
-		}
-	}
+func (c *call) narrowRepositories(i *installation, want tokenRequest) ([]*Repository, error) {
+	reached := slices.DeleteFunc(c.Server.Repositories(), func(r *Repository) bool { return !i.reaches(r) })
 	if want.Repositories == nil && want.RepositoryIDs == nil {
 		return reached, nil
 	}
-	wanted := func(r repositoryName) bool {
-		return slices.Contains(want.RepositoryIDs, r.ID) ||
-			slices.ContainsFunc(want.Repositories, func(name string) bool { return strings.EqualFold(name, r.Name) })
-	}
-	chosen := slices.DeleteFunc(reached, func(r repositoryName) bool { return !wanted(r) })
+	chosen := slices.DeleteFunc(reached, func(r *Repository) bool {
+		_, own, _ := strings.Cut(r.Name(), "/")
+		return !slices.Contains(want.RepositoryIDs, r.id) &&
+			!slices.ContainsFunc(want.Repositories, func(name string) bool { return strings.EqualFold(name, own) })
+	})
 	if len(chosen) < len(want.Repositories)+len(want.RepositoryIDs) {
 		return nil, invalid("There is at least one repository that does not exist or is not accessible to the parent installation.")
 	}

@@ -3,71 +3,9 @@ package sandbox
 import (
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox/internal/bare"
 )
-
-// userJSON is an account, as far as anybody looks.
-type userJSON struct {
-	Login   string `json:"login"`
-	ID      int64  `json:"id"`
-	NodeID  string `json:"node_id"`
-	URL     string `json:"url"`
-	HTMLURL string `json:"html_url"`
-	Type    string `json:"type"`
-}
-
-func (c *call) userJSON(login string) userJSON {
-	kind := "User"
-	if strings.HasSuffix(login, "[bot]") {
-		kind = "Bot"
-	}
-	id := userID(login)
-	return userJSON{login, id, nodeID("U", id, login), c.apiURL("users", login), c.bases().pages + "/" + login, kind}
-}
-
-type repositoryJSON struct {
-	ID            int64           `json:"id"`
-	NodeID        string          `json:"node_id"`
-	Name          string          `json:"name"`
-	FullName      string          `json:"full_name"`
-	Private       bool            `json:"private"`
-	Owner         userJSON        `json:"owner"`
-	HTMLURL       string          `json:"html_url"`
-	URL           string          `json:"url"`
-	Fork          bool            `json:"fork"`
-	Archived      bool            `json:"archived"`
-	Disabled      bool            `json:"disabled"`
-	Visibility    string          `json:"visibility"`
-	DefaultBranch string          `json:"default_branch"`
-	Permissions   map[string]bool `json:"permissions,omitempty"`
-}
-
-func getRepository(c *call) (*answer, error) {
-	owner, name, _ := strings.Cut(c.repo.Name(), "/")
-	private, archived := c.repo.visibility()
-	branch, err := c.repo.git.HeadBranch()
-	if err != nil {
-		return nil, err
-	}
-	body := repositoryJSON{
-		ID: c.repo.id, NodeID: nodeID("R", c.repo.id, ""), Name: name, FullName: c.repo.Name(),
-		Private: private, Archived: archived, Visibility: "public", DefaultBranch: branch,
-		Owner: c.userJSON(owner), HTMLURL: c.pageURL(), URL: c.repoURL(),
-	}
-	if private {
-		body.Visibility = "private"
-	}
-	if t := c.caller.token; t != nil {
-		reaches := t.reaches(c.repo)
-		body.Permissions = map[string]bool{
-			"admin": reaches && t.Permissions.allow(need{"administration", Write}), "maintain": false,
-			"push": reaches && !archived && t.Permissions.allow(need{"contents", Write}), "triage": false, "pull": true,
-		}
-	}
-	return &answer{body: body}, nil
-}
 
 // branchCommitJSON is a commit of the repository, as opposed to one of git: it
 // has the git one inside.
@@ -78,8 +16,8 @@ type branchCommitJSON struct {
 	URL         string        `json:"url"`
 	HTMLURL     string        `json:"html_url"`
 	CommentsURL string        `json:"comments_url"`
-	Author      *userJSON     `json:"author"`
-	Committer   *userJSON     `json:"committer"`
+	Author      *struct{}     `json:"author"` // null: mail addresses belong to no account here
+	Committer   *struct{}     `json:"committer"`
 	Parents     []shaJSON     `json:"parents"`
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"net/http"
 	"time"
 
@@ -64,13 +63,6 @@ func (c *call) commitJSON(h bare.Hash, commit bare.Commit) commitJSON {
 // nodeID has the look of GitHub's and is stable for the same thing.
 func nodeID(kind string, repo int64, name string) string {
 	return kind + "_" + base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d:%s", repo, name))
-}
-
-// userID gives each login a number of its own.
-func userID(login string) int64 {
-	d := fnv.New32a()
-	_, _ = d.Write([]byte(login))
-	return int64(d.Sum32()>>8) + 1000
 }
 
 func getCommit(c *call) (*answer, error) {

@@ -10,6 +10,9 @@ import (
 type compareJSON struct {
 	URL             string             `json:"url"`
 	HTMLURL         string             `json:"html_url"`
+	PermalinkURL    string             `json:"permalink_url"`
+	DiffURL         string             `json:"diff_url"`
+	PatchURL        string             `json:"patch_url"`
 	BaseCommit      branchCommitJSON   `json:"base_commit"`
 	MergeBaseCommit branchCommitJSON   `json:"merge_base_commit"`
 	Status          string             `json:"status"`
@@ -21,10 +24,16 @@ type compareJSON struct {
 }
 
 type comparedFileJSON struct {
-	SHA      string `json:"sha"`
-	Filename string `json:"filename"`
-	Status   string `json:"status"`
-	BlobURL  string `json:"blob_url"`
+	SHA         string `json:"sha"`
+	Filename    string `json:"filename"`
+	Status      string `json:"status"`
+	Additions   int    `json:"additions"`
+	Deletions   int    `json:"deletions"`
+	Changes     int    `json:"changes"`
+	BlobURL     string `json:"blob_url"`
+	RawURL      string `json:"raw_url"`
+	ContentsURL string `json:"contents_url"`
+	Patch       string `json:"patch,omitempty"`
 }
 
 // The most that one page of a comparison shows.
@@ -53,9 +62,11 @@ func compare(c *call) (*answer, error) {
 	if found.MergeBase.IsZero() {
 		return nil, refuse(404, "No common ancestor between %s and %s.", baseName, headName)
 	}
+	page := c.pageURL("compare", baseName+"..."+headName)
 	body := compareJSON{
-		URL: c.repoURL("compare", baseName+"..."+headName), HTMLURL: c.pageURL("compare", baseName+"..."+headName),
-		Status: status(found), AheadBy: len(found.Ahead), BehindBy: len(found.Behind), TotalCommits: len(found.Ahead),
+		URL: c.repoURL("compare", baseName+"..."+headName), HTMLURL: page, DiffURL: page + ".diff", PatchURL: page + ".patch",
+		PermalinkURL: c.pageURL("compare", base.String()+"..."+head.String()),
+		Status:       status(found), AheadBy: len(found.Ahead), BehindBy: len(found.Behind), TotalCommits: len(found.Ahead),
 		Commits: []branchCommitJSON{}, Files: []comparedFileJSON{},
 	}
 	for i := len(found.Ahead) - 1; i >= 0 && len(body.Commits) < maxComparedCommits; i-- {
@@ -91,16 +102,37 @@ func (c *call) compareFiles(from, to bare.Hash, body *compareJSON) error {
 		return err
 	}
 	for _, d := range changes[:min(len(changes), maxComparedFiles)] {
-		file := comparedFileJSON{Filename: d.Path, BlobURL: c.pageURL("blob", to.String(), d.Path)}
+		patch, err := c.repo.unified(d)
+		if err != nil {
+			return err
+		}
+		file := comparedFileJSON{
+			Filename: d.Path, Status: "modified", SHA: d.New.Hash.String(), Patch: patch,
+			BlobURL: c.pageURL("blob", to.String(), d.Path), RawURL: c.pageURL("raw", to.String(), d.Path),
+			ContentsURL: c.repoURL("contents", d.Path) + "?ref=" + to.String(),
+		}
 		switch {
 		case d.Old.Hash.IsZero():
-			file.Status, file.SHA = "added", d.New.Hash.String()
+			file.Status = "added"
 		case d.New.Hash.IsZero():
 			file.Status, file.SHA = "removed", d.Old.Hash.String()
-		default:
-			file.Status, file.SHA = "modified", d.New.Hash.String()
 		}
+		file.Additions, file.Deletions = countLines(patch)
+		file.Changes = file.Additions + file.Deletions
 		body.Files = append(body.Files, file)
 	}
 	return nil
+}
+
+// countLines counts the lines that a patch's hunks add and take away.
+func countLines(patch string) (added, removed int) {
+	for line := range strings.Lines(patch) {
+		switch line[0] {
+		case '+':
+			added++
+		case '-':
+			removed++
+		}
+	}
+	return added, removed
 }

@@ -87,29 +87,46 @@ func (r *Repository) Patch(revision string) (string, error) {
 
 func (r *Repository) patchFile(b *strings.Builder, d bare.Difference) error {
 	fmt.Fprintf(b, "\ndiff --git a/%s b/%s\n", d.Path, d.Path)
+	if d.Old.Mode != d.New.Mode {
+		fmt.Fprintf(b, "mode %s → %s\n", d.Old.Mode, d.New.Mode)
+	}
+	hunks, err := r.unified(d)
+	if err != nil {
+		return err
+	}
+	if hunks == "" {
+		return nil
+	}
 	names := [2]string{"a/" + d.Path, "b/" + d.Path}
-	var texts [2]string
 	for i, e := range []bare.Entry{d.Old, d.New} {
 		if e.Hash.IsZero() {
 			names[i] = "/dev/null"
-			continue
 		}
-		if e.Mode.Kind() != bare.KindBlob {
+	}
+	fmt.Fprintf(b, "--- %s\n+++ %s\n%s", names[0], names[1], hunks)
+	return nil
+}
+
+// unified returns the hunks of a unified diff, without the two lines that name
+// the files. Binary files and submodules have none.
+func (r *Repository) unified(d bare.Difference) (string, error) {
+	var texts [2]string
+	for i, e := range []bare.Entry{d.Old, d.New} {
+		if e.Hash.IsZero() || e.Mode.Kind() != bare.KindBlob {
 			continue
 		}
 		content, err := r.git.GetKind(e.Hash, bare.KindBlob)
 		if err != nil {
-			return err
+			return "", err
 		}
 		texts[i] = string(content)
 	}
-	if d.Old.Mode != d.New.Mode {
-		fmt.Fprintf(b, "mode %s → %s\n", d.Old.Mode, d.New.Mode)
-	}
 	if strings.ContainsRune(texts[0]+texts[1], 0) {
-		b.WriteString("Binary files differ\n")
-		return nil
+		return "", nil
 	}
-	b.WriteString(udiff.Unified(names[0], names[1], texts[0], texts[1]))
-	return nil
+	diff := udiff.Unified("a", "b", texts[0], texts[1])
+	if at := strings.Index(diff, "@@"); at >= 0 {
+		return diff[at:], nil
+	}
+	return "", nil
 }

@@ -20,6 +20,8 @@ type Repository struct {
 	clock  func() time.Time
 	git    *bare.Repository
 
+	created time.Time
+
 	mu       sync.RWMutex
 	name     string // owner/name
 	private  bool

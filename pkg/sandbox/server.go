@@ -229,7 +229,7 @@ func (s *Server) register(fullName string, o RepositoryOptions) (*Repository, er
 	}
 	repo := &Repository{
 		id: firstRepositoryID + int64(len(s.byID)), name: fullName, branch: o.Branch,
-		private: o.Private, clock: s.clock, git: git,
+		private: o.Private, clock: s.clock, git: git, created: s.clock(),
 		rules: map[string]Protection{}, writes: map[string]*refWrite{},
 	}
 	s.repos[key], s.byID[repo.id] = repo, repo

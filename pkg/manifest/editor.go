@@ -76,6 +76,7 @@ func NewEditor(updates []Update, options Options) (*Editor, error) {
 			return nil, &DuplicateError{Image: name, First: first, Second: i}
 		}
 		e.want.names[name] = i
+		e.want.versions = append(e.want.versions, u.Version.String())
 		e.want.bases[u.Image.Base()] = struct{}{}
 	}
 	e.screen = newScreen(e.want.bases)
@@ -92,6 +93,11 @@ func (e *Editor) Edit(content []byte) Result {
 	if !e.Mentions(content) {
 		return Result{Content: content}
 	}
+	return e.edit(content)
+}
+
+// edit is Edit without the screen.
+func (e *Editor) edit(content []byte) Result {
 	f, reason := read(content, &e.want)
 	if reason != "" {
 		return Result{Content: content, Skips: []Skip{{Update: -1, Reason: reason}}}

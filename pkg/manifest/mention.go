@@ -120,11 +120,11 @@ func (r *reader) read(i, end int) (mention, bool) {
 	}
 	if reason := interpolation(r.text[end:]); reason != "" {
 		m.reason = reason
-	} else {
-		end = r.rightEdge(m.start, end)
+	} else if !r.rightEdge(end) {
+		return mention{}, false
 	}
 	m.end = end
-	if m.end <= m.start || !r.split(&m) {
+	if !r.split(&m) {
 		return mention{}, false
 	}
 	m.imageKey = r.afterImageKey(m.start)
@@ -193,24 +193,29 @@ func (r *reader) leftEdge(m *mention, end int) bool {
 		before >= utf8.RuneSelf && unicode.IsPunct(before)
 }
 
-// rightEdge returns where a reference that fills the token ends, or start when
-// none can end there. A full stop behind it belongs to the sentence, unless the
-// token is the whole text.
-func (r *reader) rightEdge(start, end int) int {
-	if end == len(r.text) && start == 0 {
-		return end
+// rightEdge reports whether a reference may end at offset end.
+func (r *reader) rightEdge(end int) bool {
+	if end == len(r.text) {
+		return true
 	}
-	if end < len(r.text) {
-		after, _ := utf8.DecodeRuneInString(r.text[end:])
-		if !isBlankRune(after) && !strings.ContainsRune("\"'`,)]}<>|;&\\", after) &&
-			(after < utf8.RuneSelf || !unicode.IsPunct(after)) {
-			return start
-		}
+	after, _ := utf8.DecodeRuneInString(r.text[end:])
+	return isBlankRune(after) || strings.ContainsRune("\"'`,)]}<>|;&\\", after) ||
+		after >= utf8.RuneSelf && unicode.IsPunct(after)
+}
+
+// endSentence takes the full stops behind a reference in a sentence out of it,
+// but leaves those of a wanted version that ends in some.
+func (r *reader) endSentence(m *mention) {
+	last := &m.tag
+	if m.digest != "" {
+		last = &m.digest
 	}
-	for end > start && r.text[end-1] == '.' {
-		end--
+	bare := strings.TrimRight(*last, ".")
+	if m.update >= 0 && last == &m.tag && len(r.want.versions[m.update]) > len(bare) && strings.HasPrefix(*last, r.want.versions[m.update]) {
+		bare = r.want.versions[m.update]
 	}
-	return end
+	m.end -= len(*last) - len(bare)
+	*last = bare
 }
 
 // interpolation tells whether a text goes on with a template action or a variable.
@@ -241,14 +246,17 @@ func (r *reader) split(m *mention) bool {
 		named, m.tag = named[:colon], named[colon+1:]
 		m.name = m.start + colon
 	}
-	if named == "" {
+	if named == "" || colon >= 0 && m.tag == "" && interpolation(r.text[m.end:]) == "" {
 		return false
 	}
 	var ok bool
 	if m.repo, m.update, ok = r.want.match(named); !ok {
 		return false
 	}
-	m.whole = m.end == len(r.text) && (m.start == 0 || m.scheme && r.text[m.start-len("://"):m.start] == "://" && strings.Index(r.text, "://")+len("://") == m.start)
+	m.whole = m.end == len(r.text) && r.opensText(m)
+	if !m.whole {
+		r.endSentence(m)
+	}
 	if m.reason != "" {
 		return colon >= 0 || digest >= 0
 	}
@@ -258,6 +266,11 @@ func (r *reader) split(m *mention) bool {
 		m.tag, m.digest = "", ""
 	}
 	return good || m.whole
+}
+
+// opensText reports whether nothing but a scheme stands before a mention.
+func (r *reader) opensText(m *mention) bool {
+	return m.start == 0 || m.scheme && strings.Index(r.text, "://")+len("://") == m.start
 }
 
 // afterImageKey reports whether the text before start ends in a key such as

@@ -12,9 +12,7 @@ import (
 // pair is an image whose name and version are fields of their own.
 type pair struct {
 	// names are the names that the fields may mean, the likeliest first.
-	names []string
-	// claims are the fields that hold the name, the last one at its end.
-	claims []*field
+	names []joined
 	// parts are fields that are no image by themselves, because another field goes
 	// before them or stands in for them.
 	parts []*field
@@ -29,6 +27,25 @@ type pair struct {
 	lone bool
 	// reason keeps the pair from being edited, or is empty.
 	reason Reason
+}
+
+// joined is a name that fields make together.
+type joined struct {
+	text string
+	// fields hold the parts in order, those that say nothing left out.
+	fields []*field
+}
+
+func join(fields ...*field) joined {
+	var j joined
+	for _, f := range fields {
+		if text := strings.Trim(f.text(), "/"); text != "" {
+			j.text += "/" + text
+			j.fields = append(j.fields, f)
+		}
+	}
+	j.text = strings.TrimPrefix(j.text, "/")
+	return j
 }
 
 // mappingPairs finds the pairs of one mapping.
@@ -91,8 +108,7 @@ func kustomizePair(g group) pair {
 		name, p.lone = newName, true
 	}
 	if name.text() != "" {
-		p.names = []string{name.text()}
-		p.claims = append(p.claims, name)
+		p.names = []joined{join(name)}
 	}
 	return p
 }
@@ -105,32 +121,22 @@ func helmPair(g group) pair {
 		p.versions = g[versionRole]
 	}
 	registry, repository, img, name := g.get(registryRole), g.get(repositoryRole), g.get(imageRole), g.get(nameRole)
-	add := func(fields ...*field) {
-		texts := make([]string, 0, len(fields))
-		for _, f := range fields {
-			if text := strings.Trim(f.text(), "/"); text != "" {
-				texts = append(texts, text)
-			}
-		}
-		p.names = append(p.names, strings.Join(texts, "/"))
-		p.claims = append(p.claims, fields[len(fields)-1])
-	}
 	switch {
 	case repository.text() != "":
 		p.whole = true
 		if img.text() != "" {
-			add(registry, repository, img)
+			p.names = append(p.names, join(registry, repository, img))
 		}
-		add(registry, repository)
+		p.names = append(p.names, join(registry, repository))
 	case img.text() != "":
 		p.whole = true
-		add(registry, img)
+		p.names = append(p.names, join(registry, img))
 	case name.text() != "" && len(g[tagRole]) > 0:
 		p.whole = registry.text() != ""
-		add(registry, name)
+		p.names = append(p.names, join(registry, name))
 	}
 	if registry.text() != "" {
-		p.parts = p.claims
+		p.parts = []*field{registry, repository, img}
 	}
 	return p
 }
@@ -166,7 +172,8 @@ func (w *walk) artifactPair(m *yaml.Node, at *step) {
 	if url == nil {
 		return
 	}
-	p := pair{names: []string{strings.TrimPrefix(url.text(), scheme)}, claims: []*field{url}, digest: digest, whole: true, lone: true}
+	name := joined{text: strings.TrimPrefix(url.text(), scheme), fields: []*field{url}}
+	p := pair{names: []joined{name}, digest: digest, whole: true, lone: true}
 	if version != nil {
 		p.versions = []*field{version}
 	}
@@ -176,10 +183,19 @@ func (w *walk) artifactPair(m *yaml.Node, at *step) {
 	w.pair(&p)
 }
 
+// named is a pair whose image is a wanted one.
+type named struct {
+	*pair
+	repo   image.Repository
+	update int
+	// name are the fields that hold the name, the last one at its end.
+	name []*field
+}
+
 // pair turns a pair into sites, or drops it when it names no wanted image.
 func (w *walk) pair(p *pair) {
-	repo, update, ok := w.matchPair(p)
-	w.serve(p, repo, ok)
+	n, ok := w.matchPair(p)
+	w.serve(n, ok)
 	w.claim(p.parts...)
 	if !ok {
 		return
@@ -190,28 +206,26 @@ func (w *walk) pair(p *pair) {
 	if len(versions) == 0 && !p.lone && len(p.versions) == 0 && p.digest.text() == "" {
 		return
 	}
-	w.claim(p.claims...)
+	w.claim(n.name...)
 	w.claim(p.versions...)
 	w.claim(p.digest)
 	if len(versions) == 0 {
-		w.versionless(p, repo, update)
+		w.versionless(n)
 		return
 	}
 	for _, f := range versions {
-		w.versionSite(p, f, repo, update)
+		w.versionSite(n, f)
 	}
 }
 
-func (w *walk) matchPair(p *pair) (image.Repository, int, bool) {
-	for _, name := range p.names {
-		if name == "" {
-			continue
-		}
-		if repo, update, ok := w.want.match(name); ok {
-			return repo, update, true
+// matchPair returns the pair with the first of its names that is wanted.
+func (w *walk) matchPair(p *pair) (named, bool) {
+	for _, j := range p.names {
+		if repo, update, ok := w.want.match(j.text); ok {
+			return named{p, repo, update, j.fields}, true
 		}
 	}
-	return image.Repository{}, -1, false
+	return named{pair: p, update: -1}, false
 }
 
 // claim takes scalars out of the search for references in text.
@@ -224,17 +238,18 @@ func (w *walk) claim(fields ...*field) {
 }
 
 // serve notes which image the version and the digest of a pair serve, where
-// another place may use them too. A name that is no repository says only that
-// the use is another one; fields that stand by each other without any meaning
-// say nothing where the value is defined.
-func (w *walk) serve(p *pair, repo image.Repository, wanted bool) {
+// another place may use them too. Fields that make no name say nothing about a
+// value that is defined beside them; an alias beside them is a use like any
+// other.
+func (w *walk) serve(p named, wanted bool) {
 	if len(p.names) == 0 {
 		return
 	}
-	name, known := repo.Name(), wanted
+	name, known := p.repo.Name(), wanted
 	if !wanted {
-		other, err := image.ParseRepository(p.names[0])
-		name, known = other.Name(), err == nil || interpolated(p.names[0]) != ""
+		text := p.names[0].text
+		other, err := image.ParseRepository(text)
+		name, known = other.Name(), err == nil || interpolated(text) != ""
 	}
 	fields := p.versions
 	if p.digest != nil {
@@ -247,49 +262,49 @@ func (w *walk) serve(p *pair, repo image.Repository, wanted bool) {
 			w.claim(f)
 		}
 	}
-	for _, f := range p.claims {
-		if wanted && f.value != resolve(f.value) {
-			w.named[resolve(f.value)] = struct{}{}
+	for _, f := range p.name {
+		if n := resolve(f.value); n != f.value {
+			w.nameOnly[n] = struct{}{}
 		}
 	}
 }
 
 // versionSite adds the site of a version field.
-func (w *walk) versionSite(p *pair, f *field, repo image.Repository, update int) {
+func (w *walk) versionSite(p named, f *field) {
 	n := resolve(f.value)
-	s := &site{repo: repo, update: update, node: n, end: len(n.Value), field: true, reason: p.reason}
+	s := &site{repo: p.repo, update: p.update, node: n, end: len(n.Value), field: true, reason: p.reason}
 	if s.reason == "" {
 		s.tag, s.digest, s.reason = splitVersion(n)
 	}
-	if !p.whole && !containsSlash(repo) {
+	if !p.whole && !containsSlash(p.repo) {
 		s.reason = Ambiguous
 	}
-	w.addDigest(s, p)
+	s.addDigest(p.digest)
 	w.addPair(s, p, f)
 }
 
 // versionless adds the site of a pair that names no version.
-func (w *walk) versionless(p *pair, repo image.Repository, update int) {
-	s := &site{repo: repo, update: update, field: true, reason: p.reason}
-	w.addDigest(s, p)
+func (w *walk) versionless(p named) {
+	s := &site{repo: p.repo, update: p.update, field: true, reason: p.reason}
+	f := p.name[len(p.name)-1]
+	s.addDigest(p.digest)
+	if s.digestNode != nil {
+		f = p.digest
+	}
 	if s.reason == "" {
 		s.reason = Untagged
 		if s.digestNode != nil {
 			s.reason = DigestOnly
 		}
 	}
-	f := p.claims[len(p.claims)-1]
-	if s.digestNode != nil {
-		f = p.digest
-	}
-	n := resolve(f.value)
-	s.node, s.end = n, len(n.Value)
+	s.node = resolve(f.value)
+	s.end = len(s.node.Value)
 	w.addPair(s, p, f)
 }
 
 // addPair adds a site at field f. Several mappings may share it by an anchor.
-func (w *walk) addPair(s *site, p *pair, f *field) {
-	for _, all := range [][]*field{p.claims, p.versions, {p.digest}} {
+func (w *walk) addPair(s *site, p named, f *field) {
+	for _, all := range [][]*field{p.name, p.versions, {p.digest}} {
 		for _, part := range all {
 			if part != nil {
 				s.lines = append(s.lines, part.key.Line, part.value.Line)
@@ -311,16 +326,16 @@ func (w *walk) addPair(s *site, p *pair, f *field) {
 	w.sites = append(w.sites, s)
 }
 
-// addDigest adds the sibling digest of a pair to its site.
-func (w *walk) addDigest(s *site, p *pair) {
-	text := p.digest.text()
+// addDigest adds the sibling digest of a pair.
+func (s *site) addDigest(f *field) {
+	text := f.text()
 	if text == "" {
 		return
 	}
 	if reason := interpolated(text); reason != "" && s.reason == "" {
 		s.reason = reason
 	}
-	s.digest, s.digestNode = text, resolve(p.digest.value)
+	s.digest, s.digestNode = text, resolve(f.value)
 }
 
 // splitVersion reads a version field: a tag, or a tag with its digest.

@@ -20,9 +20,9 @@ var notStrings = map[string]struct{}{
 // joined with what common parsers add: underscores in floats, an exponent
 // without sign or point, and sexagesimal numbers.
 var notString = regexp.MustCompile(`^(?:` + strings.Join([]string{
-	`[-+]?0b[01_]+`,
-	`[-+]?0o[0-7_]+`,
-	`[-+]?0x[0-9a-fA-F_]+`,
+	`[-+]?0[bB][-+]?[01_]+`,
+	`[-+]?0[oO][-+]?[0-7_]+`,
+	`[-+]?0[xX][-+]?[0-9a-fA-F_]+`,
 	`[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9_]+)?`,
 	`[-+]?\.[0-9_]+(?:[eE][-+]?[0-9_]+)?`,
 	`[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?`,
@@ -30,12 +30,13 @@ var notString = regexp.MustCompile(`^(?:` + strings.Join([]string{
 }, "|") + `)$`)
 
 // needsQuotes reports whether a plain scalar may be read as anything but a
-// string under YAML 1.1 or 1.2.
+// string under YAML 1.1 or 1.2. Some parsers drop the underscores of what begins
+// like a number before they look at it.
 func needsQuotes(s string) bool {
 	if _, ok := notStrings[strings.ToLower(s)]; ok {
 		return true
 	}
-	return notString.MatchString(s)
+	return notString.MatchString(s) || s[0] != '_' && notString.MatchString(strings.ReplaceAll(s, "_", ""))
 }
 
 // canonicalInteger matches the plain integers that every reader prints as they

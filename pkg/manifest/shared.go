@@ -13,7 +13,7 @@ import (
 // alias is a part of those, and no reference of its own.
 func (w *walk) settleShared() {
 	w.sites = slices.DeleteFunc(w.sites, func(s *site) bool {
-		_, ok := w.named[s.node]
+		_, ok := w.nameOnly[s.node]
 		return ok && s.embedded && s.reason == Untagged
 	})
 	for _, s := range w.sites {

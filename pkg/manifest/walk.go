@@ -64,8 +64,8 @@ type walk struct {
 	// serves lists, for scalars that more than one place may use, the normalised
 	// names of the images that they serve, "" for any other use.
 	serves map[*yaml.Node][]string
-	// named are the scalars that serve as the name of a pair through an alias.
-	named map[*yaml.Node]struct{}
+	// nameOnly are the scalars that serve as the name of a pair through an alias.
+	nameOnly map[*yaml.Node]struct{}
 	// aliasLines are the lines on which a scalar is used through an alias.
 	aliasLines map[*yaml.Node][]int
 	// places are the steps to scalars that an alias or a merge key may reach.
@@ -83,7 +83,7 @@ func newWalk(src *source, want *wanted) *walk {
 		src: src, want: want, mergeSteps: maxMergeSteps,
 		byNode: map[*yaml.Node][]*site{}, claimed: map[*yaml.Node]struct{}{},
 		serves: map[*yaml.Node][]string{}, aliasLines: map[*yaml.Node][]int{},
-		named: map[*yaml.Node]struct{}{}, places: map[*yaml.Node]*step{},
+		nameOnly: map[*yaml.Node]struct{}{}, places: map[*yaml.Node]*step{},
 	}
 }
 

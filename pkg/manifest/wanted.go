@@ -12,6 +12,8 @@ type wanted struct {
 	all bool
 	// names maps normalised names to the index of their update.
 	names map[string]int
+	// versions are those of the updates by index; none for the inventory.
+	versions []string
 	// bases holds the last path part of each name.
 	bases map[string]struct{}
 }

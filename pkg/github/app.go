@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -50,23 +51,37 @@ func (a App) over(plain, side http.RoundTripper, api *url.URL) (http.RoundTrippe
 	if a.ID <= 0 {
 		return nil, errors.New("the GitHub App's ID is missing")
 	}
+	apps, err := a.self(side, api)
+	if err != nil {
+		return nil, err
+	}
+	client := gh.NewClient(&http.Client{Transport: apps, CheckRedirect: sameHost})
+	client.BaseURL = api
+	return &installations{
+		plain: plain, client: client, fixed: a.InstallationID, known: map[Repo]*installation{},
+		self: func() (*ghinstallation.AppsTransport, error) { return a.self(side, api) },
+	}, nil
+}
+
+// self returns the layer that proves to be the App itself.
+func (a App) self(side http.RoundTripper, api *url.URL) (*ghinstallation.AppsTransport, error) {
 	apps, err := ghinstallation.NewAppsTransport(side, a.ID, a.PrivateKey)
 	if err != nil {
 		return nil, errors.New("the GitHub App's private key is not an RSA key in PEM")
 	}
 	apps.BaseURL = strings.TrimRight(api.String(), "/")
-	client := gh.NewClient(&http.Client{Transport: apps, CheckRedirect: sameHost})
-	client.BaseURL = api
-	return &installations{plain: plain, apps: apps, client: client, fixed: a.InstallationID, known: map[Repo]*installation{}}, nil
+	return apps, nil
 }
 
 // installations is the layer that adds the token of the repository's own
 // installation to each request.
 type installations struct {
 	plain  http.RoundTripper
-	apps   *ghinstallation.AppsTransport
 	client *gh.Client // as the App itself
 	fixed  int64
+	// self makes a layer for one installation: ghinstallation writes to it
+	// whenever it renews a token.
+	self func() (*ghinstallation.AppsTransport, error)
 
 	mu    sync.Mutex
 	known map[Repo]*installation
@@ -97,53 +112,84 @@ func (s *installations) token(ctx context.Context) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mintTimeout)
 	defer cancel()
-	tokens, err := s.find(ctx, repo)
+	in := s.of(repo)
+	tokens, err := s.find(ctx, in, repo)
 	if err != nil {
 		return "", err
 	}
-	return tokens.Token(ctx)
+	token, err := tokens.Token(ctx)
+	var refused *ghinstallation.HTTPError
+	if errors.As(err, &refused) && refused.Response != nil {
+		in.forget() // it may be installed anew, or have other permissions now
+	}
+	return token, err
 }
 
-// find returns the repository's source of tokens, looked up on first use.
-func (s *installations) find(ctx context.Context, repo Repo) (*ghinstallation.Transport, error) {
+// of returns the installation of a repository, which may be none yet.
+func (s *installations) of(repo Repo) *installation {
 	key := Repo{Owner: strings.ToLower(repo.Owner), Name: strings.ToLower(repo.Name)}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	in := s.known[key]
 	if in == nil {
 		in = &installation{}
 		s.known[key] = in
 	}
-	s.mu.Unlock()
+	return in
+}
 
+func (in *installation) forget() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.tokens = nil
+}
+
+// find returns the repository's source of tokens, looked up on first use.
+func (s *installations) find(ctx context.Context, in *installation, repo Repo) (*ghinstallation.Transport, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.tokens != nil {
 		return in.tokens, nil
 	}
-	id, permissions := s.fixed, &gh.InstallationPermissions{Contents: gh.String("write")}
+	narrow := &gh.InstallationTokenOptions{
+		Repositories: []string{repo.Name},
+		Permissions:  &gh.InstallationPermissions{Contents: gh.String("write")},
+	}
+	id := s.fixed
 	if id == 0 {
-		found, err := s.lookUp(ctx, repo)
+		found, renamed, err := s.lookUp(ctx, repo)
 		if err != nil {
 			return nil, err
 		}
 		id = found.GetID()
 		if found.GetPermissions().GetWorkflows() == "write" {
-			permissions.Workflows = gh.String("write")
+			narrow.Permissions.Workflows = gh.String("write")
+		}
+		if renamed != 0 {
+			narrow.Repositories, narrow.RepositoryIDs = nil, []int64{renamed}
 		}
 	}
-	in.tokens = ghinstallation.NewFromAppsTransport(s.apps, id)
-	in.tokens.InstallationTokenOptions = &gh.InstallationTokenOptions{Repositories: []string{repo.Name}, Permissions: permissions}
+	apps, err := s.self()
+	if err != nil {
+		return nil, err
+	}
+	in.tokens = ghinstallation.NewFromAppsTransport(apps, id)
+	in.tokens.InstallationTokenOptions = narrow
 	return in.tokens, nil
 }
 
-func (s *installations) lookUp(ctx context.Context, repo Repo) (*gh.Installation, error) {
+// lookUp finds the installation of a repository, and the repository's ID when it
+// was renamed.
+func (s *installations) lookUp(ctx context.Context, repo Repo) (found *gh.Installation, renamed int64, err error) {
 	const op = "GET /repos/{owner}/{repo}/installation"
 	found, resp, err := s.client.Apps.FindRepositoryInstallation(ctx, repo.Owner, repo.Name)
 	if err == nil && found.GetID() == 0 {
 		err = errors.New("it names no installation")
 	}
 	if err == nil {
-		return found, nil
+		_, after, _ := strings.Cut(resp.Request.URL.Path, "/repositories/")
+		renamed, _ = strconv.ParseInt(strings.TrimSuffix(after, "/installation"), 10, 64) // 0 when it was not
+		return found, renamed, nil
 	}
 	err = verdict(ctx, op, resp, err)
 	var e *Error
@@ -155,5 +201,5 @@ func (s *installations) lookUp(ctx context.Context, repo Repo) (*gh.Installation
 			e.Detail = "the GitHub App's ID and private key do not belong together, the key was deleted, or this machine's clock is wrong"
 		}
 	}
-	return nil, err
+	return nil, 0, err
 }

@@ -110,8 +110,7 @@ func lacksArchives(err error) bool {
 
 // hard keeps those errors of the archive that blobs would run into as well.
 func hard(err error) error {
-	var limited *RateLimitError
-	if errors.As(err, &limited) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if isLimited(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return nil

@@ -43,10 +43,15 @@ func (c *Client) ask(ctx context.Context, r request, send func(context.Context) 
 		if err == nil || attempt == maxAttempts || ctx.Err() != nil || !c.worthRepeating(r, attempt, err) {
 			return err
 		}
-		if c.pause(ctx, attempt) != nil {
+		if !isLimited(err) && c.pause(ctx, attempt) != nil {
 			return err
 		}
 	}
+}
+
+func isLimited(err error) bool {
+	var limited *RateLimitError
+	return errors.As(err, &limited)
 }
 
 // send makes one attempt that was admitted before.
@@ -67,8 +72,7 @@ func (c *Client) send(ctx context.Context, r request, timeout time.Duration, sen
 
 // worthRepeating tells whether the same request may succeed soon.
 func (c *Client) worthRepeating(r request, attempt int, err error) bool {
-	var limited *RateLimitError
-	if errors.As(err, &limited) {
+	if isLimited(err) {
 		return true
 	}
 	var e *Error

@@ -177,9 +177,12 @@ func (s *Signature) at(t time.Time) *gh.CommitAuthor {
 // notReplicated tells whether GitHub does not know yet, everywhere, what it has
 // just made.
 func notReplicated(e *Error) bool {
-	return e.Status == http.StatusUnprocessableEntity &&
-		(strings.Contains(e.text, "tree sha does not exist") || strings.Contains(e.text, "parent sha does not exist") ||
-			strings.Contains(e.text, "object does not exist"))
+	if e.Status != http.StatusUnprocessableEntity {
+		return false
+	}
+	return slices.ContainsFunc([]string{
+		"tree sha does not exist", "parent sha does not exist", "not a valid tree oid", "is not a valid blob",
+	}, func(words string) bool { return strings.Contains(e.text, words) })
 }
 
 // refusesWorkflows tells whether the edits of workflow files may be what GitHub

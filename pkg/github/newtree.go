@@ -125,7 +125,8 @@ func (b *Branch) postBlob(ctx context.Context, repo Repo, content []byte) (SHA, 
 
 func (b *Branch) postTree(ctx context.Context, repo Repo, base SHA, entries []*gh.TreeEntry) (SHA, error) {
 	var made *gh.Tree
-	err := b.client.ask(ctx, request{op: opNewTree, repo: repo, weight: weightWrite}, func(ctx context.Context) (resp *gh.Response, err error) {
+	r := request{op: opNewTree, repo: repo, weight: weightWrite, again: notReplicated}
+	err := b.client.ask(ctx, r, func(ctx context.Context) (resp *gh.Response, err error) {
 		made, resp, err = b.client.api.Git.CreateTree(ctx, repo.Owner, repo.Name, string(base), entries)
 		if err == nil && !SHA(made.GetSHA()).valid() {
 			err = fmt.Errorf("%.60q is not the name of a tree", made.GetSHA())

@@ -46,22 +46,28 @@ func (b *Branch) fastForward(ctx context.Context, s *Snapshot, c Commit) error {
 	if ctx.Err() != nil {
 		return verdict(ctx, opUpdateRef, nil, ctx.Err())
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refPatience)
+	followed, cancel := context.WithTimeout(context.WithoutCancel(ctx), refPatience)
 	defer cancel()
 	l := &landing{b: b, s: s, c: c}
 	var failure error
 	for attempt := 1; ; attempt++ {
 		if !l.behind {
-			failure = l.send(ctx)
+			failure = l.send(followed)
 		}
 		if failure == nil {
 			return nil
 		}
-		done, err := l.settle(ctx, failure)
+		if isLimited(failure) && !l.doubt { // nothing is on its way: the caller's own deadline counts
+			if attempt == maxRefAttempts || b.client.limits.admit(ctx, weightRead) != nil {
+				return failure
+			}
+			continue
+		}
+		done, err := l.settle(followed, failure)
 		if done {
 			return err
 		}
-		if attempt == maxRefAttempts || b.client.pause(ctx, attempt) != nil {
+		if attempt == maxRefAttempts || b.client.pause(followed, attempt) != nil {
 			return l.giveUp(err)
 		}
 	}
@@ -86,11 +92,6 @@ func (l *landing) send(ctx context.Context) error {
 func (l *landing) settle(ctx context.Context, failure error) (done bool, err error) {
 	refused := isRefusal(failure)
 	l.doubt = l.doubt || !refused
-	var limited *RateLimitError
-	if errors.As(failure, &limited) {
-		err := l.b.client.limits.admit(ctx, weightRead) // until the limit ends, if that is soon
-		return err != nil && !l.doubt, failure
-	}
 	at, err := l.look(ctx)
 	switch {
 	case err != nil && !l.doubt && isRefusal(err):
@@ -171,12 +172,8 @@ func (l *landing) giveUp(failure error) error {
 
 // isRefusal tells an answer that surely changed nothing.
 func isRefusal(err error) bool {
-	var limited *RateLimitError
-	if errors.As(err, &limited) {
-		return true
-	}
 	var e *Error
-	return errors.As(err, &e) && e.Status >= 400 && e.Status < 500
+	return isLimited(err) || errors.As(err, &e) && e.Status >= 400 && e.Status < 500
 }
 
 func raceWords(text string) bool {

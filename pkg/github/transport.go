@@ -149,15 +149,23 @@ func endpointIn(parts []string) string {
 }
 
 // sameHost is an http.Client's CheckRedirect for requests that carry the
-// credential: a renamed repository is followed (301, 307, 308 on the same host),
-// everything else is left to the caller. GitHub's redirect of a tarball is a 302.
+// credential: a renamed repository is followed (301 for reads, 307 and 308 for
+// all, on the same host), everything else is left to the caller. GitHub's redirect
+// of a tarball is a 302.
 func sameHost(req *http.Request, via []*http.Request) error {
 	const maxRedirects = 3
-	first, status := via[0].URL, req.Response.StatusCode
-	if len(via) > maxRedirects || status == http.StatusFound || !sameOrigin(req.URL, first) {
+	if len(via) > maxRedirects || !sameOrigin(req.URL, via[0].URL) {
 		return http.ErrUseLastResponse
 	}
-	return nil
+	switch req.Response.StatusCode {
+	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return nil
+	case http.StatusMovedPermanently:
+		if via[0].Method == http.MethodGet { // of a write it would make a read
+			return nil
+		}
+	}
+	return http.ErrUseLastResponse
 }
 
 func sameOrigin(a, b *url.URL) bool {

@@ -385,3 +385,76 @@ func TestCheckTellsWhenTheTokenEnds(t *testing.T) {
 		t.Errorf("the token ends at %s, want %s", status.TokenExpires, want)
 	}
 }
+
+func TestAppOfARenamedRepository(t *testing.T) {
+	t.Parallel()
+	w := newAppWorld(t, 0, nil)
+	w.push(map[string]string{fileA: "image: a:1\n"})
+	w.repo.SetPrivate(true)
+	w.must(w.sb.Rename(repoName, "octo-org/renamed"))
+	b := w.branch()
+	s := w.snapshot(b)
+	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+	w.must(err)
+	w.wantFile(fileA, "image: a:2\n")
+}
+
+// An App that was taken away and installed anew has another installation.
+func TestAppInstalledAnew(t *testing.T) {
+	t.Parallel()
+	w := newAppWorld(t, 0, sandbox.Permissions{"contents": sandbox.Read})
+	_, err := w.branch().Snapshot(t.Context())
+	wantKind(t, err, github.ErrForbidden, http.StatusUnprocessableEntity)
+	w.must(w.sb.Install(appID, sandbox.Installation{ID: installID, Account: "octo-org"}))
+	w.snapshot(w.branch())
+}
+
+func TestAppOnSeveralRepositories(t *testing.T) {
+	t.Parallel()
+	w := newAppWorld(t, 0, nil)
+	_, err := w.sb.CreateRepository("octo-org/other", sandbox.RepositoryOptions{Private: true})
+	w.must(err)
+	var all sync.WaitGroup
+	for _, name := range []string{repoName, "octo-org/other"} {
+		for range 3 {
+			all.Go(func() {
+				if _, err := w.client.Branch(parse(t, name), "main").Snapshot(context.Background()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	all.Wait()
+	if got := count(w.spent(), mintToken); got != 2 {
+		t.Errorf("%d tokens for two repositories", got)
+	}
+}
+
+// An Enterprise Server has its API below a path.
+func TestBaseURLWithAPath(t *testing.T) {
+	t.Parallel()
+	for _, slash := range []string{"", "/"} {
+		for _, app := range []bool{false, true} {
+			t.Run(fmt.Sprintf("app %v, ends in %q", app, slash), func(t *testing.T) {
+				t.Parallel()
+				var seen calls
+				w := newAppWorld(t, 0, nil)
+				w.push(many(50))
+				w.must(w.sb.Rename(repoName, "octo-org/renamed"))
+				client := w.another(func(o *github.Options) {
+					o.BaseURL += "/api/v3" + slash
+					o.Observe = seen.observe
+					if !app {
+						o.Credential = github.Token("sandbox")
+					}
+				})
+				w.must(update(t.Context(), client.Branch(parse(t, repoName), "main")))
+				for _, c := range seen.all {
+					if strings.Contains(c.Endpoint, "other") {
+						t.Errorf("a call is told as %s %s", c.Method, c.Endpoint)
+					}
+				}
+			})
+		}
+	}
+}

@@ -131,10 +131,17 @@ func (r *reader) read(i, end int) (mention, bool) {
 	return m, true
 }
 
+// maxEscapedSlashes is how many slashes a name may have that is written with
+// escapes.
+const maxEscapedSlashes = 10
+
 // readEscaped reads a name whose slashes are written \/ in JSON text.
 func (r *reader) readEscaped(i, end int) (mention, bool) {
 	start := i
-	for start > 0 && r.text[start] == '/' && r.text[start-1] == '\\' && i-start <= image.MaxRepositoryLength {
+	for range maxEscapedSlashes {
+		if start == 0 || r.text[start] != '/' || r.text[start-1] != '\\' {
+			break
+		}
 		start--
 		for start > 0 && isTokenByte(r.text[start-1]) {
 			start--
@@ -249,16 +256,19 @@ func (r *reader) split(m *mention) bool {
 	if named == "" || colon >= 0 && m.tag == "" && interpolation(r.text[m.end:]) == "" {
 		return false
 	}
+	m.whole = m.end == len(r.text) && r.opensText(m)
+	if colon < 0 && digest < 0 && !m.whole {
+		return false
+	}
 	var ok bool
 	if m.repo, m.update, ok = r.want.match(named); !ok {
 		return false
 	}
-	m.whole = m.end == len(r.text) && r.opensText(m)
 	if !m.whole {
 		r.endSentence(m)
 	}
 	if m.reason != "" {
-		return colon >= 0 || digest >= 0
+		return true
 	}
 	good := (colon < 0 || isTag(m.tag)) && (digest < 0 || isDigest(m.digest))
 	if !good && m.whole {

@@ -125,10 +125,16 @@ func wordStarts(content []byte, at int) bool {
 	}
 	start := at - 1
 	for start > 0 && isNameByte(content[start-1]) {
-		start--
+		if start--; at-start > longestVariable {
+			return true
+		}
 	}
-	return innerWord(content, start, at) <= at && start > 0 && content[start-1] != '\\'
+	return innerWord(content, start, at+1) == at
 }
+
+// longestVariable is how far back a variable is looked for whose default a word
+// may be. Beyond it the word passes: a false hit costs less than a long look.
+const longestVariable = 64
 
 // wordEnds reports whether a word may end at offset at.
 func wordEnds(content []byte, at int) bool {

@@ -41,20 +41,20 @@ func (s *Server) controlRoutes() *http.ServeMux {
 	return mux
 }
 
-// ordered answers an order with JSON. Orders that change something must come
-// as JSON, so that no page in somebody's browser can give them unseen.
+// errNotJSON refuses orders that a page in somebody's browser could give
+// unseen.
+var errNotJSON = errors.New("send application/json")
+
+// ordered answers an order with JSON, or with 204 when there is nothing to say.
 func ordered(order func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		status, body := http.StatusOK, any(nil)
-		media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-		if (r.Method == http.MethodPost || r.Method == http.MethodPatch) && media != "application/json" {
-			status, body = http.StatusUnsupportedMediaType, map[string]string{"message": "send application/json"}
-		} else {
-			r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
-			var err error
-			if body, err = order(r); err != nil {
-				status, body = orderStatus(err), map[string]string{"message": err.Error()}
-			}
+		r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
+		status, body, err := http.StatusOK, any(nil), checkOrder(r)
+		if err == nil {
+			body, err = order(r)
+		}
+		if err != nil {
+			status, body = orderStatus(err), map[string]string{"message": err.Error()}
 		}
 		if body == nil {
 			w.WriteHeader(http.StatusNoContent)
@@ -71,9 +71,20 @@ func ordered(order func(*http.Request) (any, error)) http.Handler {
 	})
 }
 
+func checkOrder(r *http.Request) error {
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if (r.Method == http.MethodPost || r.Method == http.MethodPatch) && media != "application/json" {
+		return errNotJSON
+	}
+	return nil
+}
+
 func orderStatus(err error) int {
-	if errors.Is(err, ErrNotFound) {
+	switch {
+	case errors.Is(err, ErrNotFound):
 		return http.StatusNotFound
+	case errors.Is(err, errNotJSON):
+		return http.StatusUnsupportedMediaType
 	}
 	return http.StatusBadRequest
 }

@@ -15,7 +15,7 @@ func TestImports(t *testing.T) {
 	t.Parallel()
 	const module, own = "github.com/refty-yapi/refty-node-versions-service/", "pkg/sandbox/"
 	seen := 0
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}

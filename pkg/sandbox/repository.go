@@ -346,8 +346,9 @@ func (r *Repository) peel(h bare.Hash) (bare.Hash, error) {
 		case bare.KindCommit:
 			return h, nil
 		case bare.KindTag:
-			target, ok := strings.CutPrefix(strings.SplitN(string(o.Content), "\n", 2)[0], "object ")
-			if h, ok = bare.ParseHash(target); ok {
+			first, _, _ := strings.Cut(string(o.Content), "\n")
+			if target, ok := bare.ParseHash(strings.TrimPrefix(first, "object ")); ok {
+				h = target
 				continue
 			}
 		}

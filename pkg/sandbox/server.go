@@ -85,7 +85,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
 	s := &Server{
@@ -201,7 +201,9 @@ func (s *Server) CreateRepository(fullName string, o RepositoryOptions) (*Reposi
 	if err := bare.CheckRefName("refs/heads/" + o.Branch); err != nil {
 		return nil, fmt.Errorf("create repository %s: %w", fullName, err)
 	}
-	repo, err := s.register(fullName, o)
+	repo, err := s.register(fullName, o, func() (*bare.Repository, error) {
+		return bare.Init(s.folder(fullName), o.Branch)
+	})
 	if err != nil || o.Empty {
 		return repo, err
 	}
@@ -212,20 +214,42 @@ func (s *Server) CreateRepository(fullName string, o RepositoryOptions) (*Reposi
 	return repo, nil
 }
 
+// OpenRepository serves a bare repository that lies in the server's folder
+// already, such as one that an earlier server made. Empty is not looked at, and
+// the branch is that of its HEAD. The error wraps ErrExists or ErrInvalid.
+func (s *Server) OpenRepository(fullName string, o RepositoryOptions) (*Repository, error) {
+	owner, name, ok := strings.Cut(fullName, "/")
+	if !ok || !validName(owner) || !validName(name) {
+		return nil, fmt.Errorf("open repository %q: %w name", fullName, ErrInvalid)
+	}
+	git, err := bare.Open(s.folder(fullName))
+	if err != nil {
+		return nil, fmt.Errorf("open repository %s: %w: %w", fullName, ErrInvalid, err)
+	}
+	if o.Branch, err = git.HeadBranch(); err != nil {
+		return nil, fmt.Errorf("open repository %s: %w: %w", fullName, ErrInvalid, err)
+	}
+	return s.register(fullName, o, func() (*bare.Repository, error) { return git, nil })
+}
+
+func (s *Server) folder(fullName string) string {
+	return filepath.Join(s.dir, filepath.FromSlash(fullName)+".git")
+}
+
 // firstRepositoryID is where ids begin: any number, and not a small one that
 // could be mistaken for an index.
 const firstRepositoryID = 815_000_000
 
-func (s *Server) register(fullName string, o RepositoryOptions) (*Repository, error) {
+func (s *Server) register(fullName string, o RepositoryOptions, open func() (*bare.Repository, error)) (*Repository, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := strings.ToLower(fullName)
 	if _, ok := s.repos[key]; ok {
-		return nil, fmt.Errorf("create repository %s: %w", fullName, ErrExists)
+		return nil, fmt.Errorf("repository %s: %w", fullName, ErrExists)
 	}
-	git, err := bare.Init(filepath.Join(s.dir, filepath.FromSlash(fullName)+".git"), o.Branch)
+	git, err := open()
 	if err != nil {
-		return nil, fmt.Errorf("create repository %s: %w", fullName, err)
+		return nil, fmt.Errorf("repository %s: %w", fullName, err)
 	}
 	repo := &Repository{
 		id: firstRepositoryID + int64(len(s.byID)), name: fullName, branch: o.Branch,

@@ -1,6 +1,7 @@
 package sandbox_test
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -93,4 +94,36 @@ func TestCloneAndPushByGit(t *testing.T) {
 		t.Errorf("files after the next commit: %q", got)
 	}
 	h.fsck()
+}
+
+// What one server wrote, the next serves, also by the names that git gave.
+func TestOpenRepository(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	h := newHub(t, func(o *sandbox.Options) { o.Dir = dir })
+	head := h.commit(sandbox.Files{"a.yaml": text("a\n")})
+	h.git("tag", "-a", "-m", "release", "v1", "main")
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := sandbox.New(sandbox.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	repo, err := again.OpenRepository(repoName, sandbox.RepositoryOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, revision := range []string{"main", "v1", "tags/v1", head} {
+		content, err := repo.ReadFile(revision, "a.yaml")
+		if err != nil || string(content) != "a\n" {
+			t.Errorf("at %s: %q, error %v", revision, content, err)
+		}
+	}
+	if _, err := again.OpenRepository(repoName, sandbox.RepositoryOptions{}); !errors.Is(err, sandbox.ErrExists) {
+		t.Errorf("twice: %v", err)
+	}
+	if _, err := again.OpenRepository("octo-org/none", sandbox.RepositoryOptions{}); !errors.Is(err, sandbox.ErrInvalid) {
+		t.Errorf("no such folder: %v", err)
+	}
 }

@@ -199,17 +199,16 @@ func (p *packs) get(h Hash) (Object, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.storage == nil {
-		if err := p.open(); err != nil {
-			return Object{}, err
-		}
+		p.open()
 	}
 	o, err := p.read(h)
 	if err == nil || !p.changed() {
 		return o, err
 	}
-	if err := errors.Join(p.close(), p.open()); err != nil {
+	if err := p.close(); err != nil {
 		return Object{}, err
 	}
+	p.open()
 	return p.read(h)
 }
 
@@ -232,14 +231,13 @@ func (p *packs) read(h Hash) (Object, error) {
 	return Object{Kind(o.Type()), content}, nil //nolint:gosec // go-git numbers the kinds as packs do
 }
 
-func (p *packs) open() error {
+func (p *packs) open() {
 	p.indexed = p.list()
 	p.storage = filesystem.NewObjectStorageWithOptions(
 		dotgit.New(osfs.New(p.dir)),
 		gitcache.NewObjectLRU(deltaCacheBytes),
 		filesystem.Options{KeepDescriptors: true},
 	)
-	return nil
 }
 
 func (p *packs) list() map[string]bool {

@@ -159,7 +159,7 @@ func (p *Pack) index(pack Hash) []byte {
 		for next < len(p.entries) && int(p.entries[next].hash[0]) <= first {
 			next++
 		}
-		out = be.AppendUint32(out, uint32(next)) //nolint:gosec // far below 2^32 objects
+		out = be.AppendUint32(out, uint32(next))
 	}
 	for _, e := range p.entries {
 		out = append(out, e.hash[:]...)
@@ -174,7 +174,7 @@ func (p *Pack) index(pack Hash) []byte {
 			continue
 		}
 		out = be.AppendUint32(out, 1<<31|uint32(len(large)/8)) //nolint:gosec // an index into few entries
-		large = be.AppendUint64(large, uint64(e.offset))       //nolint:gosec // never negative
+		large = be.AppendUint64(large, uint64(e.offset))
 	}
 	out = append(out, large...)
 	out = append(out, pack[:]...)

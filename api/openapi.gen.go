@@ -168,29 +168,29 @@ func (e Status) Valid() bool {
 
 // Change One reference. `from` and `to` are versions; `from` is empty where there was none.
 type Change struct {
+	// Line Example: 35
+	Line int `json:"line"`
+
 	// Column In characters, where the reference's value begins.
 	//
 	// Example: 18
 	Column int `json:"column"`
-
-	// From Example: 10-10-ver
-	From string `json:"from"`
-
-	// FromDigest The digest that stood there; left out when there was none.
-	//
-	// Example: sha256:1111111111111111111111111111111111111111111111111111111111111111
-	FromDigest *string `json:"from_digest,omitempty"`
-
-	// Line Example: 35
-	Line int `json:"line"`
 
 	// Pointer JSON pointer (RFC 6901) within its YAML document; left out where no parser could give one.
 	//
 	// Example: /spec/template/spec/containers/0/image
 	Pointer *string `json:"pointer,omitempty"`
 
+	// From Example: 10-10-ver
+	From string `json:"from"`
+
 	// To Example: 05-06-42a252
 	To string `json:"to"`
+
+	// FromDigest The digest that stood there; left out when there was none.
+	//
+	// Example: sha256:1111111111111111111111111111111111111111111111111111111111111111
+	FromDigest *string `json:"from_digest,omitempty"`
 
 	// ToDigest The digest that stands there now; left out when there is none.
 	//
@@ -200,49 +200,48 @@ type Change struct {
 
 // Commit defines model for Commit.
 type Commit struct {
-	// Message Example: Update ghcr.io/refty-yapi/refty-node/refty-node to 05-06-42a252
-	Message string `json:"message"`
-
 	// Sha Example: 6dcb09b5b57875f334f61aebed695e2e4193db5e
 	Sha string `json:"sha"`
 
 	// Url Example: https://github.com/refty-yapi/refty-infra-test/commit/6dcb09b5b57875f334f61aebed695e2e4193db5e
 	Url string `json:"url"`
+
+	// Message Example: Update ghcr.io/refty-yapi/refty-node/refty-node to 05-06-42a252
+	Message string `json:"message"`
 }
 
 // FieldError defines model for FieldError.
 type FieldError struct {
-	// Detail Example: has the tag "10-10-ver"; send the version in the field version
-	Detail string `json:"detail"`
-
 	// Pointer JSON pointer (RFC 6901) into the body; empty for the body itself.
 	//
 	// Example: /image
 	Pointer string `json:"pointer"`
+
+	// Detail Example: has the tag "10-10-ver"; send the version in the field version
+	Detail string `json:"detail"`
 }
 
 // FileUpdate defines model for FileUpdate.
 type FileUpdate struct {
-	Changes []Change `json:"changes"`
-
 	// Path Example: apps/parser-deploy.yaml
-	Path string `json:"path"`
+	Path    string   `json:"path"`
+	Changes []Change `json:"changes"`
 }
 
 // GitHubReadiness defines model for GitHubReadiness.
 type GitHubReadiness struct {
-	// Detail What is wrong and what to do.
-	Detail *string `json:"detail,omitempty"`
-
-	// RateLimit GitHub's hourly budget as it was last told.
-	RateLimit *RateLimit `json:"rate_limit,omitempty"`
-
 	// Repository Example: refty-yapi/refty-infra-test
 	Repository string `json:"repository"`
 
 	// State `ok`; `refused` (the credential or a permission, or the repository is not shown), `limited` (a rate
 	// limit is reached), `unreachable`. Only `refused` makes the service not ready.
 	State GitHubReadinessState `json:"state"`
+
+	// Detail What is wrong and what to do.
+	Detail *string `json:"detail,omitempty"`
+
+	// RateLimit GitHub's hourly budget as it was last told.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 }
 
 // GitHubReadinessState `ok`; `refused` (the credential or a permission, or the repository is not shown), `limited` (a rate
@@ -259,35 +258,35 @@ type HealthStatus string
 
 // Problem RFC 9457 problem details.
 type Problem struct {
-	// Code Stable, for programs.
-	Code ProblemCode `json:"code"`
-
-	// Detail What is wrong and what to do next.
-	Detail string `json:"detail"`
-
-	// Errors What is wrong with the body, field by field.
-	Errors *[]FieldError `json:"errors,omitempty"`
-
-	// Instance The path of the request.
+	// Type `about:blank`: `code` tells problems apart.
 	//
-	// Example: /v1/updates
-	Instance string `json:"instance"`
-
-	// RequestId Example: 019a8f5e-7c1b-7d3f-8a51-3f0f6a3f9c10
-	RequestId string `json:"request_id"`
-
-	// Status Example: 422
-	Status int `json:"status"`
+	// Example: about:blank
+	Type string `json:"type"`
 
 	// Title The status in words.
 	//
 	// Example: Unprocessable Entity
 	Title string `json:"title"`
 
-	// Type `about:blank`: `code` tells problems apart.
+	// Status Example: 422
+	Status int `json:"status"`
+
+	// Detail What is wrong and what to do next.
+	Detail string `json:"detail"`
+
+	// Instance The path of the request.
 	//
-	// Example: about:blank
-	Type string `json:"type"`
+	// Example: /v1/updates
+	Instance string `json:"instance"`
+
+	// Code Stable, for programs.
+	Code ProblemCode `json:"code"`
+
+	// RequestId Example: 019a8f5e-7c1b-7d3f-8a51-3f0f6a3f9c10
+	RequestId string `json:"request_id"`
+
+	// Errors What is wrong with the body, field by field.
+	Errors *[]FieldError `json:"errors,omitempty"`
 }
 
 // ProblemCode Stable, for programs.
@@ -305,9 +304,10 @@ type RateLimit struct {
 
 // Readiness defines model for Readiness.
 type Readiness struct {
+	Status ReadinessStatus `json:"status"`
+
 	// Github One entry for each target.
 	Github []GitHubReadiness `json:"github"`
-	Status ReadinessStatus   `json:"status"`
 }
 
 // ReadinessStatus defines model for Readiness.Status.
@@ -315,13 +315,13 @@ type ReadinessStatus string
 
 // Skip defines model for Skip.
 type Skip struct {
+	// Path Example: charts/x/templates/deploy.yaml
+	Path string `json:"path"`
+
 	// Line Left out when it is about the whole file.
 	//
 	// Example: 7
 	Line *int `json:"line,omitempty"`
-
-	// Path Example: charts/x/templates/deploy.yaml
-	Path string `json:"path"`
 
 	// Reason Stable, for instance `templated`, `variable`, `untagged`, `ambiguous`, `digest_only`,
 	// `shared_anchor`, `escaped`, `held`, `not_utf8`, `unparsable`, `too_large`, `workflow_permission`.
@@ -352,26 +352,26 @@ type Status string
 
 // TargetUpdate defines model for TargetUpdate.
 type TargetUpdate struct {
-	// Branch Example: main
-	Branch string  `json:"branch"`
-	Commit *Commit `json:"commit,omitempty"`
-
-	// Diff Dry run only. A unified diff that `git apply` takes.
-	Diff *string `json:"diff,omitempty"`
-
-	// Files The files that change, sorted by path.
-	Files []FileUpdate `json:"files"`
-
 	// Repository Example: refty-yapi/refty-infra-test
 	Repository string `json:"repository"`
 
-	// Skipped References that were left alone, and files that were too large to read.
-	Skipped []Skip `json:"skipped"`
+	// Branch Example: main
+	Branch string `json:"branch"`
 
 	// Status `committed`: one commit is on the branch. `unchanged`: nothing to write, each reference has the
 	// version already or stands under `skipped`. `superseded`: a newer request for the image won.
 	// `planned`: a dry run.
-	Status Status `json:"status"`
+	Status Status  `json:"status"`
+	Commit *Commit `json:"commit,omitempty"`
+
+	// Files The files that change, sorted by path.
+	Files []FileUpdate `json:"files"`
+
+	// Skipped References that were left alone, and files that were too large to read.
+	Skipped []Skip `json:"skipped"`
+
+	// Diff Dry run only. A unified diff that `git apply` takes.
+	Diff *string `json:"diff,omitempty"`
 }
 
 // Update defines model for Update.
@@ -381,19 +381,19 @@ type Update struct {
 	// Example: 019a8f5e-7c1b-7d3f-8a51-3f0f6a3f9c10
 	Id string `json:"id"`
 
+	// Status `committed`: one commit is on the branch. `unchanged`: nothing to write, each reference has the
+	// version already or stands under `skipped`. `superseded`: a newer request for the image won.
+	// `planned`: a dry run.
+	Status Status `json:"status"`
+
 	// Image As it was sent.
 	//
 	// Example: ghcr.io/refty-yapi/refty-node/refty-node
 	Image string `json:"image"`
 
-	// Status `committed`: one commit is on the branch. `unchanged`: nothing to write, each reference has the
-	// version already or stands under `skipped`. `superseded`: a newer request for the image won.
-	// `planned`: a dry run.
-	Status  Status         `json:"status"`
-	Targets []TargetUpdate `json:"targets"`
-
 	// Version Example: 05-06-42a252
-	Version string `json:"version"`
+	Version string         `json:"version"`
+	Targets []TargetUpdate `json:"targets"`
 }
 
 // UpdateRequest defines model for UpdateRequest.
@@ -627,10 +627,10 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 		ErrorHandler:       errorHandler,
 	}
 
-	router.POST(options.BaseURL+"/v1/updates", wrapper.CreateUpdate)
 	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth)
-	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness)
 	router.GET(options.BaseURL+"/metrics", wrapper.GetMetrics)
+	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness)
+	router.POST(options.BaseURL+"/v1/updates", wrapper.CreateUpdate)
 }
 
 type ConflictResponseHeaders struct {

@@ -1,5 +1,3 @@
-# syntax=docker/dockerfile:1
-
 # Both programs, static, in an image without a shell:
 #
 #   docker build -t versions-service \

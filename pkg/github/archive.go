@@ -134,7 +134,7 @@ func (c *Client) archiveURL(ctx context.Context, s *Snapshot) (*url.URL, error) 
 		}
 		resp, err := c.api.BareDo(ctx, req)
 		if resp == nil {
-			return resp, err
+			return nil, err
 		}
 		closeBody(resp.Body)
 		if resp.StatusCode != http.StatusFound {

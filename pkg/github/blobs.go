@@ -68,50 +68,38 @@ func (r *reading) deliver(sha SHA, content []byte) error {
 	return nil
 }
 
-// fromBlobs fetches what is missing one by one, several at a time.
+// arrival is a blob that was fetched.
+type arrival struct {
+	sha     SHA
+	content []byte
+}
+
+// fromBlobs fetches what is missing one by one, several at a time, and delivers
+// one after the other.
 func (r *reading) fromBlobs(ctx context.Context) error {
 	if len(r.missing) == 0 {
 		return nil
 	}
-	type arrival struct {
-		sha     SHA
-		content []byte
-	}
-	group, each := errgroup.WithContext(ctx)
-	wanted, arrived := make(chan Entry), make(chan arrival)
 	queue := make([]Entry, 0, len(r.missing))
 	for _, waiting := range r.missing {
 		queue = append(queue, r.entries[waiting[0]])
 	}
+	wanted, arrived := make(chan Entry), make(chan arrival)
+	group, each := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(wanted)
 		for _, e := range queue {
-			select {
-			case wanted <- e:
-			case <-each.Done():
-				return nil
+			if !send(each, wanted, e) {
+				break
 			}
 		}
 		return nil
 	})
 	for range min(parallelReads, len(queue)) {
-		group.Go(func() error {
-			for e := range wanted {
-				content, err := r.client.blob(each, r.snapshot.Repo, e)
-				if err != nil {
-					return err
-				}
-				select {
-				case arrived <- arrival{e.SHA, content}:
-				case <-each.Done():
-					return nil
-				}
-			}
-			return nil
-		})
+		group.Go(func() error { return r.fetch(each, wanted, arrived) })
 	}
 	group.Go(func() error {
-		for range len(queue) {
+		for range queue {
 			select {
 			case a := <-arrived:
 				if err := r.deliver(a.sha, a.content); err != nil {
@@ -127,6 +115,30 @@ func (r *reading) fromBlobs(ctx context.Context) error {
 		return err
 	}
 	return verdict(ctx, opBlob, nil, cause(ctx))
+}
+
+// fetch fetches what is wanted until nothing more is.
+func (r *reading) fetch(ctx context.Context, wanted <-chan Entry, arrived chan<- arrival) error {
+	for e := range wanted {
+		content, err := r.client.blob(ctx, r.snapshot.Repo, e)
+		if err != nil {
+			return err
+		}
+		if !send(ctx, arrived, arrival{e.SHA, content}) {
+			break
+		}
+	}
+	return nil
+}
+
+// send tells whether the value was taken before ctx ended.
+func send[T any](ctx context.Context, to chan<- T, value T) bool {
+	select {
+	case to <- value:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // blob fetches one blob and checks it.

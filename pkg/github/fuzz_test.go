@@ -103,7 +103,7 @@ func FuzzErrorBody(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		resp := &http.Response{StatusCode: 422, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body))}
+		resp := &http.Response{StatusCode: http.StatusUnprocessableEntity, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body))}
 		github.PeekAnswer(resp)
 		again, err := io.ReadAll(resp.Body)
 		if err != nil || !bytes.Equal(again, body[:min(len(body), 64<<10)]) {

@@ -34,7 +34,6 @@ func impatient(t *testing.T) context.Context {
 
 func TestLimitsAreRecognised(t *testing.T) {
 	t.Parallel()
-	words := func(status int, message string) sandbox.Fault { return sandbox.Refuse(status, message) }
 	for _, test := range []struct {
 		name        string
 		fault       sandbox.Fault
@@ -47,13 +46,18 @@ func TestLimitsAreRecognised(t *testing.T) {
 		{"secondary, 429", sandbox.SecondaryLimit(429, 45*time.Second), true, 40 * time.Second, 45 * time.Second},
 		{"secondary, 403 without a time", sandbox.SecondaryLimit(403, 0), true, 59 * time.Second, time.Minute},
 		{"secondary, 429 without a time", sandbox.SecondaryLimit(429, 0), true, 59 * time.Second, time.Minute},
-		{"429 without a word", words(429, ""), true, 59 * time.Second, time.Minute},
-		{"abuse", words(403, "You have triggered an abuse detection mechanism."), true, 59 * time.Second, time.Minute},
-		{"content creation", words(403, "You have exceeded a secondary rate limit and have been temporarily blocked from content creation."), true, 59 * time.Second, time.Minute},
+		{"429 without a word", sandbox.Refuse(429, ""), true, 59 * time.Second, time.Minute},
+		{"abuse", sandbox.Refuse(403, "You have triggered an abuse detection mechanism."), true, 59 * time.Second, time.Minute},
+		{"content creation", sandbox.Refuse(403, "You have exceeded a secondary rate limit and have been temporarily blocked from content creation."), true, 59 * time.Second, time.Minute},
 	} {
 		for _, at := range []struct{ method, endpoint string }{
-			{"GET", "branches"}, {"GET", "git/trees"}, {"GET", "git/blobs"}, {"GET", "tarball"},
-			{"POST", "git/trees"}, {"POST", "git/commits"}, {"PATCH", "git/refs"},
+			{"GET", "branches"},
+			{"GET", "git/trees"},
+			{"GET", "git/blobs"},
+			{"GET", "tarball"},
+			{"POST", "git/trees"},
+			{"POST", "git/commits"},
+			{"PATCH", "git/refs"},
 		} {
 			t.Run(test.name+" at "+at.method+" "+at.endpoint, func(t *testing.T) {
 				t.Parallel()

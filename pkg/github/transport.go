@@ -2,6 +2,7 @@ package github
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -103,7 +104,7 @@ func (b *observedBody) Close() error {
 }
 
 func (b *observedBody) finish(err error) {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	b.once.Do(func() { b.done(b.n, err) })

@@ -79,7 +79,7 @@ func refusal(op string, resp *http.Response) *Error {
 		e.Kind = ErrUnauthorized
 		e.Detail = unauthorized(resp, a)
 	case e.Status == http.StatusForbidden || e.Status == http.StatusUnavailableForLegalReasons:
-		forbidden(e, resp, a)
+		forbidden(e, resp.Header)
 	case e.Status == http.StatusNotFound:
 		e.Kind = ErrRepositoryNotFound
 		e.Detail = "GitHub does not show it: check the name, and that the credential has access to the repository"
@@ -103,11 +103,11 @@ func unauthorized(resp *http.Response, a answer) string {
 }
 
 // forbidden finds out which of the many reasons for a 403 it is.
-func forbidden(e *Error, resp *http.Response, a answer) {
+func forbidden(e *Error, h http.Header) {
 	e.Kind = ErrForbidden
 	switch {
-	case resp.Header.Get("X-GitHub-SSO") != "" || strings.Contains(e.text, "saml"):
-		e.AuthorizeURL = ssoURL(resp.Header.Get("X-GitHub-SSO"))
+	case h.Get("X-GitHub-SSO") != "" || strings.Contains(e.text, "saml"):
+		e.AuthorizeURL = ssoURL(h.Get("X-GitHub-SSO"))
 		e.Detail = "the organization requires single sign-on; authorise the token for it"
 		if e.AuthorizeURL != "" {
 			e.Detail += " at " + e.AuthorizeURL
@@ -121,7 +121,7 @@ func forbidden(e *Error, resp *http.Response, a answer) {
 		e.Permission = workflowsWrite
 		e.Detail = "changing files under .github/workflows needs the permission Workflows: write"
 	case isPermission(e.text):
-		e.Permission = firstPermission(resp.Header.Get("X-Accepted-GitHub-Permissions"))
+		e.Permission = firstPermission(h.Get("X-Accepted-GitHub-Permissions"))
 		if e.Permission == "" {
 			e.Permission = contentsWrite
 		}
@@ -276,7 +276,7 @@ func reasons(raw json.RawMessage) []string {
 	return out
 }
 
-var controls = regexp.MustCompile(`[\s\x00-\x1f\x7f]+`)
+var controls = regexp.MustCompile(`[[:space:][:cntrl:]]+`)
 
 // oneLine makes text of others fit for a line of a log.
 func oneLine(text string) string {

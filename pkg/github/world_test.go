@@ -204,7 +204,7 @@ func (w *world) wantFile(path, want string) {
 // is put there when its answer is out, so the last ones are waited for.
 func (w *world) requests() []sandbox.Request {
 	w.t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Second); ; <-time.After(time.Millisecond) {
 		w.wire.mu.Lock()
 		sent := w.wire.sent
 		w.wire.mu.Unlock()

@@ -70,7 +70,8 @@ func (s *Service) commit(ctx context.Context, t *target, requests []Request) ([]
 			return nil, err
 		}
 	}
-	return nil, &MovedError{Repo: t.Repo, Branch: t.Branch, Attempts: maxAttempts}
+	whole := t.failed(nil)
+	return nil, &MovedError{Target: whole.Target(), Attempts: maxAttempts}
 }
 
 // attempt plans on the newest snapshot that is known and commits. A plan that

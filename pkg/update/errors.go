@@ -49,14 +49,13 @@ func (e *NoTargetError) Error() string {
 
 // MovedError says that other pushes won the race for the branch every time.
 type MovedError struct {
-	Repo     github.Repo
-	Branch   string
+	Target   string // owner/name@branch
 	Attempts int
 }
 
 // Error is a sentence for the caller.
 func (e *MovedError) Error() string {
-	return fmt.Sprintf("other pushes won the race for %s@%s %d times; nothing was written, send the request again", e.Repo, e.Branch, e.Attempts)
+	return fmt.Sprintf("other pushes won the race for %s %d times; nothing was written, send the request again", e.Target, e.Attempts)
 }
 
 // Unwrap makes it a github.ErrBranchMoved.

@@ -1,0 +1,7 @@
+//go:build !race
+
+package github_test
+
+// raceDetector tells that memory is no measure: the detector takes several times
+// as much.
+const raceDetector = false

@@ -12,6 +12,8 @@ type application struct {
 	last    lastRuns
 	result  Result
 	patches []patch
+	// texts are the YAML texts inside scalars of which a pair was changed.
+	texts []*innerText
 }
 
 // apply edits the sites of a file, and reads the outcome back before it lets it
@@ -27,7 +29,7 @@ func (e *Editor) apply(f *file) Result {
 		return a.result
 	}
 	edited := spliced(f.original, a.result.Changes)
-	if !f.verify(edited, a.patches) {
+	if !f.verify(edited, a.patches, a.texts) {
 		a.withdraw()
 		return a.result
 	}
@@ -65,8 +67,17 @@ func (a *application) skip(s *site, reason Reason) {
 // cannot be replaced.
 func (a *application) change(s *site, d decision) {
 	c := Change{Place: s.Place, Update: s.update, From: s.tag, To: d.to, FromDigest: s.digest, ToDigest: d.toDigest}
-	for _, p := range d.patches {
-		sp, ok := a.file.src.splice(p, a.last.of(a.file.src, p.node))
+	patches := d.patches
+	for i, p := range patches {
+		ok := true
+		if s.text != nil {
+			p, ok = s.text.outward(p)
+			patches[i] = p
+		}
+		var sp Splice
+		if ok {
+			sp, ok = a.file.src.splice(p, a.last.of(a.file.src, p.node))
+		}
 		if !ok {
 			a.skip(s, Escaped)
 			return
@@ -75,7 +86,10 @@ func (a *application) change(s *site, d decision) {
 	}
 	sortSplices(c.Splices)
 	a.result.Changes = append(a.result.Changes, c)
-	a.patches = append(a.patches, d.patches...)
+	a.patches = append(a.patches, patches...)
+	if s.text != nil {
+		a.texts = append(a.texts, s.text)
+	}
 }
 
 // withdraw turns every change into a skip.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"path"
+	"slices"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -101,10 +102,16 @@ func utf16Units(content []byte) ([]uint16, bool) {
 
 // verify reads an edited file back. A file that no parser took must be one that
 // none takes still: only whole lines of it were touched.
-func (f *file) verify(edited []byte, patches []patch) bool {
+func (f *file) verify(edited []byte, patches []patch, texts []*innerText) bool {
 	after, err := parse(edited)
 	if !f.parsed {
 		return err != nil
 	}
-	return err == nil && sameDocuments(f.docs, after, patches)
+	values := patchedValues(patches)
+	for _, t := range slices.Compact(texts) {
+		if !t.holds(values[t.node]) {
+			return false
+		}
+	}
+	return err == nil && sameDocuments(f.docs, after, values)
 }

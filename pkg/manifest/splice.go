@@ -91,7 +91,7 @@ func (s *source) splice(p patch, runs []run) (Splice, bool) {
 			text = `"` + text + `"`
 		}
 	}
-	if text == "" && p.node.Style&quoteStyles == 0 {
+	if text == "" && whole && p.node.Style&quoteStyles == 0 {
 		return Splice{}, false
 	}
 	return Splice{Start: start, End: end, Text: text}, true

@@ -9,14 +9,13 @@ import (
 )
 
 // sameDocuments reports whether an edited file has the tree of the original but
-// for the patched scalars, which are strings with their new value.
-func sameDocuments(before, after []*yaml.Node, patches []patch) bool {
+// for the patched scalars, which are strings with their new values.
+func sameDocuments(before, after []*yaml.Node, values map[*yaml.Node]string) bool {
 	if len(before) != len(after) {
 		return false
 	}
-	want := patchedValues(patches)
 	for i := range before {
-		if !sameTree(before[i], after[i], want) {
+		if !sameTree(before[i], after[i], values) {
 			return false
 		}
 	}

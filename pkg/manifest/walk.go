@@ -45,6 +45,9 @@ type site struct {
 	lines []int
 	// bare is set when a reference without a version may be given one.
 	bare bool
+	// text is the YAML text inside a scalar in which the site stands, or nil. Node
+	// and digestNode are nodes of that text then.
+	text *innerText
 	// embedded is set when the reference is found by its text alone.
 	embedded bool
 	// reason tells why the site cannot be edited, or is empty.
@@ -71,6 +74,10 @@ type walk struct {
 	// places are the steps to scalars that an alias or a merge key may reach.
 	places map[*yaml.Node]*step
 
+	// pairsOnly is set in a text inside a scalar, whose other references are found
+	// as those of any text.
+	pairsOnly bool
+
 	document   int
 	anchored   int // how many anchored containers are open
 	mergeSteps int
@@ -90,7 +97,11 @@ func newWalk(src *source, want *wanted) *walk {
 // findInDocuments returns the sites of parsed documents in file order. The error
 // is errTooMany or errTooDeep.
 func findInDocuments(src *source, docs []*yaml.Node, want *wanted) ([]*site, error) {
-	w := newWalk(src, want)
+	return newWalk(src, want).documents(docs)
+}
+
+// documents is findInDocuments for a walk that was made before.
+func (w *walk) documents(docs []*yaml.Node) ([]*site, error) {
 	for i, doc := range docs {
 		w.document = i
 		for _, root := range doc.Content {
@@ -165,12 +176,15 @@ func (w *walk) scalar(n *yaml.Node, at *step) {
 	if _, ok := w.claimed[n]; ok {
 		return
 	}
-	if at.key != nil && isMergeKey(at.key) {
+	if w.pairsOnly || at.key != nil && isMergeKey(at.key) {
 		return
 	}
 	imageKey := at.underImageKey()
 	for m := range w.want.mentions(n.Value) {
 		w.mention(n, at, m, imageKey)
+	}
+	if n.Style&yaml.LiteralStyle != 0 {
+		w.textPairs(n, at)
 	}
 }
 

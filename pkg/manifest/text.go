@@ -1,0 +1,110 @@
+package manifest
+
+import (
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// innerText is YAML inside a literal block scalar, such as the values of a chart in an
+// Argo CD Application or a file in a ConfigMap.
+type innerText struct {
+	// node is the scalar.
+	node *yaml.Node
+	src  *source
+	docs []*yaml.Node
+}
+
+// textPairs finds the pairs in a literal block scalar that is YAML by itself.
+// Text inside such text is not looked into again.
+func (w *walk) textPairs(n *yaml.Node, at *step) {
+	if !w.want.mayPair(n.Value) {
+		return
+	}
+	content := []byte(n.Value)
+	docs, err := parse(content)
+	if err != nil {
+		return
+	}
+	t := &innerText{node: n, src: newSource(content), docs: docs}
+	inner := newWalk(t.src, w.want)
+	inner.pairsOnly, inner.mergeSteps = true, w.mergeSteps
+	sites, err := inner.documents(docs)
+	if w.mergeSteps = inner.mergeSteps; err != nil {
+		return
+	}
+	for _, s := range sites {
+		w.liftSite(s, t, at)
+		w.sites = append(w.sites, s)
+	}
+}
+
+// mayPair reports whether a text is worth parsing for pairs.
+func (w *wanted) mayPair(value string) bool {
+	if !strings.Contains(value, "ag:") && !strings.Contains(value, "ersion:") && !strings.Contains(value, "epository:") {
+		return false
+	}
+	if w.all {
+		return true
+	}
+	for base := range w.bases {
+		if strings.Contains(value, base) {
+			return true
+		}
+	}
+	return false
+}
+
+// liftSite gives a site of a text its place in the file. A literal block scalar
+// begins on the line after its indicator and keeps every line.
+func (w *walk) liftSite(s *site, t *innerText, at *step) {
+	s.text, s.embedded = t, true
+	start, _ := w.src.valueStart(t.node)
+	header, _ := w.src.lineColumn(start)
+	for i := range s.lines {
+		s.lines[i] += header
+	}
+	s.lines = append(s.lines, w.keyLines(t.node, at)...)
+	s.Document, s.Pointer = w.document, at.pointer()
+	offset, _, ok := sourceRange(w.last.of(w.src, t.node), s.offset, s.offset+1)
+	if !ok {
+		offset = start
+		s.reason = Escaped
+	}
+	s.offset = offset
+	s.Line, s.Column = w.src.lineColumn(offset)
+}
+
+// outward turns a patch of a node in the text into one of the scalar itself.
+func (t *innerText) outward(p patch) (patch, bool) {
+	runs, _ := t.src.runs(p.node)
+	sp, ok := t.src.splice(p, runs)
+	return patch{node: t.node, from: sp.Start, to: sp.End, text: sp.Text}, ok
+}
+
+// holds reports whether the text keeps its shape under a new value.
+func (t *innerText) holds(value string) bool {
+	after, err := parse([]byte(value))
+	if err != nil || len(after) != len(t.docs) {
+		return false
+	}
+	for i := range after {
+		if !sameShape(t.docs[i], after[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameShape compares two trees without the values of their scalars.
+func sameShape(a, b *yaml.Node) bool {
+	if a.Kind != b.Kind || a.Anchor != b.Anchor || len(a.Content) != len(b.Content) {
+		return false
+	}
+	for i := range a.Content {
+		if !sameShape(a.Content[i], b.Content[i]) {
+			return false
+		}
+	}
+	return true
+}

@@ -122,6 +122,9 @@ func TestInstallationTokens(t *testing.T) {
 		t.Errorf("installation %v", id)
 	}
 	h.must(404, h.do("POST", "//app/installations/8/access_tokens", nil, auth))
+	if slug := h.must(200, h.do("GET", "//app", nil, auth)).text("slug"); slug != "versions" {
+		t.Errorf("app %q", slug)
+	}
 
 	whole := h.must(201, h.do("POST", path, "null\n", auth))
 	token := whole.text("token")

@@ -44,7 +44,10 @@ func TestOrders(t *testing.T) {
 	if r := h.patch(h.next()); !strings.HasPrefix(r.text("message"), "Repository rule violations found") {
 		t.Errorf("protected by order: %s", r.body)
 	}
-	order(200, "PATCH", "repositories/octo-org/infra", `{"protection":{"main":null}}`)
+	if listed := string(order(200, "GET", "repositories", "").body); !strings.Contains(listed, `"dir":"`+h.repo.Dir()+`"`) {
+		t.Errorf("repositories: %s", listed)
+	}
+	order(200, "PATCH", "repositories/octo-org/infra", `{"name":"octo-org/infra","protection":{"main":null}}`)
 	h.must(200, h.patch(h.next()))
 	order(204, "POST", "tokens", `{"secret":"reader","permissions":{"contents":"read"}}`)
 	h.must(403, h.do("POST", "/git/blobs", map[string]string{"content": ""}, "Authorization: Bearer reader"))

@@ -195,3 +195,18 @@ func TestOffLimiterNeverSaysZero(t *testing.T) {
 		}
 	}
 }
+
+// Callers without a credential have a small budget, and their own text.
+func TestAnonymousLimit(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.Configure(func(s *sandbox.Settings) { s.Limiter.On = true })
+	for range 60 {
+		h.must(200, h.do("GET", "/branches/main", nil, "Authorization: "))
+	}
+	r := h.must(403, h.do("GET", "/branches/main", nil, "Authorization: "))
+	if !strings.HasPrefix(r.text("message"), "API rate limit exceeded for 127.0.0.1. (But here's the good news") {
+		t.Errorf("%s", r.body)
+	}
+	h.must(200, h.do("GET", "/branches/main", nil))
+}

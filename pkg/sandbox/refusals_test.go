@@ -280,3 +280,64 @@ func TestUnknownOperationAdmitsTheGap(t *testing.T) {
 		t.Errorf("%d %s", r.status, r.body)
 	}
 }
+
+func TestRulesetAndProtectionOfOtherWrites(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.repo.Protect("ruled", sandbox.Protection{Ruleset: true})
+	h.repo.Protect("main", sandbox.Protection{})
+	made := h.do("POST", "/git/refs", map[string]string{"ref": "refs/heads/ruled", "sha": h.head()})
+	if made.status != 422 || made.text("message") != "Reference update failed" {
+		t.Errorf("a ruled branch is made: %d %s", made.status, made.body)
+	}
+	if r := h.do("DELETE", "/git/refs/heads/main", nil); r.status != 422 || h.head() == "" {
+		t.Errorf("a protected branch is deleted: %d %s", r.status, r.body)
+	}
+}
+
+// The third form of "errors" is one bare string.
+func TestErrorsAsOneString(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.must(200, h.do("POST", "//_sandbox/faults", `{"effect":"bare_error_string"}`, "Content-Type: application/json"))
+	r := h.must(422, h.do("GET", "/branches/main", nil))
+	if _, ok := r.field("errors").(string); !ok || r.text("message") != "Validation Failed" {
+		t.Errorf("%s", r.body)
+	}
+}
+
+func TestSchemaTexts(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	for body, want := range map[string]string{
+		`{"sha":1}`:                  "For 'properties/sha', 1 is not a string.",
+		`{"sha":true}`:               "For 'properties/sha', true is not a string.",
+		`{"sha":[]}`:                 "For 'properties/sha', an array is not a string.",
+		`{"sha":{}}`:                 "For 'properties/sha', an object is not a string.",
+		`{"sha":"x","force":"true"}`: "For 'properties/force', \"true\" is not a boolean.",
+	} {
+		r := h.must(422, h.do("PATCH", "/git/refs/heads/main", body))
+		if got := r.text("message"); got != "Invalid request.\n\n"+want {
+			t.Errorf("%s: %q, want %q", body, got, want)
+		}
+	}
+	if r := h.must(422, h.do("POST", "/git/trees", `{"tree":{}}`)); r.text("message") != "Invalid request.\n\nFor 'properties/tree', an object is not an array." {
+		t.Errorf("%s", r.body)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.must(200, h.do("GET", "//api/v3/repos/octo-org/infra/branches/main", nil)) // as an Enterprise Server
+	h.must(200, h.do("GET", "//repos/OCTO-ORG/Infra/branches/main", nil))        // names regardless of case
+	version := h.do("GET", "/branches/main", nil, "X-GitHub-Api-Version: 2026-03-10").header.Get("X-GitHub-Api-Version-Selected")
+	if version != "2026-03-10" {
+		t.Errorf("version %q", version)
+	}
+	h.SetURLs("https://api.example.com/", "https://example.com", "")
+	r := h.do("GET", "/git/commits/"+h.head(), nil)
+	if !strings.HasPrefix(r.text("url"), "https://api.example.com/repos/") || !strings.HasPrefix(r.text("html_url"), "https://example.com/octo-org/infra/commit/") {
+		t.Errorf("%s", r.body)
+	}
+}

@@ -18,10 +18,10 @@ func TestHostileFiles(t *testing.T) {
 	const name = "image: ghcr.io/octo-org/app:1\n"
 	var aliases strings.Builder
 	aliases.WriteString(name + "a0: &a0 {repository: x/y, tag: v1}\n")
-	for i := range 20_000 {
+	for i := range 4_000 {
 		fmt.Fprintf(&aliases, "a%d: &a%d {<<: [*a%d, *a0], tag: v%d}\n", i+1, i+1, i, i)
 	}
-	merges := name + "a: &a\n" + strings.Repeat("  kTag: v\n", 20_000) + strings.Repeat("b: {<<: *a}\n", 20_000)
+	merges := name + "a: &a\n" + strings.Repeat("  kTag: v\n", 4_000) + strings.Repeat("b: {<<: *a}\n", 4_000)
 	laughs := name + "a: &a [x, x, x, x, x, x, x, x, x]\n"
 	for c := 'b'; c < 'z'; c++ {
 		laughs += fmt.Sprintf("%c: &%c [*%c, *%c, *%c, *%c, *%c, *%c]\n", c, c, c-1, c-1, c-1, c-1, c-1, c-1)
@@ -35,20 +35,20 @@ func TestHostileFiles(t *testing.T) {
 		{"as large as can be", name + strings.Repeat("#", manifest.MaxSize-len(name)), 1, nil},
 		{"nested flow", name + "a: " + strings.Repeat("[", 9000) + strings.Repeat("]", 9000), 0, []manifest.Reason{manifest.Unparsable}},
 		{"nested beyond the parser", name + "a: " + strings.Repeat("[", 100_000), 1, nil},
-		{"one long line", "[" + strings.Repeat("\"ghcr.io/octo-org/app:1 é\",", 9000) + "]", 9000, nil},
-		{"one long text", "a: |\n" + strings.Repeat("  ghcr.io/octo-org/app:1\n", 9000), 9000, nil},
-		{"one long folded text", "a: >\n " + strings.Repeat(" ghcr.io/octo-org/app:1", 9000) + "\n", 9000, nil},
-		{"one long escaped text", "a: \"" + strings.Repeat("ghcr.io/octo-org/app:1\\n", 9000) + "\"\n", 9000, nil},
+		{"one long line", "[" + strings.Repeat("\"ghcr.io/octo-org/app:1 é\",", 2000) + "]", 2000, nil},
+		{"one long text", "a: |\n" + strings.Repeat("  ghcr.io/octo-org/app:1\n", 2000), 2000, nil},
+		{"one long folded text", "a: >\n " + strings.Repeat(" ghcr.io/octo-org/app:1", 2000) + "\n", 2000, nil},
+		{"one long escaped text", "a: \"" + strings.Repeat("ghcr.io/octo-org/app:1\\n", 2000) + "\"\n", 2000, nil},
 		{"too many references", "a: |\n" + strings.Repeat("  ghcr.io/octo-org/app:1\n", manifest.MaxReferences+1), 0, []manifest.Reason{manifest.TooLarge}},
-		{"a long key", "? " + strings.Repeat("k", 100_000) + "\n: [" + strings.Repeat("ghcr.io/octo-org/app:1,", 5000) + "]\n", 5000, nil},
+		{"a long key", "? " + strings.Repeat("k", 100_000) + "\n: [" + strings.Repeat("ghcr.io/octo-org/app:1,", 1000) + "]\n", 1000, nil},
 		{"a billion laughs", laughs, 1, nil},
-		{"chains of merges", aliases.String(), 1, nil},
+		{"chains of merges", aliases.String(), 0, []manifest.Reason{manifest.TooLarge}},
 		{"one merge in many places", merges, 0, []manifest.Reason{manifest.TooLarge}},
 		{"an alias of itself", name + "a: &a {<<: *a, repository: x, tag: [*a]}\n", 1, nil},
 		{"many template marks", name + "a: " + strings.Repeat("{{", 200_000) + "\n" + strings.Repeat("${", 100_000), 1, nil},
-		{"many braces in a text", name + "a: '" + strings.Repeat("{{ ${ ghcr.io/octo-org/app:1 ", 3000) + "'\n", 3001, nil},
-		{"many words in one", name + "a: " + strings.Repeat("-app", 1_000_000) + "\n", 1, nil},
-		{"many slashes escaped", name + "a: '" + strings.Repeat(`\/app:`, 300_000) + "'\n", 1, nil},
+		{"many braces in a text", name + "a: '" + strings.Repeat("{{ ${ ghcr.io/octo-org/app:1 ", 500) + "'\n", 501, nil},
+		{"many words in one", name + "a: " + strings.Repeat("-app", 200_000) + "\n", 1, nil},
+		{"many slashes escaped", name + "a: '" + strings.Repeat(`\/app:`, 5_000) + "'\n", 1, nil},
 	}
 	e := editor(t, update(t, "ghcr.io/octo-org/app", "2"))
 	for _, tt := range tests {

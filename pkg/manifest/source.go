@@ -41,6 +41,9 @@ func newSource(content []byte) *source {
 		if utf8.RuneStart(c) {
 			count++
 		}
+		if ' ' <= c && c < utf8.RuneSelf {
+			continue
+		}
 		if n := breakAt(content, i); n > 0 && (c != '\r' || n == 1) {
 			s.lines = append(s.lines, i+n)
 		}

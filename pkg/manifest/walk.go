@@ -14,7 +14,7 @@ const (
 	maxDepth = 500
 	// maxMergeSteps is how many fields the merge keys of a file may pull in, so
 	// that a hostile file cannot multiply its size by them.
-	maxMergeSteps = 1_000_000
+	maxMergeSteps = 100_000
 	// MaxReferences is how many references of interest one file may hold.
 	MaxReferences = 10_000
 )

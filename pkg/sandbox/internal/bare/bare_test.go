@@ -323,28 +323,6 @@ func TestMalformedObjects(t *testing.T) {
 	}
 }
 
-// What memory has let go of is read from disk again.
-func TestMoreThanMemoryHolds(t *testing.T) {
-	t.Parallel()
-	r := newRepository(t)
-	var hashes []bare.Hash
-	content := make([]byte, 8<<20)
-	for i := range byte(12) {
-		content[0] = i
-		h, err := r.Put(bare.KindBlob, content)
-		if err != nil {
-			t.Fatal(err)
-		}
-		hashes = append(hashes, h)
-	}
-	for i, h := range hashes {
-		o, err := r.Get(h)
-		if err != nil || int(o.Content[0]) != i || len(o.Content) != len(content) {
-			t.Errorf("object %d: error %v", i, err)
-		}
-	}
-}
-
 func FuzzCommit(f *testing.F) {
 	f.Add([]byte("tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor A <a> 1 +0000\ncommitter A <a> 1 +0000\n\nm"))
 	f.Add([]byte("gpgsig a\n b\n\n"))

@@ -44,7 +44,7 @@ func (a *application) site(s *site) {
 	if reason == DigestOnly && !u.Digest.IsZero() {
 		reason = ""
 	}
-	if reason != "" && reason != Held {
+	if reason != "" && !reason.literal() {
 		a.skip(s, reason)
 		return
 	}
@@ -57,6 +57,16 @@ func (a *application) site(s *site) {
 	default:
 		a.change(s, d)
 	}
+}
+
+// literal reports whether a reference with the reason says plainly what it is,
+// so that one with the wanted version is current all the same.
+func (r Reason) literal() bool {
+	switch r {
+	case Held, SharedAnchor, NotUTF8, Unparsable:
+		return true
+	}
+	return false
 }
 
 func (a *application) skip(s *site, reason Reason) {

@@ -127,3 +127,18 @@ func versionOf(tag, digest string) string {
 	}
 	return fmt.Sprintf("%q @%.12s", tag, digest)
 }
+
+// TestShapesAreDocumented checks that the table of shapes names every case.
+func TestShapesAreDocumented(t *testing.T) {
+	t.Parallel()
+	doc := string(readFile(t, "doc.go"))
+	for _, c := range goldens(t) {
+		name := c.name
+		if base, ok := strings.CutSuffix(name, "digest-given"); ok {
+			name = base
+		}
+		if !strings.Contains(doc, strings.TrimSuffix(name, "-")) {
+			t.Errorf("doc.go does not name the case %s", c.name)
+		}
+	}
+}

@@ -3,10 +3,13 @@ package update_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
@@ -87,5 +90,22 @@ func TestNoTarget(t *testing.T) {
 		if _, err := s.Update(t.Context(), r); !errors.As(err, &none) || none.Repo.IsZero() == (name == "repository") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestFileThatCannotBeReadIsListed is about a reason that concerns a whole file.
+func TestFileThatCannotBeReadIsListed(t *testing.T) {
+	t.Parallel()
+	many := strings.Repeat("- image: octo-org/a:1\n", 200_000)
+	b := &branch{files: map[string]string{"many.yaml": many, "a.yaml": "image: octo-org/a:1\n"}}
+	r := one(t, newService(b, true), t.Context(), request(t, "octo-org/a", "2"))
+	want := []update.Skip{{Path: "many.yaml", Reason: manifest.TooLarge}}
+	if r.Status != update.Committed || !slices.Equal(r.Skipped, want) {
+		t.Errorf("status %s, skipped %v, error %v", r.Status, r.Skipped, r.Err)
+	}
+	b = &branch{files: map[string]string{"many.yaml": many}}
+	r = one(t, newService(b, true), t.Context(), request(t, "octo-org/a", "2"))
+	if r.Err == nil || !strings.Contains(r.Err.Error(), "1 too large") {
+		t.Errorf("error %v", r.Err)
 	}
 }

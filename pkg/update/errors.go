@@ -18,6 +18,8 @@ type NotReferencedError struct {
 	Branch string
 	// Narrowed tells that the request's paths left files out.
 	Narrowed bool
+	// Unread is how many files were too large to look into.
+	Unread int
 }
 
 // Error is a sentence for the caller.
@@ -26,7 +28,11 @@ func (e *NotReferencedError) Error() string {
 	if e.Narrowed {
 		files = "no YAML file under the request's paths"
 	}
-	return fmt.Sprintf("%s on %s@%s names the image %s; check its spelling, registry included", files, e.Repo, e.Branch, e.Image)
+	unread := ""
+	if e.Unread > 0 {
+		unread = fmt.Sprintf(" (%d too large to read)", e.Unread)
+	}
+	return fmt.Sprintf("%s on %s@%s names the image %s%s; check its spelling, registry included", files, e.Repo, e.Branch, e.Image, unread)
 }
 
 // NoTargetError says that a request asks for a repository or a branch that is not a target.

@@ -90,6 +90,10 @@ func (p *plan) edit(entry github.Entry, ed *editor, content []byte) {
 		p.finding(ed, current.Update).named = true
 	}
 	for _, skip := range result.Skips {
+		if skip.Update < 0 {
+			p.skipFile(entry, ed, skip.Reason)
+			continue
+		}
 		f := p.finding(ed, skip.Update)
 		f.skipped = append(f.skipped, Skip{Path: entry.Path, Line: skip.Line, Reason: skip.Reason})
 	}
@@ -156,7 +160,8 @@ func (p *plan) result(r Request, f finding, commit *github.Commit) Result {
 	result := Result{Repo: p.snapshot.Repo, Branch: p.snapshot.Branch, Status: Unchanged, Files: f.files, Skipped: f.skipped}
 	if !f.named {
 		result.Err = &NotReferencedError{
-			Image: r.Image.String(), Repo: result.Repo, Branch: result.Branch, Narrowed: len(r.Paths) > 0,
+			Image: r.Image.String(), Repo: result.Repo, Branch: result.Branch,
+			Narrowed: len(r.Paths) > 0, Unread: len(f.skipped),
 		}
 		return result
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 )
 
 // queue hands the requests for one target to apply: at once when none is in
@@ -141,7 +143,13 @@ func (t *ticket) expired() bool {
 	return t.ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
+// endedByContext tells that nothing was written because the time was over. What
+// may have been written is another matter.
 func endedByContext(err error) bool {
+	var doubt *github.UnknownOutcomeError
+	if errors.As(err, &doubt) {
+		return false
+	}
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 

@@ -62,8 +62,11 @@ func problemOf(err error) problem {
 		absent  *update.NotReferencedError
 		foreign *update.NoTargetError
 		late    *timeoutError
+		doubt   *github.UnknownOutcomeError
 	)
 	switch {
+	case errors.As(err, &doubt): // before all that promise that nothing was written
+		return upstreamProblem(err)
 	case errors.As(err, &invalid):
 		return problem{status: invalid.status, code: invalid.code, detail: invalid.detail, fields: invalid.fields}
 	case errors.Is(err, errNoRoute):

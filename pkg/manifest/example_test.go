@@ -2,7 +2,6 @@ package manifest_test
 
 import (
 	"fmt"
-	"log"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
@@ -11,15 +10,18 @@ import (
 func ExampleEditor_Edit() {
 	repo, err := image.ParseRepository("ghcr.io/octo-org/app")
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	version, err := image.ParseTag("1.10")
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	editor, err := manifest.NewEditor([]manifest.Update{{Image: repo, Version: version}}, manifest.Options{})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 
 	result := editor.Edit([]byte(`containers:

@@ -20,38 +20,35 @@ const blockStyles = yaml.LiteralStyle | yaml.FoldedStyle
 
 func isPlain(n *yaml.Node) bool { return n.Style&(quoteStyles|blockStyles) == 0 }
 
-// runs maps the value of a scalar to the file. It reports false when file and
-// value do not agree, which must not happen: the caller then leaves the scalar
-// alone.
-func (s *source) runs(n *yaml.Node) ([]run, bool) {
+// runs maps the value of a scalar to the file. There are none when file and value
+// do not agree, which must not happen: nothing of the value can be replaced then.
+func (s *source) runs(n *yaml.Node) []run {
 	start, ok := s.valueStart(n)
 	if !ok {
-		return nil, false
+		return nil
 	}
-	switch {
+	switch first := s.content[start]; {
 	case n.Style&yaml.DoubleQuotedStyle != 0:
 		return s.escapedRuns(n.Value, start)
 	case n.Style&yaml.SingleQuotedStyle != 0:
-		if s.content[start] != '\'' {
-			return nil, false
+		if first != '\'' {
+			return nil
 		}
 		return s.wordRuns(n.Value, start+1, true)
 	case n.Style&blockStyles != 0:
-		if c := s.content[start]; c != '|' && c != '>' {
-			return nil, false
+		if first != '|' && first != '>' {
+			return nil
 		}
 		for start < len(s.content) && breakAt(s.content, start) == 0 {
 			start++
 		}
-		return s.wordRuns(n.Value, start, false)
-	default:
-		return s.wordRuns(n.Value, start, false)
 	}
+	return s.wordRuns(n.Value, start, false)
 }
 
 // wordRuns aligns a value word by word. Folding changes blanks and line breaks
 // only, never a word, which holds for all styles but the double-quoted one.
-func (s *source) wordRuns(text string, at int, quoted bool) ([]run, bool) {
+func (s *source) wordRuns(text string, at int, quoted bool) []run {
 	value := []byte(text)
 	var runs []run
 	v := skipBlank(value, 0)
@@ -67,7 +64,7 @@ func (s *source) wordRuns(text string, at int, quoted bool) ([]run, bool) {
 			}
 			n := stop - v
 			if at+n > len(s.content) || string(s.content[at:at+n]) != text[v:stop] {
-				return nil, false
+				return nil
 			}
 			runs = append(runs, run{v, at, n})
 			v, at = stop, at+n
@@ -77,13 +74,13 @@ func (s *source) wordRuns(text string, at int, quoted bool) ([]run, bool) {
 		}
 		v = skipBlank(value, v)
 	}
-	return runs, true
+	return runs
 }
 
 // escapedRuns reads a double-quoted scalar from its opening quote on.
-func (s *source) escapedRuns(text string, at int) ([]run, bool) {
+func (s *source) escapedRuns(text string, at int) []run {
 	if s.content[at] != '"' {
-		return nil, false
+		return nil
 	}
 	at++
 	var runs []run
@@ -92,7 +89,7 @@ func (s *source) escapedRuns(text string, at int) ([]run, bool) {
 		if s.content[at] == '\\' {
 			decoded, n := unescape(s.content[at:])
 			if n == 0 || !strings.HasPrefix(text[v:], decoded) {
-				return nil, false
+				return nil
 			}
 			v, at = v+len(decoded), at+n
 			continue
@@ -100,7 +97,7 @@ func (s *source) escapedRuns(text string, at int) ([]run, bool) {
 		if end := skipBlank(s.content, at); end > at {
 			folded, n := fold(s.content[at:end])
 			if !strings.HasPrefix(text[v:], folded) {
-				return nil, false
+				return nil
 			}
 			v, at = v+len(folded), at+n
 			continue
@@ -110,12 +107,15 @@ func (s *source) escapedRuns(text string, at int) ([]run, bool) {
 			end++
 		}
 		if !strings.HasPrefix(text[v:], string(s.content[at:end])) {
-			return nil, false
+			return nil
 		}
 		runs = append(runs, run{v, at, end - at})
 		v, at = v+end-at, end
 	}
-	return runs, v == len(text)
+	if v != len(text) {
+		return nil
+	}
+	return runs
 }
 
 // fold returns what a stretch of blanks and line breaks inside quotes reads as,
@@ -172,7 +172,7 @@ func unescape(b []byte) (string, int) {
 	if len(b) < 2+digits {
 		return "", 0
 	}
-	code, err := strconv.ParseUint(string(b[2:2+digits]), 16, 32)
+	code, err := strconv.ParseInt(string(b[2:2+digits]), 16, 32)
 	if err != nil || !utf8.ValidRune(rune(code)) {
 		return "", 0
 	}
@@ -197,11 +197,11 @@ type lastRuns struct {
 	runs []run
 }
 
-// of returns the runs of a scalar, or none when file and value do not agree.
+// of returns the runs of a scalar.
 func (l *lastRuns) of(s *source, n *yaml.Node) []run {
 	if l.node != n {
 		l.node = n
-		l.runs, _ = s.runs(n)
+		l.runs = s.runs(n)
 	}
 	return l.runs
 }

@@ -51,8 +51,9 @@ func TestMentions(t *testing.T) {
 	}
 }
 
-// manyUpdates are so many that the screen changes its way.
+// manyUpdates returns so many that the screen changes its way.
 func manyUpdates(t testing.TB) []manifest.Update {
+	t.Helper()
 	updates := []manifest.Update{update(t, "ghcr.io/octo-org/app", "2")}
 	for i := range 40 {
 		updates = append(updates, update(t, fmt.Sprintf("ghcr.io/octo-org/service%d", i), "2"))

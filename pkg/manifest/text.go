@@ -77,8 +77,7 @@ func (w *walk) liftSite(s *site, t *innerText, at *step) {
 
 // outward turns a patch of a node in the text into one of the scalar itself.
 func (t *innerText) outward(p patch) (patch, bool) {
-	runs, _ := t.src.runs(p.node)
-	sp, ok := t.src.splice(p, runs)
+	sp, ok := t.src.splice(p, t.src.runs(p.node))
 	return patch{node: t.node, from: sp.Start, to: sp.End, text: sp.Text}, ok
 }
 

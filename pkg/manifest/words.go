@@ -48,7 +48,7 @@ func IndexWords(content []byte) Words {
 	}
 	w := Words{bits: make([]byte, min(len(hashes)*bitsPerWord/8+1, maxFilter))}
 	for _, h := range hashes {
-		for i := range hashesPerWord {
+		for i := range uint64(hashesPerWord) {
 			bit := w.bit(h, i)
 			w.bits[bit/8] |= 1 << (bit % 8)
 		}
@@ -90,9 +90,9 @@ func hashWord(word string) uint64 {
 }
 
 // bit returns the number of the i-th bit of a hash.
-func (w Words) bit(h uint64, i int) uint64 {
+func (w Words) bit(h, i uint64) uint64 {
 	low, high := h&0xFFFFFFFF, h>>32|1
-	return (low + uint64(i)*high) % (uint64(len(w.bits)) * 8)
+	return (low + i*high) % (uint64(len(w.bits)) * 8)
 }
 
 func (w Words) has(word string) bool {
@@ -103,7 +103,7 @@ func (w Words) has(word string) bool {
 		return false
 	}
 	h := hashWord(word)
-	for i := range hashesPerWord {
+	for i := range uint64(hashesPerWord) {
 		if bit := w.bit(h, i); w.bits[bit/8]&(1<<(bit%8)) == 0 {
 			return false
 		}

@@ -1,6 +1,7 @@
 package github_test
 
 import (
+	"archive/tar"
 	"errors"
 	"fmt"
 	"maps"
@@ -51,11 +52,17 @@ func TestServersThatSpeakLess(t *testing.T) {
 			w.must(err)
 			w.wantFile("apps/team-0/app-0000.yaml", "image: x:2\n")
 
-			w.push(map[string]string{"theirs.txt": "x"})
+			other := map[string]string{"theirs.txt": "x"}
+			for path, content := range files {
+				other[path] = "# " + content
+			}
+			w.push(other)
 			w.spent()
-			if got := w.snapshot(b); string(got.Commit) != w.head() {
+			s = w.snapshot(b)
+			if string(s.Commit) != w.head() {
 				t.Error("a push is not seen")
 			}
+			w.contents(b, s)
 			if got := w.spent(); slices.Contains(got, "GET /repos/{owner}/{repo}") || slices.Contains(got, readTarball) {
 				t.Errorf("spent %v: what the server lacks is not remembered", got)
 			}
@@ -227,5 +234,57 @@ func TestCacheKeepsItsBound(t *testing.T) {
 	none := w.another(func(o *github.Options) { o.CacheBytes = -1 }).Branch(parse(t, repoName), "main")
 	if diff := cmp.Diff(files, w.contents(none, w.snapshot(none))); diff != "" {
 		t.Errorf("contents without a cache (-want +got)\n%s", diff)
+	}
+}
+
+// A file that the archive holds with other bytes, of the same number, is fetched
+// by its name.
+func TestArchiveWithOtherBytes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	files := many(60)
+	w.push(files)
+	var headers []*tar.Header
+	for path, content := range files {
+		headers = append(headers, &tar.Header{Typeflag: tar.TypeReg, Name: "octo-org-infra-0123456/" + path, Mode: 0o644, Size: int64(len(content))})
+	}
+	forged := string(gzipped(t, headers...))
+	client := w.another(func(o *github.Options) {
+		o.Transport = rewrite{o.Transport, func(req *http.Request, resp *http.Response) {
+			if strings.Contains(req.URL.Path, "legacy.tar.gz") {
+				setBody(resp, forged)
+			}
+		}}
+	})
+	b := client.Branch(parse(t, repoName), "main")
+	if diff := cmp.Diff(files, w.contents(b, w.snapshot(b))); diff != "" {
+		t.Errorf("contents (-want +got)\n%s", diff)
+	}
+}
+
+func TestCacheKeepsWhatWasUsedLast(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *github.Options) { o.CacheBytes = 3000 }) // room for four
+	files := map[string]string{}
+	for _, name := range "abcde" {
+		files[string(name)+".yaml"] = strings.Repeat(string(name), 500)
+	}
+	w.push(files)
+	b := w.branch()
+	s := w.snapshot(b)
+	read := func(name string) int {
+		t.Helper()
+		w.spent()
+		at := slices.IndexFunc(s.Entries, func(e github.Entry) bool { return e.Path == name+".yaml" })
+		w.must(b.Read(t.Context(), s, s.Entries[at:at+1], func(int, []byte) error { return nil }))
+		return len(w.spent())
+	}
+	for _, step := range []struct {
+		name string
+		want int
+	}{{"a", 1}, {"b", 1}, {"c", 1}, {"d", 1}, {"a", 0}, {"e", 1}, {"a", 0}, {"b", 1}} {
+		if got := read(step.name); got != step.want {
+			t.Errorf("%s cost %d requests, want %d", step.name, got, step.want)
+		}
 	}
 }

@@ -183,10 +183,11 @@ func TestRefUpdateEndsWhenRefusedForGood(t *testing.T) {
 func TestReplication(t *testing.T) {
 	t.Parallel()
 	w, b, s := planned(t)
+	w.sb.Inject(sandbox.Refuse(http.StatusUnprocessableEntity, "base_tree is not a valid tree oid").On(http.MethodPost, "git/trees").For(2))
 	w.sb.Inject(sandbox.TreeNotReplicated().For(2))
 	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
 	w.must(err)
-	w.wantSpent(newTree, newCommit, newCommit, newCommit, updateRef)
+	w.wantSpent(newTree, newTree, newTree, newCommit, newCommit, newCommit, updateRef)
 }
 
 // The answer of the ref update is lost: the branch tells, and one request makes
@@ -387,5 +388,44 @@ func TestWritesAreRepeatedWhileGitHubFails(t *testing.T) {
 				t.Errorf("%d commits, want 3 (%v)", len(log), err)
 			}
 		})
+	}
+}
+
+// A branch that was set back while the answer was lost stays set back.
+func TestRewoundWhileTheAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	kept := w.push(map[string]string{fileA: "image: a:1\n"})
+	w.push(map[string]string{"mistake.txt": "x"})
+	b := w.branch()
+	s := w.snapshot(b)
+	w.sb.Inject(sandbox.Drop().On(http.MethodPatch, "").Once())
+	w.sb.Inject(sandbox.Call(func() { w.must(w.repo.Reset("main", kept)) }).On(http.MethodGet, "branches").Once())
+	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+	wantMoved(t, err)
+	if w.head() != kept {
+		t.Error("what was set back is there again")
+	}
+}
+
+func TestLargeEditsGoOneByOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	files := map[string]string{}
+	for _, name := range []string{"a.yaml", "b.yaml", "c.yaml"} {
+		files[name] = "x: 1\n" + strings.Repeat("# a line of 30 characters\t<&>\n", 20_000)
+	}
+	w.push(files)
+	b := w.branch()
+	s := w.snapshot(b)
+	w.spent()
+	for name := range files {
+		files[name] = "x: 2\n" + files[name]
+	}
+	_, err := b.Commit(t.Context(), s, change(s, files))
+	w.must(err)
+	w.wantSpent(newTree, newTree, newTree, newCommit, updateRef)
+	for name, content := range files {
+		w.wantFile(name, content)
 	}
 }

@@ -458,3 +458,37 @@ func TestBaseURLWithAPath(t *testing.T) {
 		}
 	}
 }
+
+// An installation that is no longer there is looked up again.
+func TestAppOfAnotherInstallation(t *testing.T) {
+	t.Parallel()
+	w := newAppWorld(t, 0, nil)
+	gone := true
+	client := w.another(func(o *github.Options) {
+		o.Transport = rewrite{o.Transport, func(req *http.Request, resp *http.Response) {
+			if gone && strings.HasSuffix(req.URL.Path, "/installation") {
+				setBody(resp, `{"id":5}`)
+			}
+		}}
+	})
+	b := client.Branch(parse(t, repoName), "main")
+	_, err := b.Snapshot(t.Context())
+	wantKind(t, err, github.ErrUnauthorized, http.StatusNotFound)
+	gone = false
+	w.snapshot(b)
+}
+
+// A token that others may wait for is minted though the first to need it has left.
+func TestAppTokenOutlivesItsCaller(t *testing.T) {
+	t.Parallel()
+	w := newAppWorld(t, installID, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	w.sb.Inject(sandbox.Call(cancel).On(http.MethodPost, "access_tokens").Once())
+	if _, err := w.branch().Snapshot(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that it was given up", err)
+	}
+	w.snapshot(w.branch())
+	if got := w.sb.Counts()["POST /app/installations/{installation_id}/access_tokens"]; got != 1 {
+		t.Errorf("%d tokens were minted", got)
+	}
+}

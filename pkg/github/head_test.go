@@ -179,3 +179,45 @@ func TestRenamedBranchIsNamed(t *testing.T) {
 		t.Errorf("the detail %q does not name the new branch", e.Detail)
 	}
 }
+
+func TestAnotherDefaultBranch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, err := w.repo.Commit("old", sandbox.Files{fileA: {Content: []byte("x")}}, "m")
+	w.must(err)
+	name := "old"
+	client := w.another(func(o *github.Options) {
+		o.Transport = rewrite{o.Transport, func(req *http.Request, resp *http.Response) {
+			if strings.HasSuffix(req.URL.Path, "/repos/"+repoName) {
+				setBody(resp, `{"full_name":"`+repoName+`","default_branch":"`+name+`"}`)
+			}
+		}}
+	})
+	b := client.Branch(parse(t, repoName), "")
+	if got := w.snapshot(b).Branch; got != "old" {
+		t.Fatalf("the branch is %q", got)
+	}
+	w.must(w.repo.DeleteBranch("old"))
+	name = "main"
+	if got := w.snapshot(b).Branch; got != "main" {
+		t.Errorf("the branch is %q", got)
+	}
+}
+
+// A client would make a read of a write that is answered 301.
+func TestWriteThatIsMovedPermanently(t *testing.T) {
+	t.Parallel()
+	w, _, _ := planned(t)
+	client := w.another(func(o *github.Options) {
+		o.Transport = rewrite{o.Transport, func(req *http.Request, resp *http.Response) {
+			if req.Method == http.MethodPost {
+				resp.StatusCode = http.StatusMovedPermanently
+				resp.Header.Set("Location", w.url+req.URL.Path)
+			}
+		}}
+	})
+	b := client.Branch(parse(t, repoName), "main")
+	s := w.snapshot(b)
+	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+	wantKind(t, err, github.ErrUpstream, http.StatusMovedPermanently)
+}

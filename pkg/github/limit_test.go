@@ -250,3 +250,25 @@ func TestUnpaced(t *testing.T) {
 		t.Errorf("slept %v", w.clock.slept)
 	}
 }
+
+// Answers overtake each other: the smallest budget of an hour counts.
+func TestSmallestBudgetCounts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	told := []string{"7", "4", "6"}
+	reset := strconv.FormatInt(w.clock.Now().Add(time.Hour).Unix(), 10)
+	client := w.another(func(o *github.Options) {
+		o.Transport = rewrite{o.Transport, func(_ *http.Request, resp *http.Response) {
+			resp.Header.Set("X-RateLimit-Reset", reset)
+			resp.Header.Set("X-RateLimit-Remaining", told[0])
+			told = told[1:]
+		}}
+	})
+	for range 3 {
+		_, err := client.Check(t.Context(), parse(t, repoName))
+		w.must(err)
+	}
+	if got := client.RateLimit().Remaining; got != 4 {
+		t.Errorf("%d are told to remain, want 4", got)
+	}
+}

@@ -14,7 +14,7 @@ import (
 // was answered with 200 must be in the history, once.
 func TestManyWritersOfOneBranch(t *testing.T) {
 	t.Parallel()
-	const clients, rounds = 30, 2
+	const clients, rounds = 30, 1
 	h := newHub(t)
 	work := t.TempDir()
 	runGit(t, work, "clone", "-q", h.repo.Dir(), "clone")

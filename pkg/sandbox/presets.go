@@ -146,11 +146,11 @@ func bareErrorString() Fault {
 	return f
 }
 
+// badGatewayPage is a page where clients expect JSON.
 const badGatewayPage = `<!DOCTYPE html>
 <html>
-  <head><title>Unicorn! &middot; GitHub</title></head>
-  <body><p><strong>We had issues producing the response to your request.</strong></p>
-  <p>Sorry about that. Please try refreshing and contact us if the problem persists.</p></body>
+  <head><title>502 Bad Gateway</title></head>
+  <body><p>The embedded GitHub was told to fail.</p></body>
 </html>
 `
 

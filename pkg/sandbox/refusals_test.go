@@ -2,6 +2,8 @@ package sandbox_test
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -323,6 +325,16 @@ func TestSchemaTexts(t *testing.T) {
 	}
 	if r := h.must(422, h.do("POST", "/git/trees", `{"tree":{}}`)); r.text("message") != "Invalid request.\n\nFor 'properties/tree', an object is not an array." {
 		t.Errorf("%s", r.body)
+	}
+}
+
+func TestNoUserAgent(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/repos/"+repoName, nil))
+	if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "User-Agent header") {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox/internal/bare"
@@ -21,6 +22,7 @@ type Repository struct {
 	git    *bare.Repository
 
 	created time.Time
+	listed  atomic.Int64 // bytes of the last recursive listing: the next is about as long
 
 	mu       sync.RWMutex
 	name     string // owner/name
@@ -232,7 +234,8 @@ func (r *Repository) Reset(branch, sha string) error {
 		if err != nil && !errors.Is(err, bare.ErrNoRef) {
 			return err
 		}
-		if err = r.swap(ref, from, to); !errors.Is(err, bare.ErrRefChanged) {
+		err = r.swap(ref, from, to)
+		if !errors.Is(err, bare.ErrRefChanged) && !errors.Is(err, bare.ErrRefLocked) {
 			return err
 		}
 	}

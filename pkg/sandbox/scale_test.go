@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
@@ -77,5 +78,29 @@ func BenchmarkRecursiveListing(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkNewTree makes a tree on a folder of 10,000 files.
+func BenchmarkNewTree(b *testing.B) {
+	sb, repo := benchmarkRepository(b, 1)
+	files := sandbox.Files{}
+	for i := range 10_000 {
+		files[fmt.Sprintf("flat/%05d.yaml", i)] = text(fmt.Sprint(i))
+	}
+	head, err := repo.Commit("main", files, "flat")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for n := 0; b.Loop(); n++ {
+		body := fmt.Sprintf(`{"base_tree":%q,"tree":[{"path":"flat/00007.yaml","mode":"100644","type":"blob","content":"n%d"}]}`, head, n)
+		r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/repos/"+repoName+"/git/trees", strings.NewReader(body))
+		r.Header.Set("User-Agent", "benchmark")
+		r.Header.Set("Authorization", "Bearer sandbox")
+		w := httptest.NewRecorder()
+		sb.ServeHTTP(w, r)
+		if w.Code != http.StatusCreated {
+			b.Fatalf("status %d: %s", w.Code, w.Body)
+		}
 	}
 }

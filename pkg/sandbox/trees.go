@@ -78,7 +78,11 @@ func isRecursive(query string) bool {
 func (c *call) listTree(named, tree bare.Hash, recursive bool) ([]byte, error) {
 	blobs := strings.Trim(string(quote(c.repoURL("git/blobs"))), `"`) + "/"
 	trees := strings.Trim(string(quote(c.repoURL("git/trees"))), `"`) + "/"
-	out := fmt.Appendf(make([]byte, 0, 1<<16), `{"sha":"%s","url":"%s%[1]s","tree":[`, named, trees)
+	expected := 1 << 12
+	if recursive {
+		expected += int(c.repo.listed.Load())
+	}
+	out := fmt.Appendf(make([]byte, 0, expected), `{"sha":"%s","url":"%s%[1]s","tree":[`, named, trees)
 	count, listed, truncated := 0, 0, false
 	var failed error
 	visit := func(e bare.WalkEntry) bool {
@@ -106,8 +110,11 @@ func (c *call) listTree(named, tree bare.Hash, recursive bool) ([]byte, error) {
 		return nil, err
 	}
 	out = append(out, `],"truncated":`...)
-	out = strconv.AppendBool(out, truncated)
-	return append(out, '}'), nil
+	out = append(strconv.AppendBool(out, truncated), '}')
+	if recursive {
+		c.repo.listed.Store(int64(len(out)))
+	}
+	return out, nil
 }
 
 func (c *call) visitOnly(tree bare.Hash, visit func(bare.WalkEntry) bool) error {

@@ -252,6 +252,25 @@ func TestReferenceNames(t *testing.T) {
 	}
 }
 
+func TestPaths(t *testing.T) {
+	t.Parallel()
+	r := newRepository(t)
+	blob := put(t, r, bare.KindBlob, "x").String()
+	for _, path := range []string{
+		"a", "a/b", ".github/x", ".gitmodules", "a b", "ünï", "-a", "git", "a:b", ".git2", "...", "a.",
+		".git", "a/.git/b", ".GIT", ".git.", ".git ", "git~1", "GIT~1", ".git::$INDEX_ALLOCATION", "git~2",
+		"../a", "a/../b", "./a", "a//b", "/a", "a/", "a/.",
+	} {
+		cmd := exec.CommandContext(t.Context(), "git", "update-index", "--add", "--cacheinfo", "100644", blob, path)
+		cmd.Dir = r.Dir()
+		cmd.Env = append(os.Environ(), "GIT_INDEX_FILE="+filepath.Join(t.TempDir(), "index"))
+		want := cmd.Run() == nil
+		if got := bare.CheckPath(path) == nil; got != want {
+			t.Errorf("%q is fine: %t, git says %t", path, got, want)
+		}
+	}
+}
+
 func TestCommitsOfGit(t *testing.T) {
 	t.Parallel()
 	r := newRepository(t)

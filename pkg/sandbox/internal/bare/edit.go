@@ -28,12 +28,18 @@ type Change struct {
 // ErrBadPath.
 func CheckPath(path string) error {
 	for name := range strings.SplitSeq(path, "/") {
-		switch {
-		case name == "", name == ".", name == "..", strings.EqualFold(name, ".git"), strings.ContainsRune(name, 0):
+		if name == "" || name == "." || name == ".." || isDotGit(name) || strings.ContainsRune(name, 0) {
 			return fmt.Errorf("%w: %q", ErrBadPath, path)
 		}
 	}
 	return nil
+}
+
+// isDotGit recognises .git under all names by which Windows would find it.
+func isDotGit(name string) bool {
+	name, _, _ = strings.Cut(strings.ToLower(name), ":")
+	name = strings.TrimRight(name, ". ")
+	return name == ".git" || name == "git~1"
 }
 
 // EditTree returns the tree that results from changes on top of base, the

@@ -109,7 +109,10 @@ func (r *Repository) writeLoose(h Hash, kind Kind, content []byte) error {
 	var packed bytes.Buffer
 	z, ok := r.deflaters.Get().(*zlib.Writer)
 	if !ok {
-		z = zlib.NewWriter(&packed)
+		var err error
+		if z, err = zlib.NewWriterLevel(&packed, zlib.BestSpeed); err != nil {
+			return err
+		}
 	}
 	defer r.deflaters.Put(z)
 	z.Reset(&packed)

@@ -2,8 +2,10 @@ package bare
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -103,27 +105,41 @@ func decodeTree(b []byte) ([]Entry, error) {
 	return entries, nil
 }
 
-// encodeTree sorts entries as git does, a directory as if its name ended in a
-// slash, and returns the tree's content.
+// encodeTree sorts entries as git does and returns the tree's content.
 func encodeTree(entries []Entry) []byte {
 	slices.SortFunc(entries, compareEntries)
-	var b bytes.Buffer
+	size := 0
 	for _, e := range entries {
-		fmt.Fprintf(&b, "%o %s\x00", uint32(e.Mode), e.Name)
-		b.Write(e.Hash[:])
+		size += len("100644 \x00") + len(e.Name) + len(e.Hash)
 	}
-	return b.Bytes()
+	b := make([]byte, 0, size)
+	for _, e := range entries {
+		b = strconv.AppendUint(b, uint64(e.Mode), 8)
+		b = append(b, ' ')
+		b = append(b, e.Name...)
+		b = append(b, 0)
+		b = append(b, e.Hash[:]...)
+	}
+	return b
 }
 
+// compareEntries compares by name, a directory as if its name ended in a slash.
 func compareEntries(a, b Entry) int {
-	return strings.Compare(sortName(a), sortName(b))
+	n := min(len(a.Name), len(b.Name))
+	if c := strings.Compare(a.Name[:n], b.Name[:n]); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.byteAt(n), b.byteAt(n))
 }
 
-func sortName(e Entry) string {
-	if e.Mode == ModeTree {
-		return e.Name + "/"
+func (e Entry) byteAt(i int) byte {
+	switch {
+	case i < len(e.Name):
+		return e.Name[i]
+	case i == len(e.Name) && e.Mode == ModeTree:
+		return '/'
 	}
-	return e.Name
+	return 0
 }
 
 // WalkEntry is an entry with its path from the root of the walk.

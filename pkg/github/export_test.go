@@ -1,5 +1,10 @@
 package github
 
+import (
+	"context"
+	"time"
+)
+
 // The parsers of what a server sends, for the fuzz targets.
 var (
 	ReadArchive = readArchive
@@ -8,3 +13,16 @@ var (
 	BlobSHA     = blobSHA
 	EndpointOf  = endpointOf
 )
+
+// NewPace returns what a commit's three writes wait for.
+func NewPace(now func() time.Time, sleep func(context.Context, time.Duration) error) func(context.Context) error {
+	l := newLimiter(now, sleep, true)
+	return func(ctx context.Context) error {
+		for _, w := range []weight{weightWrite, weightWrite, weightRefUpdate} {
+			if err := l.admit(ctx, w); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}

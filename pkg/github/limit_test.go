@@ -272,3 +272,29 @@ func TestSmallestBudgetCounts(t *testing.T) {
 		t.Errorf("%d are told to remain, want 4", got)
 	}
 }
+
+// In no minute more than 80 writes, in no hour more than 500 commits, however
+// long it goes on.
+func TestPaceStaysWithinThePublishedLimits(t *testing.T) {
+	t.Parallel()
+	var now clock
+	commit := github.NewPace(now.Now, now.Sleep)
+	var at []time.Time
+	for range 1500 {
+		if err := commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		at = append(at, now.Now())
+	}
+	for i := range at {
+		if j := i + 80/3 + 1; j < len(at) && at[j].Sub(at[i]) < time.Minute-time.Second {
+			t.Fatalf("commits %d to %d are made within %s", i, j, at[j].Sub(at[i]))
+		}
+		if j := i + 501; j < len(at) && at[j].Sub(at[i]) < time.Hour-time.Second {
+			t.Fatalf("commits %d to %d are made within %s", i, j, at[j].Sub(at[i]))
+		}
+	}
+	if took := at[len(at)-1].Sub(at[0]); took > 7*time.Hour {
+		t.Errorf("%d commits took %s", len(at), took)
+	}
+}

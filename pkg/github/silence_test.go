@@ -3,12 +3,15 @@ package github_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
@@ -148,5 +151,71 @@ func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// trickle is a body that waits before each read, for ever when wait is 0.
+type trickle struct {
+	io.ReadCloser
+	ctx  context.Context //nolint:containedctx // of the request that the body answers
+	wait time.Duration
+}
+
+func (b trickle) Read(p []byte) (int, error) {
+	var tick <-chan time.Time
+	if b.wait != 0 {
+		tick = time.After(b.wait)
+	}
+	select {
+	case <-tick:
+		return b.ReadCloser.Read(p[:min(len(p), 512)])
+	case <-b.ctx.Done():
+		return 0, b.ctx.Err()
+	}
+}
+
+// An archive may come slowly, but not stand still.
+func TestSlowArchive(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		wait  time.Duration
+		blobs bool
+	}{{"slow", 15 * time.Second, false}, {"standing still", 0, true}} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				sb, err := sandbox.New(sandbox.Options{Dir: dir})
+				check(t, err)
+				repo, err := sb.CreateRepository(repoName, sandbox.RepositoryOptions{})
+				check(t, err)
+				files := sandbox.Files{}
+				for path, content := range many(60) {
+					files[path] = sandbox.File{Content: []byte(content)}
+				}
+				_, err = repo.Commit("main", files, "m")
+				check(t, err)
+				slow := rewrite{direct{sb, func(*http.Request) (bool, bool) { return false, false }}, func(req *http.Request, resp *http.Response) {
+					if strings.Contains(req.URL.Path, "legacy.tar.gz") {
+						resp.Body = trickle{resp.Body, req.Context(), test.wait}
+					}
+				}}
+				client, err := github.NewClient(github.Options{BaseURL: "http://github.example.com/", Credential: github.Token("sandbox"), Transport: slow})
+				check(t, err)
+				b := client.Branch(parse(t, repoName), "main")
+				s, err := b.Snapshot(t.Context())
+				check(t, err)
+				got, err := readYAML(t.Context(), b, s)
+				check(t, err)
+				if diff := cmp.Diff(many(60), got); diff != "" {
+					t.Errorf("contents (-want +got)\n%s", diff)
+				}
+				if blobs := sb.Counts()["GET /repos/{owner}/{repo}/git/blobs/{file_sha}"]; test.blobs != (blobs == 60) || !test.blobs && blobs != 0 {
+					t.Errorf("%d files came as blobs", blobs)
+				}
+				check(t, sb.Close())
+			})
+		})
 	}
 }

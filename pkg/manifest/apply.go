@@ -54,6 +54,8 @@ func (a *application) site(s *site) {
 		a.result.Current = append(a.result.Current, Found{Reference: s.reference(), Update: s.update})
 	case reason != "":
 		a.skip(s, reason)
+	case s.pinsOther && u.Digest.IsZero():
+		a.skip(s, SharedAnchor)
 	default:
 		a.change(s, d)
 	}

@@ -73,7 +73,8 @@
 //	numbers                    when a version is quoted
 //	kustomize, …-digest-given  newTag, newName, digest, list strings of Argo CD
 //	compose, github-actions, gitlab-ci, tekton-and-argo, resource-keys, oci-sources
-//	anchors, anchors-shared    an anchored value is edited once, if all uses serve the image
+//	anchors, anchors-shared, anchors-digest, …-given
+//	                           an anchored value is edited once, if all uses serve the image
 //	template-file              what is done without a parser
 //	held, held-file, ignored   directives
 //	not-utf8, utf16            files that are only looked at

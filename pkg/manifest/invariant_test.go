@@ -58,6 +58,7 @@ func checkConfined(t failer, content []byte, r manifest.Result) {
 		splices = append(splices, c.Splices...)
 	}
 	slices.SortFunc(splices, func(a, b manifest.Splice) int { return a.Start - b.Start })
+	splices = slices.Compact(splices)
 	var rebuilt []byte
 	at := 0
 	for _, s := range splices {

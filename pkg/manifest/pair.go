@@ -85,7 +85,7 @@ func (w *walk) sequencePairs(n *yaml.Node, at *step) {
 func (w *walk) groupPair(g group, prefix string, at *step) {
 	var p pair
 	switch {
-	case g.has(newNameRole, newTagRole), g.has(digestRole) && at.isItem("images"):
+	case g.has(newNameRole, newTagRole), at.isItem("images") && g.has(digestRole) && !g.has(repositoryRole, imageRole, tagRole):
 		p = kustomizePair(g)
 	case !g.has(repositoryRole) && !g.has(tagRole, versionRole, digestRole):
 		return
@@ -139,48 +139,6 @@ func helmPair(g group) pair {
 		p.parts = []*field{registry, repository, img}
 	}
 	return p
-}
-
-// artifactPair reads an OCI artifact: Flux' {url: oci://…, ref: {tag}} and Argo
-// CD's {repoURL: oci://…, targetRevision}.
-func (w *walk) artifactPair(m *yaml.Node, at *step) {
-	const scheme = "oci://"
-	var url, version, digest *field
-	semver := false
-	for i := 0; i+1 < len(m.Content); i += 2 {
-		key, value := m.Content[i], resolve(m.Content[i+1])
-		f := &field{key: key, value: m.Content[i+1], at: &step{up: at, key: key}}
-		switch {
-		case (key.Value == "url" || key.Value == "repoURL") && strings.HasPrefix(value.Value, scheme):
-			url = f
-		case key.Value == "targetRevision":
-			version = f
-		case key.Value == "ref" && value.Kind == yaml.MappingNode:
-			for j := 0; j+1 < len(value.Content); j += 2 {
-				sub := &field{key: value.Content[j], value: value.Content[j+1], at: &step{up: f.at, key: value.Content[j]}}
-				switch value.Content[j].Value {
-				case "tag":
-					version = sub
-				case "digest":
-					digest = sub
-				case "semver":
-					semver = semver || sub.text() != ""
-				}
-			}
-		}
-	}
-	if url == nil {
-		return
-	}
-	name := joined{text: strings.TrimPrefix(url.text(), scheme), fields: []*field{url}}
-	p := pair{names: []joined{name}, digest: digest, whole: true, lone: true}
-	if version != nil {
-		p.versions = []*field{version}
-	}
-	if semver {
-		p.reason = Ambiguous
-	}
-	w.pair(&p)
 }
 
 // named is a pair whose image is a wanted one.
@@ -283,13 +241,17 @@ func (w *walk) versionSite(p named, f *field) {
 	w.addPair(s, p, f)
 }
 
-// versionless adds the site of a pair that names no version.
+// versionless adds the site of a pair that names no version. A repository alone
+// is as likely one of source code, unless its registry is told or it is looked
+// for by its name.
 func (w *walk) versionless(p named) {
 	s := &site{repo: p.repo, update: p.update, field: true, reason: p.reason}
 	f := p.name[len(p.name)-1]
 	s.addDigest(p.digest)
 	if s.digestNode != nil {
 		f = p.digest
+	} else if w.want.all && len(p.versions) == 0 && !hasHost(p.repo) {
+		return
 	}
 	if s.reason == "" {
 		s.reason = Untagged

@@ -137,7 +137,7 @@ func block() *rapid.Generator[string] {
 		tag := scalar(versions().Draw(t, "tag")).Draw(t, "tag scalar")
 		value := scalar(ref).Draw(t, "scalar")
 		comment := rapid.SampledFrom([]string{"", "", "", " # é " + ref, " # versions-service: hold", " # versions-service: ignore"}).Draw(t, "comment")
-		switch rapid.IntRange(0, 12).Draw(t, "shape") {
+		switch rapid.IntRange(0, 14).Draw(t, "shape") {
 		case 0:
 			return "image: " + value + comment
 		case 1:
@@ -162,6 +162,10 @@ func block() *rapid.Generator[string] {
 			return "é: ${X:-" + ref + "}\nè: '{{ x }} " + ref + "'"
 		case 11:
 			return "a: &a {repository: " + name + ", tag: " + tag + "}\nb: {<<: *a, repository: ghcr.io/octo-org/app}"
+		case 12:
+			return "a: {repository: " + name + ", tag: " + tag + ", digest: &d " + digestA + "}\nb: {repository: " + name + ", digest: *d, tag: v1}\nc: {repository: " + name + ", digest: *d}"
+		case 13:
+			return "values: |\n  image:\n    repository: " + name + "\n    tag: '" + versions().Draw(t, "inner tag") + "'" + comment + "\n    digest: " + digestA + "\n  next: " + ref
 		default:
 			return "x: &t " + tag + "\na: {repository: " + name + ", tag: *t}\nb: *t"
 		}

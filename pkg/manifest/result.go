@@ -41,7 +41,8 @@ type Change struct {
 	From, To string
 	// FromDigest and ToDigest are the digests; empty means none.
 	FromDigest, ToDigest string
-	// Splices are the bytes that differ, in file order.
+	// Splices are the bytes that differ, in file order. Changes of pairs that share
+	// an anchored digest have a splice in common.
 	Splices []Splice
 }
 

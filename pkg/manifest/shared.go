@@ -16,16 +16,23 @@ func (w *walk) settleShared() {
 		_, ok := w.nameOnly[s.node]
 		return ok && s.embedded && s.reason == Untagged
 	})
+	pins := map[*yaml.Node]struct{}{}
 	for _, s := range w.sites {
 		s.lines = append(s.lines, w.aliasLines[s.node]...)
 		if s.digestNode != nil {
 			s.lines = append(s.lines, w.aliasLines[s.digestNode]...)
 		}
-		if s.reason != "" || !s.field && !s.bare {
-			continue
+		if s.reason == DigestOnly {
+			pins[s.digestNode] = struct{}{}
 		}
-		if w.servesOther(s.node, s) || s.digestNode != nil && w.servesOther(s.digestNode, s) {
+	}
+	for _, s := range w.sites {
+		switch {
+		case s.reason != "" && s.reason != DigestOnly, !s.field && !s.bare:
+		case w.servesOther(s.node, s), s.digestNode != nil && w.servesOther(s.digestNode, s):
 			s.reason = SharedAnchor
+		case s.reason == "":
+			_, s.pinsOther = pins[s.digestNode]
 		}
 	}
 }

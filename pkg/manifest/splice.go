@@ -107,13 +107,15 @@ func locate(p patch, runs []run) (start, end int, ok bool) {
 	return sourceRange(runs, p.from, p.to)
 }
 
-// spliced returns content with the splices of all changes applied.
+// spliced returns content with the splices of all changes applied. Changes that
+// share an anchored value have its splice in common.
 func spliced(content []byte, changes []Change) []byte {
 	var all []Splice
 	for _, c := range changes {
 		all = append(all, c.Splices...)
 	}
 	sortSplices(all)
+	all = slices.Compact(all)
 	grown := 0
 	for _, s := range all {
 		grown += len(s.Text)

@@ -33,7 +33,7 @@ func patchedValues(patches []patch) map[*yaml.Node]string {
 		slices.SortFunc(own, func(a, b patch) int { return cmp.Compare(a.from, b.from) })
 		var value strings.Builder
 		at := 0
-		for _, p := range own {
+		for _, p := range slices.Compact(own) {
 			value.WriteString(n.Value[at:p.from])
 			value.WriteString(p.text)
 			at = p.to

@@ -41,6 +41,8 @@ type site struct {
 	field     bool
 	// digestNode is the sibling that holds the digest, or nil.
 	digestNode *yaml.Node
+	// pinsOther is set when the digest is all that another reference has.
+	pinsOther bool
 	// lines are the lines on which a directive concerns the site.
 	lines []int
 	// bare is set when a reference without a version may be given one.

@@ -121,8 +121,13 @@ func upstreamProblem(err error) problem {
 		{github.ErrForbidden, http.StatusBadGateway, ProblemCodeUpstreamForbidden},
 		{github.ErrUpstream, http.StatusBadGateway, ProblemCodeUpstreamError},
 	}
+	fact := err
+	var upstream *github.Error
+	if errors.As(err, &upstream) {
+		fact = upstream.Kind // its cause may be an error of another kind
+	}
 	for _, k := range kinds {
-		if errors.Is(err, k.kind) {
+		if errors.Is(fact, k.kind) {
 			return problem{status: k.status, code: k.code, detail: upstreamDetail(err, k.kind)}
 		}
 	}

@@ -3,6 +3,7 @@ package github_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -427,5 +428,57 @@ func TestLargeEditsGoOneByOne(t *testing.T) {
 	w.wantSpent(newTree, newTree, newTree, newCommit, updateRef)
 	for name, content := range files {
 		w.wantFile(name, content)
+	}
+}
+
+// A read older than the commit's parent says nothing of a commit whose answer was
+// lost.
+func TestLandedWithReadFromBeforeItsParent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.push(map[string]string{fileA: "image: a:1\n"})
+	log, err := w.repo.Log("main")
+	w.must(err)
+	w.push(map[string]string{fileB: "image: b:1\n"})
+	old := fmt.Sprintf(`{"name":"main","commit":{"sha":%q,"commit":{"tree":{"sha":%q}}}}`, log[0].SHA, log[0].Tree)
+	sent, told := false, false
+	client := w.another(func(o *github.Options) {
+		o.Transport = rewrite{o.Transport, func(req *http.Request, resp *http.Response) {
+			switch {
+			case req.Method == http.MethodPatch && !sent:
+				sent = true
+				resp.StatusCode = http.StatusBadGateway
+			case strings.Contains(req.URL.Path, "/branches/") && sent && !told:
+				told = true
+				resp.StatusCode = http.StatusOK
+				resp.Header.Del("ETag")
+				setBody(resp, old)
+			}
+		}}
+	})
+	b := client.Branch(parse(t, repoName), "main")
+	s := w.snapshot(b)
+	made, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+	w.must(err)
+	if w.head() != string(made.SHA) || !told {
+		t.Error("the commit is not on the branch, or no old read was told")
+	}
+}
+
+// A reader that began before an own write does not set back what is remembered.
+func TestSlowReaderBesideAnOwnWrite(t *testing.T) {
+	t.Parallel()
+	w, b, _ := planned(t)
+	w.push(map[string]string{fileB: "image: b:2\n"})
+	var made github.Commit
+	w.sb.Inject(sandbox.Call(func() {
+		s, err := b.Snapshot(t.Context())
+		w.must(err)
+		made, err = b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+		w.must(err)
+	}).On(http.MethodGet, "git/trees").Once())
+	w.snapshot(b)
+	if s, _ := b.Remembered(); s.Commit != made.SHA {
+		t.Errorf("remembered is %s, the own write is %s", s.Commit, made.SHA)
 	}
 }

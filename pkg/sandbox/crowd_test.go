@@ -44,7 +44,7 @@ func TestManyWritersOfOneBranch(t *testing.T) {
 		}
 	})
 	wg.Go(func() {
-		for range 3 {
+		for range 2 {
 			note(pushByGit(t, work+"/clone"))
 		}
 	})
@@ -59,7 +59,7 @@ func TestManyWritersOfOneBranch(t *testing.T) {
 	if len(landed) > 0 {
 		t.Errorf("%d accepted commits are not on the branch", len(landed))
 	}
-	if want := 1 + clients*rounds + 10 + 3; len(log) != want {
+	if want := 1 + clients*rounds + 10 + 2; len(log) != want {
 		t.Errorf("%d commits, want %d", len(log), want)
 	}
 	h.fsck()

@@ -228,7 +228,7 @@ func (r *reader) endSentence(m *mention) {
 // interpolation tells whether a text goes on with a template action or a variable.
 func interpolation(rest string) Reason {
 	switch {
-	case strings.HasPrefix(rest, "{{"):
+	case strings.HasPrefix(rest, "{{"), strings.HasPrefix(rest, "${{"):
 		return Templated
 	case len(rest) > 1 && rest[0] == '$' && (rest[1] == '{' || rest[1] == '(' || isWordByte(rest[1])):
 		return Variable

@@ -12,14 +12,14 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 )
 
-var tree = flag.String("tree", "../..", "folders whose YAML files TestTree edits in memory, separated by colons")
+var tree = flag.String("tree", "testdata:../../k8s", "folders whose YAML files TestTree edits in memory, separated by colons")
 
 // treeImages is how many images of a file are moved at once.
 const treeImages = 8
 
 // TestTree moves the images of every real file under -tree to another version,
 // in memory, and checks what must hold for every file. Without the flag it reads
-// the project's own files.
+// the golden cases and the project's own manifests.
 func TestTree(t *testing.T) {
 	t.Parallel()
 	counts := map[string]int{}

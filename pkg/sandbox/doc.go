@@ -41,8 +41,8 @@
 //     that speaks less, the rate limiter (off at first).
 //   - [Fault], by [Server.Inject]: what happens to some requests, chosen by
 //     method, operation, token, number and chance. Lost races, limits,
-//     refusals, a competitor's push, a 502 or a dropped connection before or
-//     after the operation took effect.
+//     refusals, a competitor's push; a 502, a dropped connection or silence
+//     before or after the operation took effect.
 //   - The state of a [Repository]: private, archived, protected, empty,
 //     renamed, pushed to, rewound.
 //

@@ -21,6 +21,8 @@ const (
 	EffectBadGatewayAfter Effect = "bad_gateway_after" // 502 with an HTML page, all was done
 	EffectDrop            Effect = "drop"              // the connection ends, nothing was done
 	EffectDropAfter       Effect = "drop_after"        // the connection ends, all was done
+	EffectSilence         Effect = "silence"           // no answer until the caller gives up, nothing was done
+	EffectSilenceAfter    Effect = "silence_after"     // no answer until the caller gives up, all was done
 	EffectCut             Effect = "cut"               // the connection ends in the middle of the answer's body
 	EffectRefuse          Effect = "refuse"            // answer Status, Message, Errors, Documentation, Header
 	EffectPrimaryLimit    Effect = "primary_limit"     // remaining 0, reset after Delay

@@ -1,8 +1,11 @@
 package sandbox_test
 
 import (
+	"context"
 	"errors"
 	"io"
+	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -74,6 +77,52 @@ func TestFaultsOfARefUpdate(t *testing.T) {
 			}
 			h.fsck()
 		})
+	}
+}
+
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name  string
+		fault sandbox.Fault
+		moved bool
+	}{{"nothing done", sandbox.Silence(), false}, {"all done", sandbox.SilenceAfter(), true}} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHub(t)
+			head, next := h.head(), h.next()
+			h.Inject(tc.fault.On("PATCH", "git/refs").Once())
+			ctx, giveUp := context.WithCancel(t.Context())
+			req, err := http.NewRequestWithContext(ctx, http.MethodPatch, h.url+"/repos/"+repoName+"/git/refs/heads/main", strings.NewReader(`{"sha":"`+next+`"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Authorization", "Bearer sandbox")
+			failed := make(chan error, 1)
+			go func() {
+				_, err := http.DefaultTransport.RoundTrip(req)
+				failed <- err
+			}()
+			eventually(t, func() bool { return h.Faults()[0].Struck == 1 && (h.head() == next || !tc.moved) })
+			giveUp()
+			if err := <-failed; !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v, want none but our own end", err)
+			}
+			eventually(t, func() bool { return h.Counts()["PATCH /repos/{owner}/{repo}/git/refs/{ref}"] == 1 })
+			if moved := h.head() != head; moved != tc.moved {
+				t.Errorf("branch moved: %t, want %t", moved, tc.moved)
+			}
+		})
+	}
+}
+
+// eventually waits until something is true that another goroutine does.
+func eventually(t *testing.T, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !is(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not happen in half a minute")
+		}
 	}
 }
 

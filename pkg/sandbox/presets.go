@@ -22,6 +22,12 @@ func Drop() Fault { return Fault{Effect: EffectDrop} }
 // DropAfter ends the connection after the operation was done.
 func DropAfter() Fault { return Fault{Effect: EffectDropAfter} }
 
+// Silence never answers; nothing was done.
+func Silence() Fault { return Fault{Effect: EffectSilence} }
+
+// SilenceAfter never answers although the operation was done.
+func SilenceAfter() Fault { return Fault{Effect: EffectSilenceAfter} }
+
 // Cut ends the connection in the middle of the answer's body.
 func Cut() Fault { return Fault{Effect: EffectCut} }
 
@@ -115,8 +121,8 @@ func presets() []preset {
 		{"bare_error_string", bareErrorString()},
 	}
 	for _, e := range []Effect{
-		EffectLatency, EffectBadGateway, EffectBadGatewayAfter, EffectDrop, EffectDropAfter, EffectCut,
-		EffectRefuse, EffectPrimaryLimit, EffectSecondaryLimit, EffectPush, EffectStale,
+		EffectLatency, EffectBadGateway, EffectBadGatewayAfter, EffectDrop, EffectDropAfter,
+		EffectSilence, EffectSilenceAfter, EffectCut, EffectRefuse, EffectPrimaryLimit, EffectSecondaryLimit, EffectPush, EffectStale,
 	} {
 		refusals = append(refusals, preset{string(e), Fault{Effect: e}})
 	}

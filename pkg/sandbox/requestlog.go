@@ -14,7 +14,7 @@ type Request struct {
 	Endpoint string    `json:"endpoint"` // such as GET /repos/{owner}/{repo}/git/ref/{ref}
 	Path     string    `json:"path"`
 	Query    string    `json:"query,omitempty"`
-	// Status is 0 when the connection was dropped.
+	// Status is 0 when no answer was given.
 	Status int `json:"status"`
 	// Token is the credential's name, never the credential; empty without one.
 	Token string `json:"token,omitempty"`

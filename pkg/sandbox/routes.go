@@ -24,7 +24,7 @@ type route struct {
 }
 
 // endpoint is the operation's name in the request log.
-func (rt *route) endpoint() string { return rt.method + " " + rt.path }
+func (rt *route) endpoint() string { return strings.TrimSpace(rt.method + " " + rt.path) }
 
 // need is the permission an operation asks for; the zero value is none.
 type need struct {

@@ -54,7 +54,7 @@ func (c *call) serve(w http.ResponseWriter) {
 	c.pickFaults()
 	done, limited := c.admit()
 	defer done()
-	if !c.pause() || c.dropped(w, EffectDrop) {
+	if !c.pause() || c.silenced(w, EffectDrop, EffectSilence) {
 		return
 	}
 	answer, err := c.answer(limited)
@@ -106,10 +106,14 @@ func (c *call) pause() bool {
 	}
 }
 
-// dropped ends the connection without a word when a fault says so. The status
-// in the log is then 0.
-func (c *call) dropped(w http.ResponseWriter, e Effect) bool {
-	if !c.has(e) {
+// silenced ends the connection without a word when a fault says so: at once,
+// or when the caller has given up. The status in the log is then 0.
+func (c *call) silenced(w http.ResponseWriter, drop, silence Effect) bool {
+	switch {
+	case c.has(drop):
+	case c.has(silence):
+		<-c.r.Context().Done()
+	default:
 		return false
 	}
 	hangUp(w)
@@ -128,7 +132,7 @@ func hangUp(w http.ResponseWriter) {
 
 // write sends what came of the request.
 func (c *call) write(w http.ResponseWriter, a *answer, err error) {
-	if c.dropped(w, EffectDropAfter) {
+	if c.silenced(w, EffectDropAfter, EffectSilenceAfter) {
 		return
 	}
 	if err == nil && c.has(EffectBadGatewayAfter) {

@@ -12,10 +12,23 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// MaxSize is the largest file in bytes that is read. The parser needs up to
-// about a hundred times a file's size, and nearly all generated manifests of
-// public repositories stay below.
+// MaxSize is the largest file in bytes that is read. Nearly all generated
+// manifests of public repositories stay below.
 const MaxSize = 5 << 20
+
+// maxSeparators is how many line breaks, commas and the like a file may have, of
+// which each may begin a node of the tree. A node takes some 160 bytes of memory:
+// a file of nothing but separators would take a hundred times its size. A file of
+// MaxSize has less than half as many as a rule.
+const maxSeparators = 750_000
+
+// separators counts what may begin a node.
+func separators(content []byte) (n int) {
+	for _, s := range []string{"\n", ",", ": ", "- ", "? ", "[", "{"} {
+		n += bytes.Count(content, []byte(s))
+	}
+	return n
+}
 
 // IsManifest reports whether a path of a repository, with slashes, is a file
 // that may hold image references: .yaml and .yml in any case, and a file called
@@ -42,7 +55,7 @@ type file struct {
 // read finds the wanted images of a file. A reason that is not empty is about
 // the whole file, which then has no sites.
 func read(content []byte, want *wanted) (*file, Reason) {
-	if len(content) > MaxSize {
+	if len(content) > MaxSize || separators(content) > maxSeparators {
 		return nil, TooLarge
 	}
 	f := &file{original: content}

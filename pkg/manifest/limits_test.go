@@ -33,6 +33,7 @@ func TestHostileFiles(t *testing.T) {
 	}{
 		{"too large", name + strings.Repeat("#", manifest.MaxSize), 0, []manifest.Reason{manifest.TooLarge}},
 		{"as large as can be", name + strings.Repeat("#", manifest.MaxSize-len(name)), 1, nil},
+		{"nothing but separators", name + "a: [" + strings.Repeat("a,", 1_000_000) + "]", 0, []manifest.Reason{manifest.TooLarge}},
 		{"nested flow", name + "a: " + strings.Repeat("[", 9000) + strings.Repeat("]", 9000), 0, []manifest.Reason{manifest.Unparsable}},
 		{"nested beyond the parser", name + "a: " + strings.Repeat("[", 100_000), 1, nil},
 		{"one long line", "[" + strings.Repeat("\"ghcr.io/octo-org/app:1 é\",", 2000) + "]", 2000, nil},

@@ -36,7 +36,7 @@ func (w *walk) line(n int, text []byte) {
 		w.mention(node, at, m, imageKey)
 	}
 	for _, s := range w.sites[first:] {
-		if s.reason == "" && s.embedded {
+		if s.embedded && (s.reason == "" || s.reason == Untagged) {
 			s.reason = Unparsable
 		}
 	}

@@ -100,7 +100,8 @@ const (
 	// Unparsable: no YAML parser takes the file and the line is not a whole literal
 	// image line.
 	Unparsable Reason = "unparsable"
-	// TooLarge: the file is over MaxSize or has more than MaxReferences.
+	// TooLarge: the file is over MaxSize, has more than MaxReferences, or would make
+	// a tree out of proportion to its size.
 	TooLarge Reason = "too_large"
 	// Untagged: the reference has no version, and writing one there is not safe.
 	Untagged Reason = "untagged"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -481,4 +482,51 @@ func TestSlowReaderBesideAnOwnWrite(t *testing.T) {
 	if s, _ := b.Remembered(); s.Commit != made.SHA {
 		t.Errorf("remembered is %s, the own write is %s", s.Commit, made.SHA)
 	}
+}
+
+// An update that found no connection was never sent, so nothing is unknown.
+func TestRefUpdateThatWasNeverSent(t *testing.T) {
+	t.Parallel()
+	for _, times := range []int{1, 100} {
+		t.Run(fmt.Sprint(times), func(t *testing.T) {
+			t.Parallel()
+			w, _, _ := planned(t)
+			left := times
+			client := w.another(func(o *github.Options) {
+				o.Transport = refused{o.Transport, func(req *http.Request) bool {
+					if req.Method != http.MethodPatch || left == 0 {
+						return false
+					}
+					left--
+					return true
+				}}
+			})
+			b := client.Branch(parse(t, repoName), "main")
+			s := w.snapshot(b)
+			_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+			if times == 1 {
+				w.must(err)
+				w.wantFile(fileA, "image: a:2\n")
+				return
+			}
+			wantKind(t, err, github.ErrUpstream, 0)
+			var unknown *github.UnknownOutcomeError
+			if errors.As(err, &unknown) {
+				t.Error("the outcome is said to be unknown")
+			}
+		})
+	}
+}
+
+// refused lets no connection come about for some requests.
+type refused struct {
+	next http.RoundTripper
+	when func(*http.Request) bool
+}
+
+func (r refused) RoundTrip(req *http.Request) (*http.Response, error) {
+	if r.when(req) {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+	}
+	return r.next.RoundTrip(req)
 }

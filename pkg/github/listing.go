@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // listing is everything that a tree holds, at all depths. It is immutable.
@@ -70,7 +71,9 @@ func (l *listing) add(dir string, entries []treeEntry) {
 		case ModeSubmodule:
 			l.modules = append(l.modules, entry)
 		default:
-			l.files = append(l.files, entry)
+			if !strings.ContainsRune(entry.Path, utf8.RuneError) { // what JSON makes of a name that is not UTF-8
+				l.files = append(l.files, entry)
+			}
 		}
 	}
 }

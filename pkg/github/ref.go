@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -91,7 +92,7 @@ func (l *landing) send(ctx context.Context) error {
 // otherwise the update is to be sent again.
 func (l *landing) settle(ctx context.Context, failure error) (done bool, err error) {
 	refused := isRefusal(failure)
-	l.doubt = l.doubt || !refused
+	l.doubt = l.doubt || !refused && !neverSent(failure)
 	at, err := l.look(ctx)
 	switch {
 	case err != nil && !l.doubt && isRefusal(err):
@@ -174,6 +175,12 @@ func (l *landing) giveUp(failure error) error {
 func isRefusal(err error) bool {
 	var e *Error
 	return isLimited(err) || errors.As(err, &e) && e.Status >= 400 && e.Status < 500
+}
+
+// neverSent tells a request that found no connection.
+func neverSent(err error) bool {
+	var e *net.OpError
+	return errors.As(err, &e) && e.Op == "dial"
 }
 
 func raceWords(text string) bool {

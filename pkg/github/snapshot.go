@@ -48,7 +48,8 @@ type Snapshot struct {
 	Commit SHA
 	Tree   SHA
 	// Entries are the blobs and symbolic links of the tree, sorted by path.
-	// Submodules and directories are left out.
+	// Submodules and directories are left out, and so are files whose path is not
+	// UTF-8: GitHub's API has no way to name them.
 	Entries []Entry
 
 	listing *listing

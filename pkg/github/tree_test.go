@@ -160,3 +160,20 @@ func TestWrongTreeIsNotCommitted(t *testing.T) {
 	wantKind(t, err, github.ErrUpstream, http.StatusCreated)
 	w.wantFile(fileA, "image: a:1\n")
 }
+
+// A file that the API cannot name is no file to edit: a commit would add another.
+func TestPathThatIsNotUTF8(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, err := w.repo.Commit("main", sandbox.Files{"caf\xe9.yaml": {Content: []byte("image: a:1\n")}, fileA: {Content: []byte("image: a:1\n")}}, "m")
+	w.must(err)
+	b := w.branch()
+	s := w.snapshot(b)
+	if diff := cmp.Diff(map[string]string{fileA: "image: a:1\n"}, w.contents(b, s)); diff != "" {
+		t.Errorf("contents (-want +got)\n%s", diff)
+	}
+	_, err = b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+	w.must(err)
+	w.wantFile("caf\xe9.yaml", "image: a:1\n")
+	w.wantFile(fileA, "image: a:2\n")
+}

@@ -71,10 +71,14 @@ func direct(src *source, sites []*site) []*site {
 		return sites
 	}
 	head := headDirective(src)
+	byLine := map[int]directive{} // many sites may stand on one long line
 	return slices.DeleteFunc(sites, func(s *site) bool {
 		d := head
 		for _, n := range s.lines {
-			d = max(d, directiveIn(src.line(n)))
+			if _, ok := byLine[n]; !ok {
+				byLine[n] = directiveIn(src.line(n))
+			}
+			d = max(d, byLine[n])
 		}
 		if d == holdDirective {
 			s.reason = Held

@@ -42,6 +42,8 @@ func TestHostileFiles(t *testing.T) {
 		{"one long escaped text", "a: \"" + strings.Repeat("ghcr.io/octo-org/app:1\\n", 2000) + "\"\n", 2000, nil},
 		{"too many references", "a: |\n" + strings.Repeat("  ghcr.io/octo-org/app:1\n", manifest.MaxReferences+1), 0, []manifest.Reason{manifest.TooLarge}},
 		{"a long key", "? " + strings.Repeat("k", 100_000) + "\n: [" + strings.Repeat("ghcr.io/octo-org/app:1,", 1000) + "]\n", 1000, nil},
+		{"many aliases", "x: &t v1\n" + strings.Repeat("a: {repository: ghcr.io/octo-org/app, tag: *t}\n", 3000), 0, []manifest.Reason{manifest.SharedAnchor}},
+		{"a directive on a long line", "[" + strings.Repeat("\"ghcr.io/octo-org/app:1\",", 2000) + "] # versions-service: ignore", 0, nil},
 		{"a billion laughs", laughs, 1, nil},
 		{"chains of merges", aliases.String(), 0, []manifest.Reason{manifest.TooLarge}},
 		{"one merge in many places", merges, 0, []manifest.Reason{manifest.TooLarge}},

@@ -7,6 +7,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// maxUses is how many aliases of one value are looked at. What is used in more
+// places is left alone.
+const maxUses = 1_000
+
 // settleShared decides what becomes of anchored values once every use of them
 // is known. A value is edited where it stands if every use serves the same
 // image; a whole reference always does. A bare name that pairs take through an
@@ -18,9 +22,11 @@ func (w *walk) settleShared() {
 	})
 	pins := map[*yaml.Node]struct{}{}
 	for _, s := range w.sites {
-		s.lines = append(s.lines, w.aliasLines[s.node]...)
-		if s.digestNode != nil {
-			s.lines = append(s.lines, w.aliasLines[s.digestNode]...)
+		uses := slices.Concat(w.aliasLines[s.node], w.aliasLines[s.digestNode])
+		if len(uses) > maxUses {
+			s.reason = cmp.Or(s.reason, SharedAnchor)
+		} else {
+			s.lines = append(s.lines, uses...)
 		}
 		if s.reason == DigestOnly {
 			pins[s.digestNode] = struct{}{}

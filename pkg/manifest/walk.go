@@ -157,7 +157,9 @@ func (w *walk) alias(n *yaml.Node, at *step) {
 	if target.Kind != yaml.ScalarNode {
 		return
 	}
-	w.aliasLines[target] = append(w.aliasLines[target], n.Line)
+	if lines := w.aliasLines[target]; len(lines) <= maxUses {
+		w.aliasLines[target] = append(lines, n.Line)
+	}
 	if _, ok := w.claimed[n]; ok {
 		return
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"net/http/httptest"
 	"os"
 	"path"
@@ -23,13 +22,13 @@ func Example() {
 
 	client, err := github.NewClient(github.Options{BaseURL: server, Credential: github.Token("sandbox")})
 	if err != nil {
-		log.Panic(err)
+		panic(err)
 	}
 	branch := client.Branch(github.Repo{Owner: "octo-org", Name: "infra"}, "main")
 	for {
 		snapshot, err := branch.Snapshot(ctx)
 		if err != nil {
-			log.Panic(err)
+			panic(err)
 		}
 		plan := github.Changeset{Message: "Set app to 2.0.0"}
 		err = branch.Read(ctx, snapshot, snapshot.Entries, func(i int, content []byte) error {
@@ -41,14 +40,14 @@ func Example() {
 			return nil
 		})
 		if err != nil {
-			log.Panic(err)
+			panic(err)
 		}
 		commit, err := branch.Commit(ctx, snapshot, plan)
 		if errors.Is(err, github.ErrBranchMoved) {
 			continue
 		}
 		if err != nil {
-			log.Panic(err)
+			panic(err)
 		}
 		fmt.Printf("%s: %d file\n", commit.Message, len(plan.Edits))
 		return
@@ -60,18 +59,18 @@ func Example() {
 func embedded() (url string, stop func()) {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
-		log.Panic(err)
+		panic(err)
 	}
 	sb, err := sandbox.New(sandbox.Options{Dir: dir})
 	if err != nil {
-		log.Panic(err)
+		panic(err)
 	}
 	repo, err := sb.CreateRepository("octo-org/infra", sandbox.RepositoryOptions{})
 	if err != nil {
-		log.Panic(err)
+		panic(err)
 	}
 	if _, err := repo.Commit("main", sandbox.Files{"deploy.yaml": {Content: []byte("image: app:1.0.0\n")}}, "app"); err != nil {
-		log.Panic(err)
+		panic(err)
 	}
 	server := httptest.NewServer(sb)
 	return server.URL, func() {

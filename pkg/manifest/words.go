@@ -26,12 +26,6 @@ const (
 	maxFilter = 16 << 10
 )
 
-// Size is about what the index takes of a cache's memory, in bytes.
-func (w Words) Size() int {
-	const header = 32
-	return header + cap(w.bits)
-}
-
 // IndexWords indexes one file.
 func IndexWords(content []byte) Words {
 	if isUTF16(content) || hidesWords(content) {

@@ -246,41 +246,44 @@ func createAccessToken(c *call) (*answer, error) {
 			return nil, refuse(http.StatusBadRequest, "Problems parsing JSON")
 		}
 	}
-	permissions, err := install.narrow(want.Permissions)
+	token, chosen, err := c.installationToken(install, want)
 	if err != nil {
 		return nil, err
 	}
-	repos, err := c.narrowRepositories(install, want)
-	if err != nil {
-		return nil, err
-	}
-	secret, err := c.installationSecret(install.app)
-	if err != nil {
-		return nil, err
-	}
-	expires := c.start.Add(tokenLifetime).Truncate(time.Second)
 	body := accessTokenJSON{
-		Token: secret, ExpiresAt: expires.UTC().Format(dateFormat),
-		Permissions: permissions, RepositorySelection: install.selection(),
+		ExpiresAt: token.Expires.UTC().Format(dateFormat), Permissions: token.Permissions, RepositorySelection: install.selection(),
 	}
-	token := Token{
-		Name: "installation:" + install.app.Slug, Login: install.app.Slug + "[bot]", Kind: KindInstallation,
-		Permissions: permissions, Expires: expires, installation: install, Repositories: []string{},
-	}
-	named := want.Repositories != nil || want.RepositoryIDs != nil
-	for _, r := range repos {
-		token.Repositories = append(token.Repositories, r.Name())
-		if !named {
-			continue
-		}
+	for _, r := range chosen {
 		one, err := c.repositoryBody(r)
 		if err != nil {
 			return nil, err
 		}
 		body.Repositories, body.RepositorySelection = append(body.Repositories, one), "selected"
 	}
-	c.tokens.add(secret, token)
+	if body.Token, err = c.installationSecret(install.app); err != nil {
+		return nil, err
+	}
+	c.tokens.add(body.Token, token)
 	return &answer{status: http.StatusCreated, body: body}, nil
+}
+
+// installationToken makes the token that is wanted. It reaches the chosen
+// repositories, or all of the installation when none were named.
+func (c *call) installationToken(i *installation, want tokenRequest) (t Token, chosen []*Repository, err error) {
+	t = Token{
+		Name: "installation:" + i.app.Slug, Login: i.app.Slug + "[bot]", Kind: KindInstallation,
+		Expires: c.start.Add(tokenLifetime).Truncate(time.Second), installation: i,
+	}
+	if t.Permissions, err = i.narrow(want.Permissions); err != nil {
+		return t, nil, err
+	}
+	if chosen, err = c.choose(i, want); err != nil {
+		return t, nil, err
+	}
+	for _, r := range chosen {
+		t.Repositories = append(t.Repositories, r.Name())
+	}
+	return t, chosen, nil
 }
 
 // narrow takes the wanted permissions; more than the installation has is
@@ -297,16 +300,16 @@ func (i *installation) narrow(want Permissions) (Permissions, error) {
 	return want, nil
 }
 
-// narrowRepositories returns those that the token reaches.
-func (c *call) narrowRepositories(i *installation, want tokenRequest) ([]*Repository, error) {
-	reached := slices.DeleteFunc(c.Server.Repositories(), func(r *Repository) bool { return !i.reaches(r) })
-	if want.Repositories == nil && want.RepositoryIDs == nil {
-		return reached, nil
+// choose returns the repositories that are named, or nil when none are.
+func (c *call) choose(i *installation, want tokenRequest) ([]*Repository, error) {
+	if len(want.Repositories)+len(want.RepositoryIDs) == 0 {
+		return nil, nil
 	}
-	chosen := slices.DeleteFunc(reached, func(r *Repository) bool {
+	chosen := slices.DeleteFunc(c.Server.Repositories(), func(r *Repository) bool {
 		_, own, _ := strings.Cut(r.Name(), "/")
-		return !slices.Contains(want.RepositoryIDs, r.id) &&
-			!slices.ContainsFunc(want.Repositories, func(name string) bool { return strings.EqualFold(name, own) })
+		named := slices.Contains(want.RepositoryIDs, r.id) ||
+			slices.ContainsFunc(want.Repositories, func(name string) bool { return strings.EqualFold(name, own) })
+		return !named || !i.reaches(r)
 	})
 	if len(chosen) < len(want.Repositories)+len(want.RepositoryIDs) {
 		return nil, invalid("There is at least one repository that does not exist or is not accessible to the parent installation.")

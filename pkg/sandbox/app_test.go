@@ -139,8 +139,16 @@ func TestInstallationTokens(t *testing.T) {
 	if r := h.must(403, h.do("POST", "/git/blobs", map[string]string{"content": "x"}, narrowed)); r.text("message") != "Resource not accessible by integration" {
 		t.Errorf("%s", r.body)
 	}
+	onlyInfra := "Authorization: Bearer " + h.must(201, h.do("POST", path, map[string]any{"repositories": []string{"infra"}}, auth)).text("token")
 	h.must(422, h.do("POST", path, map[string]any{"permissions": map[string]string{"administration": "write"}}, auth))
 	h.must(422, h.do("POST", path, map[string]any{"repositories": []string{"none"}}, auth))
+
+	if err := h.Rename(repoName, "octo-org/platform"); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"Authorization: token " + token, onlyInfra} {
+		h.must(201, h.do("POST", "//repos/octo-org/platform/git/blobs", map[string]string{"content": "x"}, line))
+	}
 
 	w.Add(time.Hour)
 	if r := h.must(401, h.do("GET", "/branches/main", nil, "Authorization: token "+token)); r.text("message") != "Bad credentials" {

@@ -282,6 +282,7 @@ func (s *Server) Rename(from, to string) error {
 	delete(s.renamed, newKey)
 	s.repos[newKey], s.renamed[oldKey] = repo, repo.id
 	repo.setName(to)
+	s.tokens.rename(from, to)
 	return nil
 }
 

@@ -77,6 +77,9 @@ func (t *Token) kind() TokenKind {
 }
 
 func (t *Token) reaches(repo *Repository) bool {
+	if t.installation != nil && !t.installation.reaches(repo) {
+		return false
+	}
 	return t.Repositories == nil || slices.ContainsFunc(t.Repositories, func(name string) bool {
 		return strings.EqualFold(name, repo.Name())
 	})
@@ -103,6 +106,35 @@ func (s *tokenStore) add(secret string, t Token) {
 		t.Login = "octocat"
 	}
 	s.bySecret[secret] = &t
+}
+
+// rename follows a repository that has another name now. What is shared with
+// requests on their way is replaced, not changed.
+func (s *tokenStore) rename(from, to string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	renamed := func(names []string) []string {
+		names = slices.Clone(names)
+		for i, name := range names {
+			if strings.EqualFold(name, from) {
+				names[i] = to
+			}
+		}
+		return names
+	}
+	for id, old := range s.installs {
+		i := *old
+		i.Repositories = renamed(i.Repositories)
+		s.installs[id] = &i
+	}
+	for secret, old := range s.bySecret {
+		t := *old
+		t.Repositories = renamed(t.Repositories)
+		if t.installation != nil {
+			t.installation = s.installs[t.installation.ID]
+		}
+		s.bySecret[secret] = &t
+	}
 }
 
 // AddToken makes a secret known, or replaces what it stands for.

@@ -25,6 +25,7 @@ type branch struct {
 
 	onCommit func(ctx context.Context, n int) error // before the commit; n counts from 1
 	tried    int
+	reads    int
 	known    bool // Remembered tells the head
 }
 
@@ -52,6 +53,9 @@ func (b *branch) Snapshot(ctx context.Context) (*github.Snapshot, error) {
 }
 
 func (b *branch) Read(_ context.Context, _ *github.Snapshot, entries []github.Entry, visit func(int, []byte) error) error {
+	b.mu.Lock()
+	b.reads += len(entries)
+	b.mu.Unlock()
 	for i, e := range entries {
 		if err := visit(i, []byte(e.SHA)); err != nil {
 			return err
@@ -85,7 +89,7 @@ func (b *branch) Commit(ctx context.Context, s *github.Snapshot, c github.Change
 
 func newService(b *branch, share bool) *update.Service {
 	return update.New(update.Options{
-		Targets: []update.Target{{Repo: target, Branch: "main", Repository: b}}, Share: share,
+		Targets: []update.Target{{Repo: target, Branch: "main", Repository: b}}, Share: share, IndexBytes: 1 << 20,
 	})
 }
 

@@ -54,7 +54,7 @@ func (s *Service) plan(ctx context.Context, repo Repository, snapshot *github.Sn
 		}
 	}
 	err = repo.Read(ctx, snapshot, entries, func(i int, content []byte) error {
-		s.words.Add(entries[i].SHA, manifest.IndexWords(content))
+		s.words.add(entries[i].SHA, manifest.IndexWords(content))
 		p.edit(entries[i], by[i], content)
 		return nil
 	})
@@ -68,7 +68,7 @@ func (s *Service) plan(ctx context.Context, repo Repository, snapshot *github.Sn
 // mayName tells whether the blob may name one of the editor's images, from what
 // is remembered of it; a blob that was never read may.
 func (s *Service) mayName(entry github.Entry, ed *editor) bool {
-	words, ok := s.words.Get(entry.SHA)
+	words, ok := s.words.get(entry.SHA)
 	return !ok || ed.MayMatch(words)
 }
 

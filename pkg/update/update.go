@@ -4,16 +4,8 @@ import (
 	"context"
 	"sync"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
-	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 )
-
-// indexedBlobs bounds the memory of what blobs are about: at some hundred
-// bytes each it stays in tens of megabytes, and holds the largest listing that
-// GitHub gives in one answer.
-const indexedBlobs = 100_000
 
 // Options say what a Service works on.
 type Options struct {
@@ -21,21 +13,21 @@ type Options struct {
 	Targets []Target
 	// Share lets requests that wait for the same branch share one commit.
 	Share bool
+	// IndexBytes bounds the memory for what is remembered of files that were read:
+	// a file that cannot name an image is not read again. Zero or less remembers
+	// nothing.
+	IndexBytes int64
 }
 
 // Service applies requests to targets. It is safe for concurrent use.
 type Service struct {
 	targets []*target
-	words   *lru.Cache[github.SHA, manifest.Words]
+	words   *wordIndex
 }
 
 // New returns a Service.
 func New(o Options) *Service {
-	words, err := lru.New[github.SHA, manifest.Words](indexedBlobs)
-	if err != nil {
-		panic(err) // only a size below one is refused
-	}
-	s := &Service{words: words}
+	s := &Service{words: newWordIndex(o.IndexBytes)}
 	for _, t := range o.Targets {
 		s.targets = append(s.targets, newTarget(t, o.Share, s.apply))
 	}

@@ -24,6 +24,10 @@ const (
 	// answerMargin is how much longer than an update its answer may take: a branch
 	// that GitHub was told to move is followed to its end.
 	answerMargin = 45 * time.Second
+	// indexShare is the part of CACHE_BYTES, as a divisor, for what is remembered
+	// of files; the rest is for the files themselves. A file's index is about a
+	// tenth of it.
+	indexShare = 4
 	// maxHeaderBytes is far above what a caller needs.
 	maxHeaderBytes = 64 << 10
 	// stopWaiting is when, during a stop, updates that still wait for their turn
@@ -51,7 +55,7 @@ func New(s Settings, build Build, w io.Writer) (*Service, error) {
 		BaseURL:    s.APIURL,
 		Credential: s.Credential,
 		Transport:  newTransport(),
-		CacheBytes: s.CacheBytes,
+		CacheBytes: s.CacheBytes - s.CacheBytes/indexShare,
 		Author:     s.Author,
 		SigningKey: s.SigningKey,
 		Observe: func(ctx context.Context, c github.Call) {
@@ -68,7 +72,8 @@ func New(s Settings, build Build, w io.Writer) (*Service, error) {
 		Targets: []update.Target{{
 			Repo: s.Repository, Branch: s.Branch, Repository: client.Branch(s.Repository, s.Branch),
 		}},
-		Share: s.GroupCommits,
+		Share:      s.GroupCommits,
+		IndexBytes: s.CacheBytes / indexShare,
 	})
 	registerWaiting(registry, updates.Waiting)
 	ready := &readiness{

@@ -58,6 +58,9 @@ func parseName(s string) (Repository, error) {
 		return Repository{}, refuse(ErrInvalid, "the image name ", quote(s), " is not a repository name: write host/path or path, in letters, digits and single separators between them")
 	}
 	repo := Repository{text: s, domain: reference.Domain(named), path: reference.Path(named)}
+	if repo.domain == "" {
+		return Repository{}, refuse(ErrInvalid, "the image name ", quote(s), " begins with ", quote(s[:strings.IndexByte(s, '/')]), ", which stands for a registry but is no host name")
+	}
 	if n := len(repo.domain) + 1 + len(repo.path); n > MaxRepositoryLength {
 		return Repository{}, tooLongName(n)
 	}

@@ -68,6 +68,7 @@ func TestParseRepositoryRefuses(t *testing.T) {
 		{"slash at the end", "ghcr.io/x/", image.ErrInvalid, "not a repository name"},
 		{"double slash", "ghcr.io//x", image.ErrInvalid, "not a repository name"},
 		{"separator at the end", "ghcr.io/x/y-", image.ErrInvalid, "not a repository name"},
+		{"a host with an underscore", "my_host.example.com/x", image.ErrInvalid, `"my_host.example.com", which stands for a registry`},
 		{"looks like an image id", strings.Repeat("a", 64), image.ErrInvalid, "not a repository name"},
 		{"too long", "ghcr.io/" + strings.Repeat("a", 248), image.ErrTooLong, "is 256 bytes"},
 		{"too long when normalised", strings.Repeat("a", 250), image.ErrTooLong, "at most 255"},

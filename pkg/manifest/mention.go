@@ -36,11 +36,13 @@ type reader struct {
 	// lines is set when the text has several lines: # begins a comment there.
 	lines bool
 
-	comment       bool
-	template      int // the {{ }} or ${ } that was entered last ends here
-	variable      int
-	noMoreTempl   bool
-	noMoreVarEnds bool
+	// comment is set from a # to the end of its line.
+	comment bool
+	// template and variable are where the {{ }} and the ${ } that were entered last
+	// end.
+	template, variable int
+	// noTemplate and noVariable are set when no closing mark follows any more.
+	noTemplate, noVariable bool
 }
 
 // mentions returns the mentions of wanted images in a text, in order.
@@ -79,10 +81,10 @@ func (r *reader) mark(i int) {
 		}
 	case '{':
 		if i+1 < len(r.text) && r.text[i+1] == '{' && i >= r.template {
-			r.template = r.closing(i, "}}", &r.noMoreTempl)
+			r.template = r.closing(i, "}}", &r.noTemplate)
 		}
 		if i > 0 && r.text[i-1] == '$' && i >= r.variable {
-			r.variable = r.closing(i, "}", &r.noMoreVarEnds)
+			r.variable = r.closing(i, "}", &r.noVariable)
 		}
 	}
 }

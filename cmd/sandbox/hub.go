@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,36 +19,74 @@ type hub struct {
 	stop          func() error
 }
 
-// startHub serves an embedded GitHub on addr that holds the repository with files.
+// startHub serves an embedded GitHub on addr that holds the repository: as it
+// was left in dir, or with files. On loopback archives come from an address of
+// their own, as those of github.com do; elsewhere nobody might reach it.
 func startHub(dir, addr string, files sandbox.Files) (*hub, error) {
 	server, err := sandbox.New(sandbox.Options{Dir: dir})
 	if err != nil {
 		return nil, err
 	}
-	repo, err := server.CreateRepository(repository, sandbox.RepositoryOptions{Branch: branch, Empty: true})
+	repo, err := openOrSeed(server, files)
 	if err != nil {
-		return nil, fmt.Errorf("--dir: %w", err)
+		return nil, errors.Join(err, server.Close())
 	}
-	if _, err := repo.Commit(branch, files, "Start with the manifests as they are deployed"); err != nil {
-		return nil, err
-	}
-	listener, err := net.Listen("tcp", addr)
+	api, err := listenAndServe(addr, server)
 	if err != nil {
-		return nil, fmt.Errorf("LISTEN_ADDR: %w", err)
+		return nil, errors.Join(fmt.Errorf("LISTEN_ADDR: %w", err), server.Close())
 	}
-	url := browse(listener.Addr())
-	web := &http.Server{Handler: server, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
-	go func() { _ = web.Serve(listener) }()
+	archives := &web{stop: func() error { return nil }}
+	if api.loopback {
+		if archives, err = listenAndServe("127.0.0.1:0", server.Archives()); err != nil {
+			return nil, errors.Join(err, api.stop(), server.Close())
+		}
+		server.SetURLs("", "", archives.url)
+	}
 	return &hub{
-		url:           url,
+		url:           api.url,
 		repositoryDir: repo.Dir(),
 		stop: sync.OnceValue(func() error {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			defer cancel()
-			if err := web.Shutdown(ctx); err != nil {
-				_ = web.Close()
-			}
-			return server.Close()
+			return errors.Join(api.stop(), archives.stop(), server.Close())
 		}),
 	}, nil
+}
+
+func openOrSeed(server *sandbox.Server, files sandbox.Files) (*sandbox.Repository, error) {
+	repo, err := server.CreateRepository(repository, sandbox.RepositoryOptions{Branch: branch, Empty: true})
+	if errors.Is(err, sandbox.ErrExists) {
+		return server.OpenRepository(repository, sandbox.RepositoryOptions{Branch: branch})
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, err = repo.Commit(branch, files, "Start with the manifests as they are deployed")
+	return repo, err
+}
+
+// web is a listening server.
+type web struct {
+	url      string
+	loopback bool
+	stop     func() error
+}
+
+// stopTimeout bounds the wait for answers that are on their way.
+const stopTimeout = 5 * time.Second
+
+func listenAndServe(addr string, handler http.Handler) (*web, error) {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	go func() { _ = server.Serve(listener) }()
+	local, _ := listener.Addr().(*net.TCPAddr)
+	return &web{url: browse(listener.Addr()), loopback: local != nil && local.IP.IsLoopback(), stop: func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		if err := server.Shutdown(ctx); err != nil {
+			return server.Close()
+		}
+		return nil
+	}}, nil
 }

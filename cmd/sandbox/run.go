@@ -39,7 +39,8 @@ const usage = `Runs the service in front of an embedded GitHub: no token, no net
 Usage: sandbox [flags]
   --from DIR     seed the repository with the files of DIR, which is only read,
                  in place of the built-in sample
-  --dir DIR      keep the bare repositories in DIR; a temporary folder when left out
+  --dir DIR      keep the repository in DIR, and go on with one that is there;
+                 a temporary folder when left out
   --once         send the example request, print the answer and the commit, and
                  end with 0 when it was committed
   --github-only  serve the embedded GitHub alone on LISTEN_ADDR

@@ -63,6 +63,17 @@ func TestOnceWithNothingToChange(t *testing.T) {
 	}
 }
 
+func TestGoOnWithAFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, want := range []int{0, 1} { // committed, then nothing left to change
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), []string{"--once", "--dir", dir}, environ(nil), &stdout, &stderr); code != want {
+			t.Errorf("code %d, want %d\n%s\n%s", code, want, stdout.String(), stderr.String())
+		}
+	}
+}
+
 // TestFromAFolder seeds a folder with everything that git can hold, and looks
 // that the folder itself stays as it was.
 func TestFromAFolder(t *testing.T) {

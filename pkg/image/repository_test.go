@@ -34,6 +34,9 @@ func TestParseRepository(t *testing.T) {
 			if got.String() != tt.in || got.Name() != tt.name || got.Domain() != tt.domain || got.Base() != tt.base {
 				t.Errorf("got %q, name %q, domain %q, base %q", got, got.Name(), got.Domain(), got.Base())
 			}
+			if got.Domain()+"/"+got.Path() != got.Name() {
+				t.Errorf("domain %q and path %q do not make the name %q", got.Domain(), got.Path(), got.Name())
+			}
 			again, err := image.ParseRepository(got.Name())
 			if err != nil || !again.Equal(got) {
 				t.Errorf("the normalised name reads back as %q, %v", again.Name(), err)

@@ -60,6 +60,7 @@
 //	untagged                   a tag is added in containers and Compose services only
 //	not-ours                   other names, addresses, comments, keys
 //	templated-and-variable     what is not literal is skipped
+//	quoted-lines, line-breaks  values over several lines, every line break of YAML 1.1
 //	styles, json-style         flow style, explicit keys, tags, anchors, next line, tabs, JSON
 //	multi-document             indexes of documents
 //	crlf, byte-order-mark, no-final-newline, non-ascii, duplicate-keys

@@ -27,7 +27,9 @@
 //   - A second Edit changes nothing. Neither the order of updates nor their
 //     company matters.
 //   - A version that was written is a string to readers of YAML 1.1 and 1.2:
-//     quotes are added where it would not be one, and never taken away.
+//     quotes are added where it would not be one, and never taken away. A version
+//     without quotes that readers take for another one (1.10 is 1.1 to them) is
+//     not there yet, even if it is the wanted one by its text.
 //   - Aliases are never expanded. Depth, size and number of references have
 //     limits; what is beyond them is skipped with a reason.
 //   - What names the image and is left alone is reported as a Skip.

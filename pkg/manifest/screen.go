@@ -109,7 +109,14 @@ func innerWord(content []byte, start, end int) int {
 
 // isNameByte reports whether c may stand in a path part of a name, or next to
 // one without a break, as an upper-case letter does.
-func isNameByte(c byte) bool { return isWordByte(c) || c == '.' || c == '-' }
+func isNameByte(c byte) bool { return nameBytes[c] }
+
+var nameBytes = func() (set [256]bool) {
+	for c := range set {
+		set[c] = isWordByte(byte(c)) || c == '.' || c == '-'
+	}
+	return set
+}()
 
 // wordStarts reports whether a word may begin at offset at: what of a name stands
 // before it is one that innerWord passes over.

@@ -24,9 +24,9 @@ const (
 
 // request is one thing asked of GitHub.
 type request struct {
-	op     string // method and endpoint template
-	repo   Repo   // a GitHub App takes the token of this repository's installation
-	weight weight
+	op    string // method and endpoint template
+	repo  Repo   // a GitHub App takes the token of this repository's installation
+	write bool   // reads share a number of places
 	// again tells whether a refusal may go away by itself; nil: none does.
 	again func(*Error) bool
 }
@@ -36,7 +36,7 @@ type request struct {
 // is one of this package's own.
 func (c *Client) ask(ctx context.Context, r request, send func(context.Context) (*gh.Response, error)) error {
 	for attempt := 1; ; attempt++ {
-		if err := c.limits.admit(ctx, r.weight); err != nil {
+		if err := c.limits.admit(ctx); err != nil {
 			return verdict(ctx, r.op, nil, err)
 		}
 		err := c.send(ctx, r, attemptTimeout, send)
@@ -56,7 +56,7 @@ func isLimited(err error) bool {
 
 // send makes one attempt that was admitted before.
 func (c *Client) send(ctx context.Context, r request, timeout time.Duration, send func(context.Context) (*gh.Response, error)) error {
-	if r.weight == weightRead {
+	if !r.write {
 		select {
 		case c.reads <- struct{}{}:
 			defer func() { <-c.reads }()

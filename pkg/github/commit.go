@@ -88,6 +88,9 @@ func checkedEdits(s *Snapshot, c Changeset) ([]Edit, error) {
 
 // commit is Commit for edits that are tried as they are.
 func (b *Branch) commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, error) {
+	if err := b.client.limits.admitCommit(ctx); err != nil {
+		return Commit{}, verdict(ctx, opNewTree, nil, err)
+	}
 	stands := b.confirm(ctx, s)
 	next, checked := s.listing.edited(c.Edits)
 	tree, err := b.newTree(ctx, s, c.Edits)
@@ -149,7 +152,7 @@ func (b *Branch) newCommit(ctx context.Context, s *Snapshot, tree SHA, message s
 		opts.Signer = c.signer
 	}
 	var made *gh.Commit
-	r := request{op: opNewCommit, repo: s.Repo, weight: weightWrite, again: notReplicated}
+	r := request{op: opNewCommit, repo: s.Repo, write: true, again: notReplicated}
 	err := c.ask(ctx, r, func(ctx context.Context) (resp *gh.Response, err error) {
 		made, resp, err = c.api.Git.CreateCommit(ctx, s.Repo.Owner, s.Repo.Name, body, opts)
 		if err == nil && !SHA(made.GetSHA()).valid() {

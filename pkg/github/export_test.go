@@ -14,15 +14,8 @@ var (
 	EndpointOf  = endpointOf
 )
 
-// NewPace returns what a commit's three writes wait for.
+// NewPace returns what a commit waits for.
 func NewPace(now func() time.Time, sleep func(context.Context, time.Duration) error) func(context.Context) error {
 	l := newLimiter(now, sleep, true)
-	return func(ctx context.Context) error {
-		for _, w := range []weight{weightWrite, weightWrite, weightRefUpdate} {
-			if err := l.admit(ctx, w); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+	return l.admitCommit
 }

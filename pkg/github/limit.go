@@ -11,20 +11,20 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// GitHub's published limits for requests that create content are 80 a minute
-// and 500 an hour
+// GitHub's published limits are 900 points a minute, of which a write takes five
+// and a read one, and for what creates content 80 a minute and 500 an hour
 // (https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
-// It is not published what counts: here every write counts for the minute and
-// every ref update, which is one commit, for the hour. Each bucket's burst and
-// its refill together stay within the published number in any such period. A load
-// that goes on for hours is held to 200 commits an hour, not far above the 166
-// that were allowed if all three writes of a commit counted for the hour too;
-// beyond that GitHub's own answers decide.
+// It is not published what creates content: here a ref update does, which is one
+// commit. Each bucket's burst and its refill together stay within the published
+// number in any such period: 170 writes a minute are 850 points and, at three
+// writes for one, fewer than 80 commits. A load that goes on for hours is held to
+// 200 commits an hour, not far above the 166 that were allowed if all three writes
+// of a commit counted; beyond that GitHub's own answers decide.
 const (
-	minuteBurst  = 60
-	minuteRefill = 20 // a minute
-	hourBurst    = 300
-	hourRefill   = 200 // an hour
+	writeBurst   = 140
+	writeRefill  = 30 // a minute
+	commitBurst  = 300
+	commitRefill = 200 // an hour
 )
 
 const (
@@ -60,21 +60,12 @@ type RateLimit struct {
 	Secondary bool
 }
 
-// weight is what a request counts for at the pace of writes.
-type weight int
-
-const (
-	weightRead weight = iota
-	weightWrite
-	weightRefUpdate // a write that is one more commit
-)
-
 // limiter keeps the limits of one credential. It is safe for concurrent use.
 type limiter struct {
 	now   func() time.Time
 	sleep func(context.Context, time.Duration) error
 
-	minute, hour *rate.Limiter // nil: not paced
+	writes, commits *rate.Limiter // nil: not paced
 
 	mu      sync.Mutex
 	last    RateLimit
@@ -84,31 +75,40 @@ type limiter struct {
 func newLimiter(now func() time.Time, sleep func(context.Context, time.Duration) error, paced bool) *limiter {
 	l := &limiter{now: now, sleep: sleep}
 	if paced {
-		l.minute = rate.NewLimiter(rate.Every(time.Minute/minuteRefill), minuteBurst)
-		l.hour = rate.NewLimiter(rate.Every(time.Hour/hourRefill), hourBurst)
+		l.writes = rate.NewLimiter(rate.Every(time.Minute/writeRefill), writeBurst)
+		l.commits = rate.NewLimiter(rate.Every(time.Hour/commitRefill), commitBurst)
 	}
 	return l
 }
 
-// admit returns when a request of this weight may go out. It waits at most until
-// ctx's deadline; when that is not enough it returns a *RateLimitError at once.
-func (l *limiter) admit(ctx context.Context, w weight) error {
+// admit returns when no limit is known that a request would run into. It waits at
+// most until ctx's deadline; when that is not enough it returns a
+// *RateLimitError at once.
+func (l *limiter) admit(ctx context.Context) error {
 	for {
 		refusal := l.refusal()
 		if refusal == nil {
-			break
+			return nil
 		}
 		if err := l.wait(ctx, *refusal); err != nil {
 			return err
 		}
 	}
-	if w >= weightWrite && l.minute != nil {
-		if err := l.pace(ctx, l.minute); err != nil {
+}
+
+// admitCommit is admit for a whole commit, which also keeps to the pace: it is
+// asked before the first write, so that nothing is waited for between the writes.
+func (l *limiter) admitCommit(ctx context.Context) error {
+	if err := l.admit(ctx); err != nil {
+		return err
+	}
+	for _, bucket := range []*rate.Limiter{l.writes, l.commits} {
+		if bucket == nil {
+			continue
+		}
+		if err := l.pace(ctx, bucket); err != nil {
 			return err
 		}
-	}
-	if w == weightRefUpdate && l.hour != nil {
-		return l.pace(ctx, l.hour)
 	}
 	return nil
 }

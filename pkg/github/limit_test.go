@@ -205,15 +205,15 @@ func TestWritesArePaced(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.push(many(2))
-	w.sb.Configure(func(s *sandbox.Settings) { s.Limiter.On, s.Limiter.ContentPerHour = true, 0 })
+	w.sb.Configure(func(s *sandbox.Settings) { s.Limiter.On, s.Limiter.OnlyRefs = true, true })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
 	start := w.clock.Now()
-	const commits = 40
+	const commits = 80
 	for i := range commits {
 		w.must(update(ctx, w.branch()))
-		if elapsed := w.clock.Now().Sub(start); i == 19 && elapsed > 20*time.Second {
-			t.Errorf("a burst of 20 commits took %s", elapsed)
+		if elapsed := w.clock.Now().Sub(start); i == 39 && elapsed > 20*time.Second {
+			t.Errorf("a burst of 40 commits took %s", elapsed)
 		}
 	}
 	if elapsed := w.clock.Now().Sub(start); elapsed < time.Minute || elapsed > 5*time.Minute {
@@ -230,7 +230,7 @@ func TestPaceIsNotWaitedForBeyondTheDeadline(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.push(many(2))
-	const burst = 20 // commits of three writes each
+	const burst = 40
 	for range burst {
 		w.must(update(t.Context(), w.branch()))
 	}
@@ -273,8 +273,8 @@ func TestSmallestBudgetCounts(t *testing.T) {
 	}
 }
 
-// In no minute more than 80 writes, in no hour more than 500 commits, however
-// long it goes on.
+// In no minute more commits than 900 points allow, in no hour more than 500,
+// however long it goes on.
 func TestPaceStaysWithinThePublishedLimits(t *testing.T) {
 	t.Parallel()
 	var now clock
@@ -287,7 +287,7 @@ func TestPaceStaysWithinThePublishedLimits(t *testing.T) {
 		at = append(at, now.Now())
 	}
 	for i := range at {
-		if j := i + 80/3 + 1; j < len(at) && at[j].Sub(at[i]) < time.Minute-time.Second {
+		if j := i + 900/16 + 1; j < len(at) && at[j].Sub(at[i]) < time.Minute-time.Second {
 			t.Fatalf("commits %d to %d are made within %s", i, j, at[j].Sub(at[i]))
 		}
 		if j := i + 501; j < len(at) && at[j].Sub(at[i]) < time.Hour-time.Second {

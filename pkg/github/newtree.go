@@ -113,7 +113,7 @@ func (b *Branch) treeEntry(ctx context.Context, repo Repo, e Edit) (*gh.TreeEntr
 func (b *Branch) postBlob(ctx context.Context, repo Repo, content []byte) (SHA, error) {
 	var made *gh.Blob
 	blob := &gh.Blob{Content: gh.String(base64.StdEncoding.EncodeToString(content)), Encoding: gh.String("base64")}
-	err := b.client.ask(ctx, request{op: opNewBlob, repo: repo, weight: weightWrite}, func(ctx context.Context) (resp *gh.Response, err error) {
+	err := b.client.ask(ctx, request{op: opNewBlob, repo: repo, write: true}, func(ctx context.Context) (resp *gh.Response, err error) {
 		made, resp, err = b.client.api.Git.CreateBlob(ctx, repo.Owner, repo.Name, blob)
 		if want := blobSHA(content); err == nil && made.GetSHA() != string(want) {
 			err = fmt.Errorf("the blob is %.60q and not %s", made.GetSHA(), want)
@@ -125,7 +125,7 @@ func (b *Branch) postBlob(ctx context.Context, repo Repo, content []byte) (SHA, 
 
 func (b *Branch) postTree(ctx context.Context, repo Repo, base SHA, entries []*gh.TreeEntry) (SHA, error) {
 	var made *gh.Tree
-	r := request{op: opNewTree, repo: repo, weight: weightWrite, again: notReplicated}
+	r := request{op: opNewTree, repo: repo, write: true, again: notReplicated}
 	err := b.client.ask(ctx, r, func(ctx context.Context) (resp *gh.Response, err error) {
 		made, resp, err = b.client.api.Git.CreateTree(ctx, repo.Owner, repo.Name, string(base), entries)
 		if err == nil && !SHA(made.GetSHA()).valid() {

@@ -41,7 +41,7 @@ type landing struct {
 // fastForward moves the branch from the snapshot's commit to c. When it returns
 // nil c is on the branch; when ErrBranchMoved it is not and never will be.
 func (b *Branch) fastForward(ctx context.Context, s *Snapshot, c Commit) error {
-	if err := b.client.limits.admit(ctx, weightRefUpdate); err != nil {
+	if err := b.client.limits.admit(ctx); err != nil {
 		return verdict(ctx, opUpdateRef, nil, err)
 	}
 	if ctx.Err() != nil {
@@ -59,7 +59,7 @@ func (b *Branch) fastForward(ctx context.Context, s *Snapshot, c Commit) error {
 			return nil
 		}
 		if isLimited(failure) && !l.doubt { // nothing is on its way: the caller's own deadline counts
-			if attempt == maxRefAttempts || b.client.limits.admit(ctx, weightRead) != nil {
+			if attempt == maxRefAttempts || b.client.limits.admit(ctx) != nil {
 				return failure
 			}
 			continue
@@ -77,7 +77,7 @@ func (b *Branch) fastForward(ctx context.Context, s *Snapshot, c Commit) error {
 // send asks once to move the branch.
 func (l *landing) send(ctx context.Context) error {
 	c, ref := l.b.client, "heads/"+l.s.Branch
-	return c.send(ctx, request{op: opUpdateRef, repo: l.s.Repo, weight: weightRefUpdate}, refTimeout, func(ctx context.Context) (*gh.Response, error) {
+	return c.send(ctx, request{op: opUpdateRef, repo: l.s.Repo, write: true}, refTimeout, func(ctx context.Context) (*gh.Response, error) {
 		update := &gh.Reference{Ref: gh.String(ref), Object: &gh.GitObject{SHA: gh.String(string(l.c.SHA))}}
 		moved, resp, err := c.api.Git.UpdateRef(ctx, l.s.Repo.Owner, l.s.Repo.Name, update, false)
 		if err == nil && moved.GetObject().GetSHA() != string(l.c.SHA) {

@@ -67,17 +67,19 @@ func manyClients(t *testing.T, group string) {
 		len(w.log())-2-competed, clients, competed, w.spent())
 }
 
-// competitor pushes a new file before most of the service's ref updates, which
+// competitor pushes a new file before many of the service's ref updates, which
 // is the worst moment there is, however fast the machine. Its pushes are counted.
 func competitor(w *world) *atomic.Int64 {
 	var pushes atomic.Int64
-	w.hub.Inject(sandbox.Call(func() {
+	push := sandbox.Call(func() {
 		n := pushes.Add(1) - 1
 		files := sandbox.Files{fmt.Sprintf("competitor/%d.yaml", n): {Content: fmt.Appendf(nil, "push: %d\n", n)}}
 		if _, err := w.repo.Commit("main", files, "compete"); err != nil {
 			w.t.Errorf("push %d: %v", n, err)
 		}
-	}).On("PATCH", "git/refs").WithProbability(0.6))
+	}).On("PATCH", "git/refs")
+	w.hub.Inject(push.For(2))
+	w.hub.Inject(push.WithProbability(0.4))
 	return &pushes
 }
 

@@ -12,19 +12,19 @@ import (
 )
 
 // GitHub's published limits are 900 points a minute, of which a write takes five
-// and a read one, and for what creates content 80 a minute and 500 an hour
+// and a read one, and for what creates content 80 requests a minute and 500 an hour
 // (https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
 // It is not published what creates content: here a ref update does, which is one
-// commit. Each bucket's burst and its refill together stay within the published
-// number in any such period: 170 writes a minute are 850 points and, at three
-// writes for one, fewer than 80 commits. A load that goes on for hours is held to
-// 200 commits an hour, not far above the 166 that were allowed if all three writes
-// of a commit counted; beyond that GitHub's own answers decide.
+// commit. Both paces are counted in commits, which are three writes and a read each
+// (very large ones are more), and each burst and its refill together stay within
+// what is published for such a period. A load that goes on for hours is held to 200
+// commits an hour, not far above the 166 that were allowed if all three writes of a
+// commit counted; beyond that GitHub's own answers decide.
 const (
-	writeBurst   = 140
-	writeRefill  = 30 // a minute
-	commitBurst  = 300
-	commitRefill = 200 // an hour
+	minuteBurst  = 40
+	minuteRefill = 16 // a minute
+	hourBurst    = 300
+	hourRefill   = 200 // an hour
 )
 
 const (
@@ -65,7 +65,7 @@ type limiter struct {
 	now   func() time.Time
 	sleep func(context.Context, time.Duration) error
 
-	writes, commits *rate.Limiter // nil: not paced
+	minute, hour *rate.Limiter // nil: not paced
 
 	mu      sync.Mutex
 	last    RateLimit
@@ -75,8 +75,8 @@ type limiter struct {
 func newLimiter(now func() time.Time, sleep func(context.Context, time.Duration) error, paced bool) *limiter {
 	l := &limiter{now: now, sleep: sleep}
 	if paced {
-		l.writes = rate.NewLimiter(rate.Every(time.Minute/writeRefill), writeBurst)
-		l.commits = rate.NewLimiter(rate.Every(time.Hour/commitRefill), commitBurst)
+		l.minute = rate.NewLimiter(rate.Every(time.Minute/minuteRefill), minuteBurst)
+		l.hour = rate.NewLimiter(rate.Every(time.Hour/hourRefill), hourBurst)
 	}
 	return l
 }
@@ -102,7 +102,7 @@ func (l *limiter) admitCommit(ctx context.Context) error {
 	if err := l.admit(ctx); err != nil {
 		return err
 	}
-	for _, bucket := range []*rate.Limiter{l.writes, l.commits} {
+	for _, bucket := range []*rate.Limiter{l.minute, l.hour} {
 		if bucket == nil {
 			continue
 		}

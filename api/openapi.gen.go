@@ -323,8 +323,8 @@ type Skip struct {
 	// Example: 7
 	Line *int `json:"line,omitempty"`
 
-	// Reason Stable, for instance `templated`, `variable`, `untagged`, `ambiguous`, `digest_only`,
-	// `shared_anchor`, `escaped`, `held`, `not_utf8`, `unparsable`, `too_large`, `workflow_permission`.
+	// Reason Stable, for instance `symlink`, `templated`, `variable`, `untagged`, `ambiguous`, `digest_only`,
+	// `shared_anchor`, `escaped`, `held`, `not_utf8`, `unparsable`, `too_large`, `unverified`, `workflow_permission`.
 	//
 	//
 	// Example: templated
@@ -367,7 +367,7 @@ type TargetUpdate struct {
 	// Files The files that change, sorted by path.
 	Files []FileUpdate `json:"files"`
 
-	// Skipped References that were left alone, and files that were too large to read.
+	// Skipped References that were left alone, files that were too large to read, and symbolic links to files that name the image.
 	Skipped []Skip `json:"skipped"`
 
 	// Diff Dry run only. A unified diff that `git apply` takes.

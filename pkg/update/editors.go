@@ -32,12 +32,10 @@ func newEditors(requests []Request) (*editors, error) {
 	return e, nil
 }
 
-// of returns the editor for a file, nil when no request wants the file.
+// of returns the editor for a file or a symbolic link, nil when it is no manifest
+// or no request wants it.
 func (e *editors) of(entry github.Entry) *editor {
-	if entry.Mode != github.ModeFile && entry.Mode != github.ModeExecutable || !manifest.IsManifest(entry.Path) {
-		return nil
-	}
-	if !e.want(entry.Path) {
+	if !manifest.IsManifest(entry.Path) || !e.want(entry.Path) {
 		return nil
 	}
 	if made, ok := e.made[string(e.wanted)]; ok {

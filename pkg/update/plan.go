@@ -26,7 +26,7 @@ type plannedFile struct {
 
 // finding is what was found of one request's image.
 type finding struct {
-	named   bool // some file names the image
+	named   map[string]bool // the paths of the files that name the image
 	files   []File
 	skipped []Skip
 }
@@ -45,7 +45,7 @@ func (s *Service) plan(ctx context.Context, repo Repository, snapshot *github.Sn
 	for _, entry := range snapshot.Entries {
 		ed := editors.of(entry)
 		switch {
-		case ed == nil:
+		case ed == nil || entry.Mode == github.ModeSymlink:
 		case entry.Size > manifest.MaxSize:
 			p.skipFile(entry, ed, manifest.TooLarge)
 		case s.mayName(entry, ed):
@@ -59,6 +59,9 @@ func (s *Service) plan(ctx context.Context, repo Repository, snapshot *github.Sn
 		return nil
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := p.findLinks(ctx, repo, editors); err != nil {
 		return nil, err
 	}
 	p.sort()
@@ -83,18 +86,18 @@ func (p *plan) edit(entry github.Entry, ed *editor, content []byte) {
 		changes[c.Update] = append(changes[c.Update], c)
 	}
 	for update, cs := range changes {
-		f := p.finding(ed, update)
+		f := p.finding(ed, update, entry)
 		f.files = append(f.files, File{Path: entry.Path, Changes: cs})
 	}
 	for _, current := range result.Current {
-		p.finding(ed, current.Update).named = true
+		p.finding(ed, current.Update, entry)
 	}
 	for _, skip := range result.Skips {
 		if skip.Update < 0 {
 			p.skipFile(entry, ed, skip.Reason)
 			continue
 		}
-		f := p.finding(ed, skip.Update)
+		f := p.finding(ed, skip.Update, entry)
 		f.skipped = append(f.skipped, Skip{Path: entry.Path, Line: skip.Line, Reason: skip.Reason})
 	}
 	if len(result.Changes) > 0 {
@@ -102,10 +105,13 @@ func (p *plan) edit(entry github.Entry, ed *editor, content []byte) {
 	}
 }
 
-// finding returns what was found of the editor's update, whose image is now known to be named.
-func (p *plan) finding(ed *editor, update int) *finding {
+// finding returns what was found of the editor's update, whose image the file names.
+func (p *plan) finding(ed *editor, update int, entry github.Entry) *finding {
 	f := &p.findings[ed.requests[update]]
-	f.named = true
+	if f.named == nil {
+		f.named = map[string]bool{}
+	}
+	f.named[entry.Path] = true
 	return f
 }
 
@@ -158,7 +164,7 @@ func (p *plan) results(commit *github.Commit) []Result {
 
 func (p *plan) result(r Request, f finding, commit *github.Commit) Result {
 	result := Result{Repo: p.snapshot.Repo, Branch: p.snapshot.Branch, Status: Unchanged, Files: f.files, Skipped: f.skipped}
-	if !f.named {
+	if len(f.named) == 0 {
 		result.Err = &NotReferencedError{
 			Image: r.Image.String(), Repo: result.Repo, Branch: result.Branch,
 			Narrowed: len(r.Paths) > 0, Unread: len(f.skipped),

@@ -174,8 +174,12 @@ func TestModesAndLinksStay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := w.post(mission); r.status != http.StatusCreated || len(r.update.Targets[0].Files) != 3 {
+	r := w.post(mission)
+	if r.status != http.StatusCreated || len(r.update.Targets[0].Files) != 3 {
 		t.Fatalf("status %d: %s", r.status, r.body)
+	}
+	if diff := cmp.Diff([]api.Skip{{Path: "apps/link.yaml", Reason: "symlink"}}, r.update.Targets[0].Skipped); diff != "" {
+		t.Errorf("skipped (-want +got):\n%s", diff)
 	}
 	tree := w.git("", "ls-tree", "-r", "main")
 	for _, want := range []string{"100755 blob", "120000 blob"} {

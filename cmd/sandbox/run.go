@@ -177,6 +177,7 @@ func start(hub *hub, getenv func(string) string, stderr io.Writer) (*service.Ser
 	if err != nil {
 		return nil, err
 	}
+	settings.Unpaced = true // the embedded GitHub has no limits
 	return service.New(settings, service.Build{}.Stamp(), stderr)
 }
 

@@ -35,6 +35,8 @@ type Settings struct {
 	Author        *github.Signature // nil: the credential's own
 	SigningKey    string
 	CacheBytes    int64
+	// Unpaced says that the server has no limits to keep to; no variable sets it.
+	Unpaced bool
 
 	token          string
 	appID          int64

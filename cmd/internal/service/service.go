@@ -58,6 +58,7 @@ func New(s Settings, build Build, w io.Writer) (*Service, error) {
 		CacheBytes: s.CacheBytes - s.CacheBytes/indexShare,
 		Author:     s.Author,
 		SigningKey: s.SigningKey,
+		Unpaced:    s.Unpaced,
 		Observe: func(ctx context.Context, c github.Call) {
 			calls.observe(c)
 			logCall(ctx, logger, c)

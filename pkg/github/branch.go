@@ -17,8 +17,9 @@ const (
 	// without asking once more.
 	planning = 10 * time.Second
 	// carried is for how long a head that a commit ran into serves the next
-	// Snapshot in place of a request.
-	carried = 2 * time.Second
+	// Snapshot in place of a request: for one that follows at once. After a pause
+	// an older head would only lose the next race.
+	carried = 20 * time.Millisecond
 	// keptWrites bounds the own writes that are remembered.
 	keptWrites = 64
 )
@@ -42,6 +43,7 @@ type Branch struct {
 	writes []write   // the latest last
 	news   head      // a head that was read but not looked into
 	newsAt time.Time
+	draft  *draft // nil when there is none
 }
 
 // write is a commit that this process put on the branch.

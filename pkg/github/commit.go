@@ -91,24 +91,21 @@ func (b *Branch) commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, 
 	if err := b.client.limits.admitCommit(ctx); err != nil {
 		return Commit{}, verdict(ctx, opNewTree, nil, err)
 	}
-	stands := b.confirm(ctx, s)
 	next, checked := s.listing.edited(c.Edits)
-	tree, err := b.newTree(ctx, s, c.Edits)
-	if moved := stands(); moved != nil {
-		return Commit{}, moved
-	}
+	tree, made, err := b.build(ctx, s, c, func(tree SHA) error {
+		if checked && tree != next.root() {
+			return nonsense(opNewTree, http.StatusCreated, fmt.Errorf("the tree is %s, the edits give %s", tree, next.root()))
+		}
+		return nil
+	})
 	if err != nil {
 		return Commit{}, err
-	}
-	if checked && tree != next.root() {
-		return Commit{}, nonsense(opNewTree, http.StatusCreated, fmt.Errorf("the tree is %s, the edits give %s", tree, next.root()))
 	}
 	next.dirs[0].SHA = tree
-	made, err := b.newCommit(ctx, s, tree, c.Message)
-	if err != nil {
-		return Commit{}, err
-	}
 	if err := b.fastForward(ctx, s, made); err != nil {
+		if errors.Is(err, ErrBranchMoved) {
+			b.draftNext(ctx, c)
+		}
 		return Commit{}, err
 	}
 	for _, e := range c.Edits {
@@ -116,6 +113,27 @@ func (b *Branch) commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, 
 	}
 	b.wrote(s, &Snapshot{Repo: s.Repo, Branch: s.Branch, Commit: made.SHA, Tree: tree, Entries: next.files, listing: next})
 	return made, nil
+}
+
+// build makes the tree, which check must accept, and a commit of it, or takes a
+// draft of both.
+func (b *Branch) build(ctx context.Context, s *Snapshot, c Changeset, check func(SHA) error) (tree SHA, made Commit, err error) {
+	if d, ok := b.takeDraft(ctx, s, c); ok {
+		return d.tree, d.made, check(d.tree)
+	}
+	stands := b.confirm(ctx, s)
+	tree, err = b.newTree(ctx, s, c.Edits)
+	if moved := stands(); moved != nil {
+		return "", Commit{}, moved
+	}
+	if err == nil {
+		err = check(tree)
+	}
+	if err != nil {
+		return "", Commit{}, err
+	}
+	made, err = b.newCommit(ctx, s, tree, c.Message)
+	return tree, made, err
 }
 
 // confirm looks at the branch beside the first write, unless the snapshot is

@@ -15,9 +15,12 @@ const (
 	// costs up to five requests; a branch where so many races are lost needs
 	// another remedy.
 	maxAttempts = 16
-	// firstPause and longestPause bound the jittered waits between attempts. They
-	// part replicas that lost to each other; against a steady competitor waiting
-	// does not help, so they are short.
+	// hurry is how many attempts follow each other at once: who waits after a lost
+	// race has an old head when it goes on.
+	hurry = 3
+	// firstPause and longestPause bound the jittered waits after these. They part
+	// replicas that lose to each other again and again; against a steady competitor
+	// waiting does not help, so they are short.
 	firstPause   = 20 * time.Millisecond
 	longestPause = 500 * time.Millisecond
 )
@@ -61,13 +64,15 @@ func (s *Service) commit(ctx context.Context, t *target, requests []Request) ([]
 	pause := &backoff.ExponentialBackOff{
 		InitialInterval: firstPause, MaxInterval: longestPause, Multiplier: 2, RandomizationFactor: 0.5,
 	}
-	for range maxAttempts {
+	for attempt := 1; attempt <= maxAttempts; attempt++ {
 		results, err := s.attempt(ctx, t, requests)
 		if !errors.Is(err, github.ErrBranchMoved) {
 			return results, err
 		}
-		if err := wait(ctx, pause.NextBackOff()); err != nil {
-			return nil, err
+		if attempt%hurry == 0 {
+			if err := wait(ctx, pause.NextBackOff()); err != nil {
+				return nil, err
+			}
 		}
 	}
 	whole := t.failed(nil)

@@ -3,7 +3,7 @@
 IMAGE    ?= ghcr.io/refty-yapi/refty-node-versions-service
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
-BENCH    ?= .
+BENCH    ?= ^Benchmark(Updates|Table)$$
 DOCKER   ?= docker
 
 .DEFAULT_GOAL := help
@@ -30,8 +30,8 @@ generate: ## make the Go code that openapi.yaml describes
 fuzz: ## fuzz every parser for FUZZTIME (10s) each
 	.ci/fuzz $(FUZZTIME)
 
-bench: ## run the benchmarks that BENCH matches
-	go test ./... -run '^$$' -bench '$(BENCH)' -benchmem
+bench: ## print what an update costs, and how fast files are edited
+	go test -p 1 ./cmd/internal/service ./pkg/manifest -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 30m
 
 image: ## build the container image IMAGE:VERSION
 	$(DOCKER) build -t $(IMAGE):$(VERSION) \

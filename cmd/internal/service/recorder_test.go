@@ -3,6 +3,7 @@ package service_test
 import (
 	"bytes"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -35,7 +36,11 @@ func (c *recorder) between(w *world) {
 	upstream, err := url.Parse(w.env["GITHUB_API_URL"])
 	w.must(err)
 	proxy := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(upstream) },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(upstream)
+			r.Out.Host = r.In.Host // GitHub's answers lead back here
+		},
+		ErrorLog: log.New(io.Discard, "", 0), // callers that hang up are none of its business
 		Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			return c.record(r)
 		}),

@@ -62,7 +62,6 @@ func problemOf(err error) problem {
 		absent  *update.NotReferencedError
 		foreign *update.NoTargetError
 		late    *timeoutError
-		unknown *github.UnknownOutcomeError
 		doubt   *github.UnknownOutcomeError
 	)
 	switch {
@@ -82,8 +81,6 @@ func problemOf(err error) problem {
 		return problem{status: http.StatusNotFound, code: ProblemCodeImageNotReferenced, detail: absent.Error()}
 	case errors.As(err, &foreign):
 		return problem{status: http.StatusNotFound, code: foreignCode(foreign), detail: foreign.Error()}
-	case errors.As(err, &unknown): // before what it was caused by
-		return problem{status: http.StatusBadGateway, code: ProblemCodeUpstreamError, detail: upstreamDetail(err, unknown)}
 	case errors.As(err, &limited):
 		return problem{
 			status: http.StatusServiceUnavailable, code: ProblemCodeUpstreamRateLimited, retryAfter: limited.RetryAfter,

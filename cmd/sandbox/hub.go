@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
@@ -45,9 +44,9 @@ func startHub(dir, addr string, files sandbox.Files) (*hub, error) {
 	return &hub{
 		url:           api.url,
 		repositoryDir: repo.Dir(),
-		stop: sync.OnceValue(func() error {
+		stop: func() error {
 			return errors.Join(api.stop(), archives.stop(), server.Close())
-		}),
+		},
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,7 +25,7 @@ func exampleBody() string {
 
 // once sends the example request to the service, prints its answer and the
 // commit, and fails when nothing was committed.
-func once(ctx context.Context, hub *hub, getenv func(string) string, stdout, stderr io.Writer) error {
+func once(ctx context.Context, hub *hub, getenv func(string) string, stdout, stderr io.Writer) (err error) {
 	quiet := environment(hub, func(name string) string {
 		switch {
 		case strings.HasPrefix(name, "API_TOKENS"):
@@ -36,14 +37,17 @@ func once(ctx context.Context, hub *hub, getenv func(string) string, stdout, std
 		}
 		return getenv(name)
 	})
-	svc, err := start(hub, quiet, stderr)
+	svc, err := start(quiet, stderr)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	served := make(chan error, 1)
 	go func() { served <- svc.Run(ctx) }()
-	defer func() { cancel(); <-served }()
+	defer func() {
+		cancel()
+		err = errors.Join(err, <-served)
+	}()
 
 	fmt.Fprintf(stdout, "POST /v1/updates %s\n\n", exampleBody())
 	status, location, err := post(ctx, browse(svc.Addr())+"/v1/updates", stdout)

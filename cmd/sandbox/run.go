@@ -110,17 +110,16 @@ func (o options) run(ctx context.Context, getenv func(string) string, stdout, st
 	if err != nil {
 		return err
 	}
-	defer hub.stop()
-
 	switch {
 	case o.githubOnly:
 		fmt.Fprintf(stdout, githubOnlyText, hub.url, repository, branch, token, hub.repositoryDir)
 		<-ctx.Done()
-		return hub.stop()
 	case o.once:
-		return once(ctx, hub, getenv, stdout, stderr)
+		err = once(ctx, hub, getenv, stdout, stderr)
+	default:
+		err = serve(ctx, hub, getenv, stdout, stderr)
 	}
-	return serve(ctx, hub, getenv, stdout, stderr)
+	return errors.Join(err, hub.stop())
 }
 
 // folder is where the repositories live; clean removes it when it is a
@@ -172,7 +171,7 @@ func environment(hub *hub, getenv func(string) string) func(string) string {
 }
 
 // start builds the service in front of the hub.
-func start(hub *hub, getenv func(string) string, stderr io.Writer) (*service.Service, error) {
+func start(getenv func(string) string, stderr io.Writer) (*service.Service, error) {
 	settings, err := service.ReadEnvironment(getenv)
 	if err != nil {
 		return nil, err
@@ -184,7 +183,7 @@ func start(hub *hub, getenv func(string) string, stderr io.Writer) (*service.Ser
 // serve runs the service until ctx ends.
 func serve(ctx context.Context, hub *hub, getenv func(string) string, stdout, stderr io.Writer) error {
 	getenv = environment(hub, getenv)
-	svc, err := start(hub, getenv, stderr)
+	svc, err := start(getenv, stderr)
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func TestFromAFolder(t *testing.T) {
 	write(t, filepath.Join(from, "run.sh"), "#!/bin/sh\n")
 	write(t, filepath.Join(from, ".hidden", "b.yml"), "image: "+exampleImage+":1")
 	write(t, filepath.Join(from, ".git", "config"), "[core]\n")
-	if err := os.Chmod(filepath.Join(from, "run.sh"), 0o755); err != nil { //nolint:gosec // the mode is the test
+	if err := os.Chmod(filepath.Join(from, "run.sh"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink("deep/er/a.yaml", filepath.Join(from, "link.yaml")); err != nil {

@@ -38,7 +38,7 @@ func TestLostRaces(t *testing.T) {
 					}
 					return nil
 				}
-				r := one(t, newService(b, true), t.Context(), request(t, "octo-org/a", "2"))
+				r := one(t.Context(), t, newService(b, true), request(t, "octo-org/a", "2"))
 				if !errors.Is(r.Err, tt.want) || tt.want == nil && r.Err != nil {
 					t.Fatalf("error: %v", r.Err)
 				}
@@ -63,7 +63,7 @@ func TestStaleMemoryProvesNothing(t *testing.T) {
 	b.files["a.yaml"] = "image: octo-org/a:1\n"
 	b.head++
 	s := update.New(update.Options{Targets: []update.Target{{Repo: target, Branch: "main", Repository: stale}}})
-	if r := one(t, s, t.Context(), request(t, "octo-org/a", "2")); r.Status != update.Committed {
+	if r := one(t.Context(), t, s, request(t, "octo-org/a", "2")); r.Status != update.Committed {
 		t.Errorf("result: %+v", r)
 	}
 	if b.files["a.yaml"] != "image: octo-org/a:2\n" {
@@ -98,13 +98,13 @@ func TestFileThatCannotBeReadIsListed(t *testing.T) {
 	t.Parallel()
 	many := strings.Repeat("- image: octo-org/a:1\n", 200_000)
 	b := &branch{files: map[string]string{"many.yaml": many, "a.yaml": "image: octo-org/a:1\n"}}
-	r := one(t, newService(b, true), t.Context(), request(t, "octo-org/a", "2"))
+	r := one(t.Context(), t, newService(b, true), request(t, "octo-org/a", "2"))
 	want := []update.Skip{{Path: "many.yaml", Reason: manifest.TooLarge}}
 	if r.Status != update.Committed || !slices.Equal(r.Skipped, want) {
 		t.Errorf("status %s, skipped %v, error %v", r.Status, r.Skipped, r.Err)
 	}
 	b = &branch{files: map[string]string{"many.yaml": many}}
-	r = one(t, newService(b, true), t.Context(), request(t, "octo-org/a", "2"))
+	r = one(t.Context(), t, newService(b, true), request(t, "octo-org/a", "2"))
 	if r.Err == nil || !strings.Contains(r.Err.Error(), "1 too large") {
 		t.Errorf("error %v", r.Err)
 	}

@@ -29,13 +29,13 @@ func TestDoubtIsNotPlannedAgain(t *testing.T) {
 			return &github.Error{Kind: github.ErrUpstream, Err: errors.Join(doubt, context.DeadlineExceeded)}
 		}
 		s := newService(b, true)
-		a := later(t, s, t.Context(), request(t, "octo-org/a", "2"))
+		a := later(t.Context(), t, s, request(t, "octo-org/a", "2"))
 		hurried, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		second := later(t, s, hurried, request(t, "octo-org/b", "2"))
+		second := later(hurried, t, s, request(t, "octo-org/b", "2"))
 		patient, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
-		third := later(t, s, patient, request(t, "octo-org/b", "2"))
+		third := later(patient, t, s, request(t, "octo-org/b", "2"))
 		close(release)
 
 		<-a

@@ -107,7 +107,7 @@ func request(t testing.TB, name, version string, paths ...string) update.Request
 }
 
 // one applies a request to the only target.
-func one(t testing.TB, s *update.Service, ctx context.Context, r update.Request) update.Result {
+func one(ctx context.Context, t testing.TB, s *update.Service, r update.Request) update.Result {
 	t.Helper()
 	results, err := s.Update(ctx, r)
 	if err != nil || len(results) != 1 {

@@ -31,10 +31,10 @@ func held(release <-chan struct{}) *branch {
 }
 
 // later applies a request in the background.
-func later(t *testing.T, s *update.Service, ctx context.Context, r update.Request) <-chan update.Result {
+func later(ctx context.Context, t *testing.T, s *update.Service, r update.Request) <-chan update.Result {
 	t.Helper()
 	result := make(chan update.Result, 1)
-	go func() { result <- one(t, s, ctx, r) }()
+	go func() { result <- one(ctx, t, s, r) }()
 	synctest.Wait()
 	return result
 }
@@ -45,10 +45,10 @@ func TestWaitingRequestIsWithdrawn(t *testing.T) {
 		release := make(chan struct{})
 		b := held(release)
 		s := newService(b, true)
-		first := later(t, s, t.Context(), request(t, "octo-org/a", "2"))
+		first := later(t.Context(), t, s, request(t, "octo-org/a", "2"))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		second := later(t, s, ctx, request(t, "octo-org/b", "2"))
+		second := later(ctx, t, s, request(t, "octo-org/b", "2"))
 
 		if r := <-second; !errors.Is(r.Err, context.DeadlineExceeded) {
 			t.Errorf("second: %+v", r)
@@ -73,7 +73,7 @@ func TestDeadlineOfOneIsNotTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		b := held(release)
-		slow := func(ctx context.Context, n int) error {
+		slow := func(ctx context.Context) error {
 			select {
 			case <-time.After(10 * time.Second):
 				return nil
@@ -86,17 +86,17 @@ func TestDeadlineOfOneIsNotTheOthers(t *testing.T) {
 			if n == 1 {
 				return first(ctx, n)
 			}
-			return slow(ctx, n)
+			return slow(ctx)
 		}
 		b.files["c.yaml"] = "image: octo-org/c:1\n"
 		s := newService(b, true)
-		a := later(t, s, t.Context(), request(t, "octo-org/a", "2"))
+		a := later(t.Context(), t, s, request(t, "octo-org/a", "2"))
 		hurried, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		second := later(t, s, hurried, request(t, "octo-org/b", "2"))
+		second := later(hurried, t, s, request(t, "octo-org/b", "2"))
 		patient, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
-		third := later(t, s, patient, request(t, "octo-org/c", "2"))
+		third := later(patient, t, s, request(t, "octo-org/c", "2"))
 		close(release)
 
 		if r := <-a; r.Status != update.Committed {
@@ -120,12 +120,12 @@ func TestFlightEndsWhenEveryCallerIsGone(t *testing.T) {
 		b := held(nil)
 		s := newService(b, true)
 		ctx, leave := context.WithCancel(t.Context())
-		gone := later(t, s, ctx, request(t, "octo-org/a", "2"))
+		gone := later(ctx, t, s, request(t, "octo-org/a", "2"))
 		leave()
 		if r := <-gone; !errors.Is(r.Err, context.Canceled) {
 			t.Errorf("result: %+v", r)
 		}
-		if r := one(t, s, t.Context(), request(t, "octo-org/b", "2")); r.Status != update.Committed {
+		if r := one(t.Context(), t, s, request(t, "octo-org/b", "2")); r.Status != update.Committed {
 			t.Errorf("the next: %+v", r)
 		}
 	})
@@ -136,13 +136,13 @@ func TestStopSendsTheWaitingAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		s := newService(held(release), true)
-		running := later(t, s, t.Context(), request(t, "octo-org/a", "2"))
-		waiting := later(t, s, t.Context(), request(t, "octo-org/b", "2"))
+		running := later(t.Context(), t, s, request(t, "octo-org/a", "2"))
+		waiting := later(t.Context(), t, s, request(t, "octo-org/b", "2"))
 		s.Stop()
 		if r := <-waiting; !errors.Is(r.Err, update.ErrStopping) {
 			t.Errorf("waiting: %+v", r)
 		}
-		if r := one(t, s, t.Context(), request(t, "octo-org/b", "2")); !errors.Is(r.Err, update.ErrStopping) {
+		if r := one(t.Context(), t, s, request(t, "octo-org/b", "2")); !errors.Is(r.Err, update.ErrStopping) {
 			t.Errorf("late: %+v", r)
 		}
 		close(release)
@@ -208,10 +208,10 @@ func TestGroup(t *testing.T) {
 					return first(ctx, n)
 				}
 				s := newService(b, tt.share)
-				running := later(t, s, t.Context(), request(t, "octo-org/a", "2"))
+				running := later(t.Context(), t, s, request(t, "octo-org/a", "2"))
 				var results []<-chan update.Result
 				for _, r := range tt.requests {
-					results = append(results, later(t, s, t.Context(), r))
+					results = append(results, later(t.Context(), t, s, r))
 				}
 				close(release)
 				<-running

@@ -59,7 +59,11 @@ func (s *Service) updateTarget(ctx context.Context, t *target, r Request) Result
 	if r.DryRun {
 		return s.dryRun(ctx, t, r)
 	}
-	return t.queue.do(ctx, r)
+	result := t.queue.do(ctx, r)
+	if result.Repo.IsZero() { // it ended before its turn
+		return t.failed(result.Err)
+	}
+	return result
 }
 
 // choose returns the targets that r asks for.

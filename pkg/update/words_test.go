@@ -29,9 +29,9 @@ func TestFilesThatCannotMatchAreNotReadAgain(t *testing.T) {
 			s := update.New(update.Options{
 				Targets: []update.Target{{Repo: target, Branch: "main", Repository: b}}, IndexBytes: tt.bytes,
 			})
-			one(t, s, t.Context(), request(t, "octo-org/a", "2"))
+			one(t.Context(), t, s, request(t, "octo-org/a", "2"))
 			b.reads = 0
-			one(t, s, t.Context(), request(t, "octo-org/a", "3"))
+			one(t.Context(), t, s, request(t, "octo-org/a", "3"))
 			if b.reads < tt.least || b.reads > tt.most {
 				t.Errorf("%d files were read, want %d to %d", b.reads, tt.least, tt.most)
 			}

@@ -23,7 +23,7 @@ func newLogger(w io.Writer, s Settings) *slog.Logger {
 		}
 	}
 	if format == formatTint {
-		return slog.New(tint.NewHandler(w, &tint.Options{Level: s.LogLevel, TimeFormat: time.TimeOnly}))
+		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: s.LogLevel, TimeFormat: time.TimeOnly}))
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: s.LogLevel}))
 }

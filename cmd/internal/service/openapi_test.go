@@ -22,6 +22,7 @@ var description = flag.String("openapi", "", "GitHub's OpenAPI description")
 // notDescribed are findings that are no fault: GitHub's documentation tells of them
 // in prose, and its description leaves them out.
 var notDescribed = map[string]string{
+	"GET /_archives/":      "the address of an archive, which is no part of the API",
 	"status 304":           "conditional requests: best practices for using the REST API",
 	"status 502":           "any request may fail so",
 	"status 401":           "authenticating to the REST API",

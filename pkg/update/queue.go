@@ -154,10 +154,10 @@ func endedByContext(err error) bool {
 }
 
 // together returns a context that ends with the group's first deadline, or when
-// every caller is gone.
+// every caller is gone; its cause is then the last one's.
 func together(group []*ticket) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(group[0].ctx))
-	stops := []func(){cancel}
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(group[0].ctx))
+	stops := []func(){func() { cancel(nil) }}
 	if first, ok := firstDeadline(group); ok {
 		var expire context.CancelFunc
 		ctx, expire = context.WithDeadline(ctx, first)
@@ -171,7 +171,7 @@ func together(group []*ticket) (context.Context, context.CancelFunc) {
 				return
 			}
 		}
-		cancel()
+		cancel(context.Cause(group[len(group)-1].ctx))
 	}()
 	return ctx, func() {
 		for _, stop := range stops {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -74,9 +75,9 @@ var badLines = []badLine{
 // has written nothing, and when the line is well again so is the service.
 func TestBadLine(t *testing.T) {
 	t.Parallel()
+	var all sideBySide
 	for _, bad := range badLines {
-		t.Run(bad.name, func(t *testing.T) {
-			t.Parallel()
+		all.run(t, bad.name, func(t *testing.T) {
 			l := &line{}
 			w := start(t, onMain, withEnv("UPDATE_TIMEOUT", toxicTimeout.String()), withEnv("LOG_LEVEL", "info"), l.between)
 			before := w.head()
@@ -97,6 +98,16 @@ func TestBadLine(t *testing.T) {
 			w.wantWell(before, 1)
 		})
 	}
+	all.Wait()
+}
+
+// sideBySide runs subtests that wait most of their time: t.Parallel would run only
+// as many of them at a time as there are processors.
+type sideBySide struct{ sync.WaitGroup }
+
+func (s *sideBySide) run(t *testing.T, name string, test func(*testing.T)) {
+	t.Helper()
+	s.Go(func() { t.Run(name, test) })
 }
 
 // inTime posts the mission and fails when its answer takes longer than it may.
@@ -137,6 +148,7 @@ func (w *world) wantWell(before string, commits int) {
 // caller's time; before it nothing is half done.
 func TestLineGoesBadAtAWrite(t *testing.T) {
 	t.Parallel()
+	var all sideBySide
 	for _, bad := range badLines {
 		if bad.harmless {
 			continue
@@ -144,8 +156,7 @@ func TestLineGoesBadAtAWrite(t *testing.T) {
 		for _, at := range []struct{ method, endpoint string }{
 			{http.MethodPost, "git/trees"}, {http.MethodPost, "git/commits"}, {http.MethodPatch, "git/refs"},
 		} {
-			t.Run(bad.name+" at "+at.endpoint, func(t *testing.T) {
-				t.Parallel()
+			all.run(t, bad.name+" at "+at.endpoint, func(t *testing.T) {
 				l := &line{}
 				w := start(t, onMain, withEnv("UPDATE_TIMEOUT", toxicTimeout.String()), withEnv("LOG_LEVEL", "info"), l.between)
 				before := w.head()
@@ -174,6 +185,7 @@ func TestLineGoesBadAtAWrite(t *testing.T) {
 			})
 		}
 	}
+	all.Wait()
 }
 
 // Nobody listens.

@@ -120,13 +120,14 @@ func (c *chaos) run(ctx context.Context) {
 		default:
 			end = c.state()
 		}
-		c.pause(ctx)
+		pause(ctx, c.random)
 		end()
 	}
 }
 
-func (c *chaos) pause(ctx context.Context) {
-	timer := time.NewTimer(time.Duration(5+c.random.IntN(45)) * time.Millisecond)
+// pause waits for a moment, or until ctx ends.
+func pause(ctx context.Context, random *rand.Rand) {
+	timer := time.NewTimer(time.Duration(5+random.IntN(45)) * time.Millisecond)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -241,7 +242,11 @@ func (c *client) run(ctx context.Context) {
 		// with others about, an older version sent late would rightly land twice.
 		for try := 0; try < 4; try++ {
 			r, err := c.replicas[c.random.IntN(len(c.replicas))].tryPost(setTo(c.image, version))
-			if again := c.book.note(c.image, version, r, err); !again || !c.alone || ctx.Err() != nil {
+			refused := c.book.note(c.image, version, r, err)
+			if refused {
+				pause(ctx, c.random)
+			}
+			if !refused || !c.alone || ctx.Err() != nil {
 				break
 			}
 		}

@@ -42,7 +42,7 @@ func BenchmarkUpdates(b *testing.B) {
 		if err := table.Flush(); err != nil {
 			b.Fatal(err)
 		}
-		fmt.Printf("\nRequests are all on the line; of the cold update's one is the download behind the archive's redirect.\n%s\n", crowd)
+		fmt.Fprintf(os.Stdout, "\nRequests are all on the line; of the cold update's one is the download behind the archive's redirect.\n%s\n", crowd)
 	}
 }
 

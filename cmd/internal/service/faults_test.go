@@ -240,7 +240,7 @@ func (c *client) run(ctx context.Context) {
 		version := fmt.Sprintf("%s-%d", c.name, n)
 		// A refused update is sent again by clients that have an image to themselves;
 		// with others about, an older version sent late would rightly land twice.
-		for try := 0; try < 4; try++ {
+		for range 4 {
 			r, err := c.replicas[c.random.IntN(len(c.replicas))].tryPost(setTo(c.image, version))
 			refused := c.book.note(c.image, version, r, err)
 			if refused {

@@ -3,6 +3,7 @@ package service_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -225,7 +226,7 @@ func TestTwoReplicas(t *testing.T) {
 		all.Go(func() { same[i], _ = replica.tryPost(setTo(node, fmt.Sprint("of-replica-", i))) })
 	}
 	all.Wait()
-	for at, r := range append(replies, same...) {
+	for at, r := range slices.Concat(replies, same) {
 		if r.status != http.StatusCreated {
 			t.Errorf("update %d: status %d: %s", at, r.status, r.body)
 			continue

@@ -3,7 +3,7 @@ package service_test
 import (
 	"bytes"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -40,7 +40,7 @@ func (c *recorder) between(w *world) {
 			r.SetURL(upstream)
 			r.Out.Host = r.In.Host // GitHub's answers lead back here
 		},
-		ErrorLog: log.New(io.Discard, "", 0), // callers that hang up are none of its business
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // callers that hang up are none of its business
 		Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			return c.record(r)
 		}),

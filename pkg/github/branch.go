@@ -44,6 +44,7 @@ type Branch struct {
 	news   head      // a head that was read but not looked into
 	newsAt time.Time
 	draft  *draft // nil when there is none
+	lost   int    // races in a row
 }
 
 // write is a commit that this process put on the branch.
@@ -179,7 +180,7 @@ func (b *Branch) takeNews() (head, bool) {
 func (b *Branch) wrote(s *Snapshot, next *Snapshot) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.newest, b.left, b.news = next, "", head{}
+	b.newest, b.left, b.news, b.lost = next, "", head{}, 0
 	b.writes = append(b.writes, write{commit: next.Commit, parent: s.Commit, at: b.client.now()})
 	if over := len(b.writes) - keptWrites; over > 0 {
 		b.writes = slices.Delete(b.writes, 0, over)

@@ -12,7 +12,9 @@ import (
 // no harm.
 //
 // It keeps short what others may come between: the way from reading a head to
-// moving it. Against somebody who pushes all the while that decides.
+// moving it. Against somebody who pushes all the while that decides. Somebody who
+// pushed once is not worth two requests that may be in vain, so drafts begin
+// with the second race that is lost in a row.
 type draft struct {
 	on      head
 	changes Changeset
@@ -24,12 +26,16 @@ type draft struct {
 	err  error
 }
 
+// draftFrom is how many races are lost in a row before drafts are made.
+const draftFrom = 2
+
 // draftNext begins a draft of the same edits on the head that a commit ran into.
 func (b *Branch) draftNext(ctx context.Context, c Changeset) {
 	b.mu.Lock()
-	on := b.news
+	b.lost++
+	on, contended := b.news, b.lost >= draftFrom
 	b.mu.Unlock()
-	if on.commit == "" {
+	if on.commit == "" || !contended {
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)

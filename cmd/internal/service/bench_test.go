@@ -10,6 +10,8 @@ import (
 	"testing"
 	"text/tabwriter"
 	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
 )
 
 const (
@@ -42,7 +44,7 @@ func BenchmarkUpdates(b *testing.B) {
 		if err := table.Flush(); err != nil {
 			b.Fatal(err)
 		}
-		fmt.Fprintf(os.Stdout, "\nRequests are all on the line; of the cold update's one is the download behind the archive's redirect.\n%s\n", crowd)
+		fmt.Fprintf(os.Stdout, "\nRequests are all on the line; of the cold update's one is the download behind the archive's redirect.\n%s\n%s\n", crowd, huge(b, binary))
 	}
 }
 
@@ -131,6 +133,33 @@ func (f *farm) measure() []row {
 		}
 	}
 	return rows
+}
+
+const (
+	hugeFiles = 50_000
+	// hugeMemory is what the program may hold for a repository of twice as many
+	// entries, of which half are YAML files.
+	hugeMemory = 512 << 20
+)
+
+// huge measures a repository as large as GitHub lists in one answer, and one
+// folder more, and tells what that came to in a line.
+func huge(b *testing.B, binary string) string {
+	f := newFarm(b, binary, hugeFiles)
+	defer f.close()
+	others := sandbox.Files{}
+	for i := range hugeFiles {
+		others[fmt.Sprintf("docs/%03d/note-%05d.md", i%100, i)] = sandbox.File{Content: fmt.Appendf(nil, "note %d\n", i)}
+	}
+	_, err := f.repo.Commit("main", others, "Add notes")
+	f.must(err)
+	cold, warm := f.cold(), f.warm()
+	if peak := max(cold.peak, warm.peak); peak > hugeMemory {
+		b.Errorf("%d bytes of memory, want at most %d", peak, int64(hugeMemory))
+	}
+	return fmt.Sprintf("%d entries, half of them YAML files: cold %.0f ms, %d requests, %.0f MB; warm %.0f ms, %d requests, %.0f MB",
+		2*hugeFiles, cold.wall.Seconds()*1e3, cold.requests, float64(cold.peak)/1e6,
+		warm.wall.Seconds()*1e3, warm.requests, float64(warm.peak)/1e6)
 }
 
 // crowd has many clients post at once and tells what that came to in a line.

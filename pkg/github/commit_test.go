@@ -3,8 +3,6 @@ package github_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,13 +10,6 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
 )
-
-func wantMoved(t *testing.T, err error) {
-	t.Helper()
-	if !errors.Is(err, github.ErrBranchMoved) {
-		t.Fatalf("error %v, want ErrBranchMoved", err)
-	}
-}
 
 const (
 	fileA = "apps/a.yaml"
@@ -119,68 +110,6 @@ func TestCommitRefusesWhatIsNoChange(t *testing.T) {
 	w.wantSpent()
 }
 
-// Whatever GitHub says, the branch decides.
-func TestLostRace(t *testing.T) {
-	t.Parallel()
-	push := sandbox.Competitor(sandbox.Push{Branch: "main", Message: "theirs", Files: map[string]string{"theirs.txt": "x"}})
-	for name, answer := range map[string]*sandbox.Fault{
-		"not a fast forward": nil,
-		"cannot be updated":  ptr(sandbox.LostRace()),
-		"update failed":      ptr(sandbox.Refuse(http.StatusUnprocessableEntity, "Reference update failed")),
-		"conflict":           ptr(sandbox.Refuse(http.StatusConflict, "Conflict")),
-		"protection's words": ptr(sandbox.Refuse(http.StatusUnprocessableEntity, "Cannot update this protected ref.")),
-		"no words":           ptr(sandbox.Refuse(http.StatusUnprocessableEntity, "")),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w, b, s := planned(t)
-			w.sb.Inject(push.On(http.MethodPatch, "git/refs").Once())
-			if answer != nil {
-				w.sb.Inject(answer.On(http.MethodPatch, "git/refs").Once())
-			}
-			_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
-			wantMoved(t, err)
-			w.wantFile(fileA, "image: a:1\n")
-			if _, ok := b.Remembered(); ok {
-				t.Error("what the branch has left is still remembered")
-			}
-			s = w.snapshot(b)
-			_, err = b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
-			w.must(err)
-			w.wantFile(fileA, "image: a:2\n")
-			w.wantFile("theirs.txt", "x")
-		})
-	}
-}
-
-func ptr[T any](v T) *T { return &v }
-
-// A refusal that goes away by itself, with the branch where it was, is no lost race.
-func TestRefUpdateIsSentAgainWhileBranchStands(t *testing.T) {
-	t.Parallel()
-	for _, text := range []string{"Reference cannot be updated", "Reference update failed", "Object does not exist", "Update is not a fast forward"} {
-		t.Run(text, func(t *testing.T) {
-			t.Parallel()
-			w, b, s := planned(t)
-			w.sb.Inject(sandbox.Refuse(http.StatusUnprocessableEntity, text).On(http.MethodPatch, "git/refs").For(2))
-			made, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
-			w.must(err)
-			if w.head() != string(made.SHA) {
-				t.Error("the commit is not on the branch")
-			}
-			w.wantSpent(newTree, newCommit, updateRef, headStands, updateRef, headStands, updateRef)
-		})
-	}
-}
-
-func TestRefUpdateEndsWhenRefusedForGood(t *testing.T) {
-	t.Parallel()
-	w, b, s := planned(t)
-	w.sb.Inject(sandbox.Refuse(http.StatusUnprocessableEntity, "Reference cannot be updated").On(http.MethodPatch, "git/refs"))
-	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
-	wantMoved(t, err)
-}
-
 // A tree or a commit that GitHub made and does not know everywhere yet.
 func TestReplication(t *testing.T) {
 	t.Parallel()
@@ -190,99 +119,6 @@ func TestReplication(t *testing.T) {
 	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
 	w.must(err)
 	w.wantSpent(newTree, newTree, newTree, newCommit, newCommit, newCommit, updateRef)
-}
-
-// The answer of the ref update is lost: the branch tells, and one request makes
-// one commit.
-func TestUnknownOutcome(t *testing.T) {
-	t.Parallel()
-	theirs := sandbox.Competitor(sandbox.Push{Branch: "main", Message: "theirs", Files: map[string]string{"theirs.txt": "x"}})
-	for _, test := range []struct {
-		name   string
-		faults []sandbox.Fault
-		moved  bool
-	}{
-		{"502 before", []sandbox.Fault{sandbox.BadGateway().On(http.MethodPatch, "").Once()}, false},
-		{"502 after", []sandbox.Fault{sandbox.BadGatewayAfter().On(http.MethodPatch, "").Once()}, false},
-		{"connection lost before", []sandbox.Fault{sandbox.Drop().On(http.MethodPatch, "").Once()}, false},
-		{"connection lost after", []sandbox.Fault{sandbox.DropAfter().On(http.MethodPatch, "").Once()}, false},
-		{"answer cut", []sandbox.Fault{sandbox.Cut().On(http.MethodPatch, "").Once()}, false},
-		{"landed, then somebody pushed", []sandbox.Fault{
-			sandbox.DropAfter().On(http.MethodPatch, "").Once(), theirs.On(http.MethodGet, "branches").Once(),
-		}, false},
-		{"not landed, somebody pushed", []sandbox.Fault{
-			sandbox.Drop().On(http.MethodPatch, "").Once(), theirs.On(http.MethodGet, "branches").Once(),
-		}, true},
-		{"landed, stale read", []sandbox.Fault{
-			sandbox.DropAfter().On(http.MethodPatch, "").Once(), sandbox.Stale().On(http.MethodGet, "branches").Once(),
-		}, false},
-		{"landed, branch unreadable for a while", []sandbox.Fault{
-			sandbox.DropAfter().On(http.MethodPatch, "").Once(), sandbox.BadGateway().On(http.MethodGet, "branches").For(6),
-		}, false},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			w, b, s := planned(t)
-			for _, f := range test.faults {
-				w.sb.Inject(f)
-			}
-			made, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
-			if test.moved {
-				wantMoved(t, err)
-			} else {
-				w.must(err)
-			}
-			log, err := w.repo.Log("main")
-			w.must(err)
-			own := 0
-			for _, c := range log {
-				if c.Message == "Set the version" {
-					own++
-					if c.SHA != string(made.SHA) {
-						t.Errorf("the commit on the branch is %s, told was %s", c.SHA, made.SHA)
-					}
-				}
-			}
-			if want := 1; test.moved && own != 0 || !test.moved && own != want {
-				t.Errorf("%d own commits on the branch", own)
-			}
-		})
-	}
-}
-
-func TestUnknownOutcomeThatStaysUnknown(t *testing.T) {
-	t.Parallel()
-	w, b, s := planned(t)
-	w.sb.Inject(sandbox.DropAfter().On(http.MethodPatch, "").Once())
-	broken := w.sb.Inject(sandbox.BadGateway().On(http.MethodGet, "branches"))
-	stays := w.sb.Inject(sandbox.BadGateway().On(http.MethodPatch, "").After(1))
-	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
-	var unknown *github.UnknownOutcomeError
-	if !errors.As(err, &unknown) || !errors.Is(err, github.ErrUpstream) {
-		t.Fatalf("error %v, want an unknown outcome", err)
-	}
-	w.sb.Remove(broken)
-	w.sb.Remove(stays)
-	w.push(map[string]string{"theirs.txt": "x"})
-	if landed, err := b.Landed(t.Context(), unknown.Commit.SHA); err != nil || !landed {
-		t.Errorf("landed: %v, %v", landed, err)
-	}
-	if landed, err := b.Landed(t.Context(), "0123456789012345678901234567890123456789"); err != nil || landed {
-		t.Errorf("a commit that is not there landed: %v, %v", landed, err)
-	}
-}
-
-// Once the ref update is sent its end is told, whatever the caller's context says.
-func TestRefUpdateIsFollowedToItsEnd(t *testing.T) {
-	t.Parallel()
-	w, b, s := planned(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	w.sb.Inject(sandbox.Call(cancel).On(http.MethodPatch, ""))
-	made, err := b.Commit(ctx, s, set(s, fileA, "image: a:2\n"))
-	w.must(err)
-	if w.head() != string(made.SHA) {
-		t.Error("the commit is not on the branch")
-	}
 }
 
 func TestGivenUpBeforeRefUpdate(t *testing.T) {
@@ -393,23 +229,6 @@ func TestWritesAreRepeatedWhileGitHubFails(t *testing.T) {
 	}
 }
 
-// A branch that was set back while the answer was lost stays set back.
-func TestRewoundWhileTheAnswerWasLost(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	kept := w.push(map[string]string{fileA: "image: a:1\n"})
-	w.push(map[string]string{"mistake.txt": "x"})
-	b := w.branch()
-	s := w.snapshot(b)
-	w.sb.Inject(sandbox.Drop().On(http.MethodPatch, "").Once())
-	w.sb.Inject(sandbox.Call(func() { w.must(w.repo.Reset("main", kept)) }).On(http.MethodGet, "branches").Once())
-	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
-	wantMoved(t, err)
-	if w.head() != kept {
-		t.Error("what was set back is there again")
-	}
-}
-
 func TestLargeEditsGoOneByOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -432,40 +251,6 @@ func TestLargeEditsGoOneByOne(t *testing.T) {
 	}
 }
 
-// A read older than the commit's parent says nothing of a commit whose answer was
-// lost.
-func TestLandedWithReadFromBeforeItsParent(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.push(map[string]string{fileA: "image: a:1\n"})
-	log, err := w.repo.Log("main")
-	w.must(err)
-	w.push(map[string]string{fileB: "image: b:1\n"})
-	old := fmt.Sprintf(`{"name":"main","commit":{"sha":%q,"commit":{"tree":{"sha":%q}}}}`, log[0].SHA, log[0].Tree)
-	sent, told := false, false
-	client := w.another(func(o *github.Options) {
-		o.Transport = rewrite{o.Transport, func(req *http.Request, resp *http.Response) {
-			switch {
-			case req.Method == http.MethodPatch && !sent:
-				sent = true
-				resp.StatusCode = http.StatusBadGateway
-			case strings.Contains(req.URL.Path, "/branches/") && sent && !told:
-				told = true
-				resp.StatusCode = http.StatusOK
-				resp.Header.Del("ETag")
-				setBody(resp, old)
-			}
-		}}
-	})
-	b := client.Branch(parse(t, repoName), "main")
-	s := w.snapshot(b)
-	made, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
-	w.must(err)
-	if w.head() != string(made.SHA) || !told {
-		t.Error("the commit is not on the branch, or no old read was told")
-	}
-}
-
 // A reader that began before an own write does not set back what is remembered.
 func TestSlowReaderBesideAnOwnWrite(t *testing.T) {
 	t.Parallel()
@@ -482,51 +267,4 @@ func TestSlowReaderBesideAnOwnWrite(t *testing.T) {
 	if s, _ := b.Remembered(); s.Commit != made.SHA {
 		t.Errorf("remembered is %s, the own write is %s", s.Commit, made.SHA)
 	}
-}
-
-// An update that found no connection was never sent, so nothing is unknown.
-func TestRefUpdateThatWasNeverSent(t *testing.T) {
-	t.Parallel()
-	for _, times := range []int{1, 100} {
-		t.Run(fmt.Sprint(times), func(t *testing.T) {
-			t.Parallel()
-			w, _, _ := planned(t)
-			left := times
-			client := w.another(func(o *github.Options) {
-				o.Transport = refused{o.Transport, func(req *http.Request) bool {
-					if req.Method != http.MethodPatch || left == 0 {
-						return false
-					}
-					left--
-					return true
-				}}
-			})
-			b := client.Branch(parse(t, repoName), "main")
-			s := w.snapshot(b)
-			_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
-			if times == 1 {
-				w.must(err)
-				w.wantFile(fileA, "image: a:2\n")
-				return
-			}
-			wantKind(t, err, github.ErrUpstream, 0)
-			var unknown *github.UnknownOutcomeError
-			if errors.As(err, &unknown) {
-				t.Error("the outcome is said to be unknown")
-			}
-		})
-	}
-}
-
-// refused lets no connection come about for some requests.
-type refused struct {
-	next http.RoundTripper
-	when func(*http.Request) bool
-}
-
-func (r refused) RoundTrip(req *http.Request) (*http.Response, error) {
-	if r.when(req) {
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
-	}
-	return r.next.RoundTrip(req)
 }

@@ -53,7 +53,7 @@ func TestFaults(t *testing.T) {
 	defer cancel()
 	var all sync.WaitGroup
 	all.Go(func() { (&chaos{world: w, random: rand.New(rand.NewPCG(seed, 1))}).run(ctx) })
-	all.Go(func() { book.compete(ctx) })
+	all.Go(func() { book.compete(ctx, rand.New(rand.NewPCG(seed, 2))) })
 	for i := range faultClients {
 		c := client{
 			book: book, replicas: replicas, image: fmt.Sprintf("octo-org/app-%05d", max(0, i-faultShared)),
@@ -254,14 +254,10 @@ func (c *client) run(ctx context.Context) {
 }
 
 // compete pushes files beside the service's until ctx ends.
-func (l *ledger) compete(ctx context.Context) {
-	ticker := time.NewTicker(75 * time.Millisecond)
-	defer ticker.Stop()
-	for n := 0; ; n++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
+func (l *ledger) compete(ctx context.Context, random *rand.Rand) {
+	for n := 0; ctx.Err() == nil; n++ {
+		for range random.IntN(20) { // some pushes come close together, some alone
+			pause(ctx, random)
 		}
 		path, content := fmt.Sprintf("competitor/%d.yaml", n%50), fmt.Sprintf("push: %d\n", n)
 		sha, err := l.world.repo.Commit("main", sandbox.Files{path: {Content: []byte(content)}}, "compete "+path)

@@ -145,6 +145,7 @@ const (
 // huge measures a repository as large as GitHub lists in one answer, and one
 // folder more, and tells what that came to in a line.
 func huge(b *testing.B, binary string) string {
+	b.Helper()
 	f := newFarm(b, binary, hugeFiles)
 	defer f.close()
 	others := sandbox.Files{}

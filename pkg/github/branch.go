@@ -17,9 +17,10 @@ const (
 	// without asking once more.
 	planning = 10 * time.Second
 	// carried is for how long a head that a commit ran into serves the next
-	// Snapshot in place of a request: for one that follows at once. After a pause
-	// an older head would only lose the next race.
-	carried = 20 * time.Millisecond
+	// Snapshot in place of a request. Where races are lost in a row that is only
+	// for one that follows at once: an older head would lose the next race, too.
+	carried          = 2 * time.Second
+	carriedContended = 20 * time.Millisecond
 	// keptWrites bounds the own writes that are remembered.
 	keptWrites = 64
 )
@@ -171,7 +172,11 @@ func (b *Branch) keepNews(h head) {
 func (b *Branch) takeNews() (head, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	h, ok := b.news, b.news.commit != "" && b.client.now().Sub(b.newsAt) < carried
+	fresh := carried
+	if b.lost >= draftFrom {
+		fresh = carriedContended
+	}
+	h, ok := b.news, b.news.commit != "" && b.client.now().Sub(b.newsAt) < fresh
 	b.news = head{}
 	return h, ok
 }

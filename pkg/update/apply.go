@@ -25,34 +25,25 @@ const (
 	longestPause = 500 * time.Millisecond
 )
 
-// apply is the one door to a target's branch: it puts the requests, which are
-// in order of arrival, into one commit, or as few as can hold them, and returns
-// a Result for each.
+// apply is the one door to a target's branch, and one at a time goes through it:
+// it puts the requests, which are in order of arrival, into one commit, or as few
+// as can hold them, and returns a Result for each.
 func (s *Service) apply(ctx context.Context, t *target, requests []Request) []Result {
 	results := make([]Result, len(requests))
-	land, err := t.board(ctx)
-	if err != nil {
-		for i := range results {
-			results[i] = t.failed(err)
-		}
-		return results
-	}
-	defer land()
-
 	for _, round := range arrange(requests) {
 		ctx, spending := github.WithSpending(ctx)
-		outcomes, err := s.commit(ctx, t, round.requests(requests))
-		for i, place := range round.places {
+		outcomes, err := s.commit(ctx, t, round.winners)
+		for _, place := range round.places {
+			result := &results[place.request]
 			switch {
 			case err != nil:
-				results[place.request] = t.failed(err)
+				*result = t.failed(err)
 			case place.superseded && outcomes[place.winner].Err == nil:
-				results[place.request] = Result{Repo: t.Repo, Branch: outcomes[place.winner].Branch, Status: Superseded}
+				*result = Result{Repo: t.Repo, Branch: outcomes[place.winner].Branch, Status: Superseded}
 			default:
-				results[place.request] = outcomes[place.winner]
+				*result = outcomes[place.winner]
 			}
-			results[place.request].Spent = int(spending.Requests())
-			results[place.request].Shared = i > 0 || len(round.places) > 1
+			result.Spent = int(spending.Requests())
 		}
 	}
 	return results
@@ -101,18 +92,27 @@ func (s *Service) attempt(ctx context.Context, t *target, requests []Request) ([
 }
 
 // dryRun plans one request on the branch as it is now.
-func (s *Service) dryRun(ctx context.Context, t *target, r Request) Result {
+func (s *Service) dryRun(ctx context.Context, t *target, r Request) (result Result) {
 	ctx, spending := github.WithSpending(ctx)
-	snapshot, err := t.Repository.Snapshot(ctx)
+	defer func() { result.Spent = int(spending.Requests()) }()
+	select {
+	case s.dryRuns <- struct{}{}:
+		defer func() { <-s.dryRuns }()
+	case <-ctx.Done():
+		return t.failed(context.Cause(ctx))
+	}
+	var p *plan
+	err := guard(func() error {
+		snapshot, err := t.Repository.Snapshot(ctx)
+		if err == nil {
+			p, err = s.plan(ctx, t.Repository, snapshot, []Request{r})
+		}
+		return err
+	})
 	if err != nil {
 		return t.failed(err)
 	}
-	p, err := s.plan(ctx, t.Repository, snapshot, []Request{r})
-	if err != nil {
-		return t.failed(err)
-	}
-	result := p.results(nil)[0]
-	result.Spent = int(spending.Requests())
+	result = p.results(nil)[0]
 	if result.Err == nil {
 		result.Status = Planned
 		result.Diff = p.diff()

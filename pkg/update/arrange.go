@@ -1,6 +1,8 @@
 package update
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -8,7 +10,7 @@ import (
 // round is a set of requests that fit into one plan: no image has two versions
 // in it, and none is asked for under different paths.
 type round struct {
-	winners []int // indices of the requests to plan
+	winners []Request // to plan
 	places  []place
 }
 
@@ -19,30 +21,21 @@ type place struct {
 	superseded bool // winners[winner] asks for another version
 }
 
-// requests picks the round's winners from all.
-func (r *round) requests(all []Request) []Request {
-	picked := make([]Request, len(r.winners))
-	for i, w := range r.winners {
-		picked[i] = all[w]
-	}
-	return picked
-}
-
 // arrange parts requests, which are in order of arrival, into rounds. Of
 // requests for one image under the same paths the last wins: those for the same
 // version share its result, the others are superseded by it. One image under
-// different paths takes a round for each.
+// different paths takes a round for each, and whose last request came last has
+// the last round.
 func arrange(requests []Request) []round {
 	type scope struct{ image, paths string }
-	var order []scope
 	members := map[scope][]int{}
 	for i, r := range requests {
 		key := scope{r.Image.Name(), pathsKey(r.Paths)}
-		if members[key] == nil {
-			order = append(order, key)
-		}
 		members[key] = append(members[key], i)
 	}
+	order := slices.SortedFunc(maps.Keys(members), func(a, b scope) int {
+		return cmp.Compare(last(members[a]), last(members[b]))
+	})
 
 	var rounds []round
 	used := map[string]int{} // image to the number of rounds that hold it
@@ -57,15 +50,19 @@ func arrange(requests []Request) []round {
 	return rounds
 }
 
+func last(members []int) int { return members[len(members)-1] }
+
 // add puts the requests of one scope into the round.
 func (r *round) add(requests []Request, members []int) {
-	last := members[len(members)-1]
-	winner := len(r.winners)
-	r.winners = append(r.winners, last)
+	winner := requests[last(members)]
 	for _, m := range members {
-		same := requests[m].Version == requests[last].Version && requests[m].Digest == requests[last].Digest
-		r.places = append(r.places, place{request: m, winner: winner, superseded: !same})
+		superseded := requests[m].Version != winner.Version || requests[m].Digest != winner.Digest
+		r.places = append(r.places, place{request: m, winner: len(r.winners), superseded: superseded})
+		if !superseded && m != last(members) {
+			winner.alike = append(winner.alike, requests[m])
+		}
 	}
+	r.winners = append(r.winners, winner)
 }
 
 func pathsKey(paths []string) string {

@@ -4,7 +4,7 @@
 // # Model
 //
 // A [Target] is a branch of a repository. A [Request] moves one image. For each
-// target a request goes through the same story, told by [Service.Apply]:
+// target a request goes through the same story, told by Service.apply:
 //
 //	snapshot := the branch at one commit
 //	plan     := edits over the snapshot's YAML files; pure

@@ -12,7 +12,19 @@ import (
 // editor edits files for some of a plan's requests.
 type editor struct {
 	*manifest.Editor
-	requests []int // the request behind each of the editor's updates
+	requests []int              // the request behind each of the editor's updates
+	alone    []*manifest.Editor // for each of the updates, an editor of its own
+}
+
+// mentioned returns the requests whose image the content may name.
+func (e *editor) mentioned(content []byte) []int {
+	var requests []int
+	for i, r := range e.requests {
+		if e.alone[i].Mentions(content) {
+			requests = append(requests, r)
+		}
+	}
+	return requests
 }
 
 // editors has the editor for each file. Requests may be narrowed by paths, so
@@ -74,7 +86,15 @@ func (e *editors) make() error {
 	if err != nil {
 		return err
 	}
-	e.made[string(e.wanted)] = &editor{Editor: compiled, requests: requests}
+	made := &editor{Editor: compiled, requests: requests}
+	for _, u := range updates {
+		one, err := manifest.NewEditor([]manifest.Update{u}, manifest.Options{})
+		if err != nil {
+			return err
+		}
+		made.alone = append(made.alone, one)
+	}
+	e.made[string(e.wanted)] = made
 	return nil
 }
 

@@ -66,12 +66,14 @@ func trailers(writing []Request) []string {
 			lines = append(lines, line)
 		}
 	}
-	for _, r := range writing {
-		add("Source-Repository", r.Source.Repository)
-		add("Source-Revision", r.Source.Revision)
-		add("Source-URL", r.Source.URL)
-		add("Requested-By", r.Caller)
-		add("Update-Id", r.ID)
+	for _, w := range writing {
+		for _, r := range append([]Request{w}, w.alike...) {
+			add("Source-Repository", r.Source.Repository)
+			add("Source-Revision", r.Source.Revision)
+			add("Source-URL", r.Source.URL)
+			add("Requested-By", r.Caller)
+			add("Update-Id", r.ID)
+		}
 	}
 	return lines
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 )
 
+// checkEvery is after how many files a plan looks whether its time is over.
+const checkEvery = 256
+
 // plan is what a set of requests would change on a snapshot.
 type plan struct {
 	snapshot *github.Snapshot
@@ -42,12 +45,15 @@ func (s *Service) plan(ctx context.Context, repo Repository, snapshot *github.Sn
 
 	var entries []github.Entry
 	var by []*editor // the editor of each entry
-	for _, entry := range snapshot.Entries {
+	for i, entry := range snapshot.Entries {
+		if i%checkEvery == 0 && ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		ed := editors.of(entry)
 		switch {
 		case ed == nil || entry.Mode == github.ModeSymlink:
 		case entry.Size > manifest.MaxSize:
-			p.skipFile(entry, ed, manifest.TooLarge)
+			p.skipFile(entry, ed.requests, manifest.TooLarge)
 		case s.mayName(entry, ed):
 			entries = append(entries, entry)
 			by = append(by, ed)
@@ -94,7 +100,7 @@ func (p *plan) edit(entry github.Entry, ed *editor, content []byte) {
 	}
 	for _, skip := range result.Skips {
 		if skip.Update < 0 {
-			p.skipFile(entry, ed, skip.Reason)
+			p.skipFile(entry, ed.mentioned(content), skip.Reason)
 			continue
 		}
 		f := p.finding(ed, skip.Update, entry)
@@ -115,9 +121,9 @@ func (p *plan) finding(ed *editor, update int, entry github.Entry) *finding {
 	return f
 }
 
-// skipFile lists a file that nobody looked into for each request that wanted it.
-func (p *plan) skipFile(entry github.Entry, ed *editor, reason manifest.Reason) {
-	for _, r := range ed.requests {
+// skipFile lists a whole file for each of the requests.
+func (p *plan) skipFile(entry github.Entry, requests []int, reason manifest.Reason) {
+	for _, r := range requests {
 		p.findings[r].skipped = append(p.findings[r].skipped, Skip{Path: entry.Path, Reason: reason})
 	}
 }
@@ -126,10 +132,23 @@ func (p *plan) sort() {
 	slices.SortFunc(p.files, func(a, b plannedFile) int { return strings.Compare(a.entry.Path, b.entry.Path) })
 	for i := range p.findings {
 		slices.SortFunc(p.findings[i].files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-		slices.SortFunc(p.findings[i].skipped, func(a, b Skip) int {
-			return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line))
-		})
+		slices.SortFunc(p.findings[i].skipped, bySkip)
 	}
+}
+
+func bySkip(a, b Skip) int {
+	return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line))
+}
+
+// tooLarge is the number of files that were too large to look into.
+func (f *finding) tooLarge() int {
+	n := 0
+	for _, s := range f.skipped {
+		if s.Reason == manifest.TooLarge {
+			n++
+		}
+	}
+	return n
 }
 
 // writes tells whether the plan changes any file.
@@ -167,7 +186,7 @@ func (p *plan) result(r Request, f finding, commit *github.Commit) Result {
 	if len(f.named) == 0 {
 		result.Err = &NotReferencedError{
 			Image: r.Image.String(), Repo: result.Repo, Branch: result.Branch,
-			Narrowed: len(r.Paths) > 0, Unread: len(f.skipped),
+			Narrowed: len(r.Paths) > 0, Unread: f.tooLarge(),
 		}
 		return result
 	}
@@ -197,4 +216,5 @@ func (r *Result) leaveOut(paths []string) {
 		}
 	}
 	r.Files = kept
+	slices.SortFunc(r.Skipped, bySkip)
 }

@@ -116,25 +116,60 @@ func (q *queue) next() []*ticket {
 // the others, for whom nothing was written then, fly again without them.
 func (q *queue) fly(group []*ticket) {
 	for len(group) > 0 {
+		first, bounded := firstDeadline(group)
 		ctx, cancel := together(group)
-		requests := make([]Request, len(group))
-		for i, t := range group {
-			requests[i] = t.request
-		}
-		results := q.apply(ctx, requests)
+		results := q.applyGuarded(ctx, group)
 		cutShort := ctx.Err() != nil
 		cancel()
 
 		var again []*ticket
 		for i, t := range group {
-			if cutShort && endedByContext(results[i].Err) && !t.expired() {
+			err := results[i].Err
+			switch {
+			case cutShort && endedByContext(err) && !t.expired(),
+				bounded && t.outlasts(first) && t.waitsFor(err):
 				again = append(again, t)
-				continue
+			default:
+				t.done <- results[i]
 			}
-			t.done <- results[i]
 		}
 		group = again
 	}
+}
+
+// applyGuarded is apply, but for a panic, which is everybody's error.
+func (q *queue) applyGuarded(ctx context.Context, group []*ticket) (results []Result) {
+	requests := make([]Request, len(group))
+	for i, t := range group {
+		requests[i] = t.request
+	}
+	err := guard(func() error {
+		results = q.apply(ctx, requests)
+		return nil
+	})
+	if err != nil {
+		results = make([]Result, len(group))
+		for i := range results {
+			results[i].Err = err
+		}
+	}
+	return results
+}
+
+// outlasts tells whether the caller has more time than until first.
+func (t *ticket) outlasts(first time.Time) bool {
+	deadline, ok := t.ctx.Deadline()
+	return t.ctx.Err() == nil && (!ok || deadline.After(first))
+}
+
+// waitsFor tells whether err is a limit that ends before the caller's own time.
+func (t *ticket) waitsFor(err error) bool {
+	var limited *github.RateLimitError
+	if !errors.As(err, &limited) || inDoubt(err) {
+		return false
+	}
+	deadline, ok := t.ctx.Deadline()
+	return !ok || time.Until(deadline) > limited.RetryAfter
 }
 
 // expired tells whether the caller waits no longer.
@@ -146,11 +181,13 @@ func (t *ticket) expired() bool {
 // endedByContext tells that nothing was written because the time was over. What
 // may have been written is another matter.
 func endedByContext(err error) bool {
+	return !inDoubt(err) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled))
+}
+
+// inDoubt tells that a commit may be on the branch.
+func inDoubt(err error) bool {
 	var doubt *github.UnknownOutcomeError
-	if errors.As(err, &doubt) {
-		return false
-	}
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+	return errors.As(err, &doubt)
 }
 
 // together returns a context that ends with the group's first deadline, or when

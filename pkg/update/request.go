@@ -29,6 +29,9 @@ type Request struct {
 	Caller string
 	// DryRun asks for the plan alone.
 	DryRun bool
+
+	// alike are requests for the same, which this one stands for.
+	alike []Request
 }
 
 // Source says where an image came from. Its fields are single lines and may be empty.
@@ -66,10 +69,9 @@ type Result struct {
 	Skipped []Skip
 	// Diff is a unified diff of Files, for a dry run alone.
 	Diff string
-	// Spent counts the GitHub requests of the plan and the commit, and Shared tells
-	// that other requests had a part in them.
-	Spent  int
-	Shared bool
+	// Spent counts the requests to GitHub of the plan and the commit; those who
+	// shared a commit have the same.
+	Spent int
 	// Err is why nothing was written; of this package, of github, or of a context.
 	Err error
 }

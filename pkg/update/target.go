@@ -32,21 +32,29 @@ type Target struct {
 	Repository Repository
 }
 
-// target is a Target with the state that serialises its commits.
+// target is a Target with the queue that serialises its commits.
 type target struct {
 	Target
-	// flight holds one token: who has it may commit.
-	flight chan struct{}
-	queue  queue
+	queue queue
 }
 
 func newTarget(t Target, share bool, apply func(context.Context, *target, []Request) []Result) *target {
-	out := &target{Target: t, flight: make(chan struct{}, 1)}
+	out := &target{Target: t}
 	out.queue = queue{
 		share: share,
 		apply: func(ctx context.Context, requests []Request) []Result { return apply(ctx, out, requests) },
 	}
 	return out
+}
+
+// isRepo tells whether a request for repo means this target; one for none means
+// any. A renamed repository goes by both names.
+func (t *target) isRepo(repo github.Repo) bool {
+	if repo.IsZero() || t.Repo.Equal(repo) {
+		return true
+	}
+	snapshot, ok := t.Repository.Remembered()
+	return ok && snapshot.Repo.Equal(repo)
 }
 
 // isBranch tells whether a request for branch means this target; one for "" means any.
@@ -62,16 +70,6 @@ func (t *target) isBranch(ctx context.Context, branch string) (bool, error) {
 		}
 	}
 	return branch == snapshot.Branch, nil
-}
-
-// board takes the target's only place in flight, or gives up when ctx ends.
-func (t *target) board(ctx context.Context) (land func(), err error) {
-	select {
-	case t.flight <- struct{}{}:
-		return func() { <-t.flight }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
 }
 
 // failed is the result of a request that ended with err before its branch was read.

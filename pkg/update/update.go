@@ -7,6 +7,9 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 )
 
+// maxDryRuns bounds the dry runs under way: each may read a whole repository.
+const maxDryRuns = 4
+
 // Options say what a Service works on.
 type Options struct {
 	// Targets are the branches to write to; at least one.
@@ -22,12 +25,13 @@ type Options struct {
 // Service applies requests to targets. It is safe for concurrent use.
 type Service struct {
 	targets []*target
+	dryRuns chan struct{} // one place for each that is under way
 	words   *wordIndex
 }
 
 // New returns a Service.
 func New(o Options) *Service {
-	s := &Service{words: newWordIndex(o.IndexBytes)}
+	s := &Service{dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes)}
 	for _, t := range o.Targets {
 		s.targets = append(s.targets, newTarget(t, o.Share, s.apply))
 	}
@@ -73,7 +77,7 @@ func (s *Service) choose(ctx context.Context, r Request) ([]*target, error) {
 	for _, t := range s.targets {
 		whole := t.failed(nil)
 		missing.Targets = append(missing.Targets, whole.Target())
-		if !r.Repo.IsZero() && !t.Repo.Equal(r.Repo) {
+		if !t.isRepo(r.Repo) {
 			continue
 		}
 		missing.Repo = github.Repo{}

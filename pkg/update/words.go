@@ -24,7 +24,7 @@ type wordIndex struct {
 }
 
 func newWordIndex(limit int64) *wordIndex {
-	x := &wordIndex{limit: limit}
+	x := &wordIndex{limit: max(limit, 0)}
 	lru, err := simplelru.NewLRU(math.MaxInt, func(_ github.SHA, w manifest.Words) { x.size -= sizeOf(w) })
 	if err != nil {
 		panic(err) // only a size below one is refused

@@ -40,7 +40,7 @@ type Branch struct {
 	place  place
 	tagged tagged
 	newest *Snapshot // nil before the first read
-	left   SHA       // a commit that the branch was found to be no longer at
+	left   SHA       // a commit that the branch was found to be no longer at, or may not be at
 	writes []write   // the latest last
 	news   head      // a head that was read but not looked into
 	newsAt time.Time
@@ -56,7 +56,8 @@ type write struct {
 
 // Remembered returns the newest snapshot that is known without asking GitHub:
 // from the last own write or the last read. It may be behind the branch; then
-// Commit returns ErrBranchMoved, and until the next Snapshot nothing is remembered.
+// Commit returns ErrBranchMoved. After that, or an *UnknownOutcomeError, nothing is
+// remembered until the next Snapshot.
 func (b *Branch) Remembered() (*Snapshot, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -66,7 +67,7 @@ func (b *Branch) Remembered() (*Snapshot, bool) {
 	return b.newest, true
 }
 
-// leave remembers that the branch is no longer at the commit.
+// leave remembers that the branch is no longer at the commit, or may be so.
 func (b *Branch) leave(commit SHA) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -29,14 +29,15 @@ var ErrInvalidChange = errors.New("not a change of the snapshot's files")
 //
 // ctx bounds everything up to the update of the ref. Once that is sent it is
 // followed to its end, at most refPatience longer. An *UnknownOutcomeError tells
-// that even then nothing is known.
+// that even then it is not known whether the commit is on the branch.
 func (b *Branch) Commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, error) {
 	edits, err := checkedEdits(s, c)
 	if err != nil {
 		return Commit{}, err
 	}
 	made, err := b.commitAllowed(ctx, s, Changeset{edits, c.Message})
-	if errors.Is(err, ErrBranchMoved) {
+	var unknown *UnknownOutcomeError
+	if errors.Is(err, ErrBranchMoved) || errors.As(err, &unknown) {
 		b.leave(s.Commit)
 	}
 	return made, err

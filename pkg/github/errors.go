@@ -91,8 +91,8 @@ func (e *RateLimitError) Error() string {
 }
 
 // UnknownOutcomeError is the cause inside an *Error of kind ErrUpstream when a
-// ref update was sent and neither its answer nor the branch could be read
-// afterwards. The commit may be on the branch; Branch.Landed tells later.
+// ref update was sent, its answer was lost, and what the branch showed afterwards
+// does not tell what became of it. The commit may be on the branch; Branch.Landed tells later.
 type UnknownOutcomeError struct {
 	Commit Commit
 }

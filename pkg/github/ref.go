@@ -32,14 +32,15 @@ type landing struct {
 	c Commit
 	// doubt tells that the answer of an update was lost.
 	doubt bool
-	// behind tells that the branch was last seen before the snapshot's commit: an
-	// old answer, or a branch that somebody has set back. Sending the commit again
-	// would undo that.
+	// behind tells that the branch was last seen before the snapshot's commit,
+	// which leaves in doubt what became of an update: it is an old answer, or a
+	// branch that somebody has set back. Sending the commit again would undo that.
 	behind bool
 }
 
 // fastForward moves the branch from the snapshot's commit to c. When it returns
-// nil c is on the branch; when ErrBranchMoved it is not and never will be.
+// nil c is on the branch; when ErrBranchMoved it is not and never will be; when an
+// *UnknownOutcomeError it may be.
 func (b *Branch) fastForward(ctx context.Context, s *Snapshot, c Commit) error {
 	if err := b.client.limits.admit(ctx); err != nil {
 		return verdict(ctx, opUpdateRef, nil, err)
@@ -94,6 +95,9 @@ func (l *landing) settle(ctx context.Context, failure error) (done bool, err err
 	refused := isRefusal(failure)
 	l.doubt = l.doubt || !refused && !neverSent(failure)
 	at, err := l.look(ctx)
+	if err == nil {
+		l.behind = false
+	}
 	switch {
 	case err != nil && !l.doubt && isRefusal(err):
 		return true, err // the branch or the repository is gone
@@ -158,8 +162,6 @@ func (l *landing) refused(failure error) (done bool, err error) {
 func (l *landing) giveUp(failure error) error {
 	var e *Error
 	switch {
-	case l.behind:
-		return moved(opUpdateRef)
 	case l.doubt:
 		return &Error{
 			Kind: ErrUpstream, Op: opUpdateRef, Err: errors.Join(&UnknownOutcomeError{l.c}, failure),

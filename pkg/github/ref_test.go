@@ -20,6 +20,17 @@ func wantMoved(t *testing.T, err error) {
 	}
 }
 
+// wantUnknown fails the test unless the error says that the commit may be on the
+// branch, and nothing that is surer.
+func wantUnknown(t *testing.T, err error) *github.UnknownOutcomeError {
+	t.Helper()
+	var unknown *github.UnknownOutcomeError
+	if !errors.As(err, &unknown) || !errors.Is(err, github.ErrUpstream) || errors.Is(err, github.ErrBranchMoved) {
+		t.Fatalf("error %v, want an unknown outcome", err)
+	}
+	return unknown
+}
+
 // Whatever GitHub says, the branch decides.
 func TestLostRace(t *testing.T) {
 	t.Parallel()
@@ -147,10 +158,7 @@ func TestUnknownOutcomeThatStaysUnknown(t *testing.T) {
 	broken := w.sb.Inject(sandbox.BadGateway().On(http.MethodGet, "branches"))
 	stays := w.sb.Inject(sandbox.BadGateway().On(http.MethodPatch, "").After(1))
 	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
-	var unknown *github.UnknownOutcomeError
-	if !errors.As(err, &unknown) || !errors.Is(err, github.ErrUpstream) {
-		t.Fatalf("error %v, want an unknown outcome", err)
-	}
+	unknown := wantUnknown(t, err)
 	w.sb.Remove(broken)
 	w.sb.Remove(stays)
 	w.push(map[string]string{"theirs.txt": "x"})
@@ -186,44 +194,83 @@ func TestRewoundWhileTheAnswerWasLost(t *testing.T) {
 	w.sb.Inject(sandbox.Drop().On(http.MethodPatch, "").Once())
 	w.sb.Inject(sandbox.Call(func() { w.must(w.repo.Reset("main", kept)) }).On(http.MethodGet, "branches").Once())
 	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
-	wantMoved(t, err)
+	wantUnknown(t, err)
 	if w.head() != kept {
 		t.Error("what was set back is there again")
 	}
+	if _, ok := b.Remembered(); ok {
+		t.Error("what the branch may have left is still remembered")
+	}
 }
 
-// A read older than the commit's parent says nothing of a commit whose answer was
-// lost.
-func TestLandedWithReadFromBeforeItsParent(t *testing.T) {
+// Reads older than the commit's parent say nothing of a commit whose answer was
+// lost: it is on the branch, however many of them come.
+func TestLandedWithReadsFromBeforeItsParent(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.push(map[string]string{fileA: "image: a:1\n"})
-	log, err := w.repo.Log("main")
-	w.must(err)
-	w.push(map[string]string{fileB: "image: b:1\n"})
-	old := fmt.Sprintf(`{"name":"main","commit":{"sha":%q,"commit":{"tree":{"sha":%q}}}}`, log[0].SHA, log[0].Tree)
-	sent, told := false, false
+	for _, test := range []struct {
+		name    string
+		landed  bool // the update is done although its answer is lost
+		reads   int  // that are old ones
+		unknown bool
+	}{
+		{"landed, one old read", true, 1, false},
+		{"landed, four old reads", true, 4, false},
+		{"landed, old reads only", true, 5, true},
+		{"not landed, two old reads", false, 2, false},
+		{"not landed, old reads only", false, 5, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.push(map[string]string{fileA: "image: a:1\n"})
+			log, err := w.repo.Log("main")
+			w.must(err)
+			w.push(map[string]string{fileB: "image: b:1\n"})
+			lost := sandbox.BadGateway()
+			if test.landed {
+				lost = sandbox.BadGatewayAfter()
+			}
+			w.sb.Inject(lost.On(http.MethodPatch, "").Once())
+			b, told := w.branchWithOldReads(log[0], test.reads)
+			s := w.snapshot(b)
+			made, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+			if test.unknown {
+				if doubt := wantUnknown(t, err); test.landed && w.head() != string(doubt.Commit.SHA) {
+					t.Errorf("the branch is at %s, in doubt is %s", w.head(), doubt.Commit.SHA)
+				}
+			} else {
+				w.must(err)
+				if w.head() != string(made.SHA) {
+					t.Error("the commit is not on the branch")
+				}
+			}
+			if *told != test.reads {
+				t.Errorf("%d old reads were told, want %d", *told, test.reads)
+			}
+		})
+	}
+}
+
+// branchWithOldReads returns a branch whose first reads after an update of the
+// ref show the old commit, and how many did.
+func (w *world) branchWithOldReads(old sandbox.CommitInfo, reads int) (b *github.Branch, told *int) {
+	w.t.Helper()
+	body := fmt.Sprintf(`{"name":"main","commit":{"sha":%q,"commit":{"tree":{"sha":%q}}}}`, old.SHA, old.Tree)
+	sent, told := false, new(int)
 	client := w.another(func(o *github.Options) {
 		o.Transport = rewrite{o.Transport, func(req *http.Request, resp *http.Response) {
 			switch {
-			case req.Method == http.MethodPatch && !sent:
+			case req.Method == http.MethodPatch:
 				sent = true
-				resp.StatusCode = http.StatusBadGateway
-			case strings.Contains(req.URL.Path, "/branches/") && sent && !told:
-				told = true
+			case strings.Contains(req.URL.Path, "/branches/") && sent && *told < reads:
+				*told++
 				resp.StatusCode = http.StatusOK
 				resp.Header.Del("ETag")
-				setBody(resp, old)
+				setBody(resp, body)
 			}
 		}}
 	})
-	b := client.Branch(parse(t, repoName), "main")
-	s := w.snapshot(b)
-	made, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
-	w.must(err)
-	if w.head() != string(made.SHA) || !told {
-		t.Error("the commit is not on the branch, or no old read was told")
-	}
+	return client.Branch(parse(w.t, repoName), "main"), told
 }
 
 // An update that found no connection was never sent, so nothing is unknown.

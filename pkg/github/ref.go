@@ -109,7 +109,7 @@ func (l *landing) settle(ctx context.Context, failure error) (done bool, err err
 		return true, nil
 	case at.commit != l.s.Commit && !l.b.stale(at.commit):
 		return l.overtaken(ctx, at, failure)
-	case refused:
+	case refused && !l.doubt: // in doubt it tells of this update alone
 		return l.refused(failure)
 	}
 	return false, failure

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
@@ -167,6 +168,42 @@ func TestUnknownOutcomeThatStaysUnknown(t *testing.T) {
 	}
 	if landed, err := b.Landed(t.Context(), "0123456789012345678901234567890123456789"); err != nil || landed {
 		t.Errorf("a commit that is not there landed: %v, %v", landed, err)
+	}
+}
+
+// A plain refusal of the second update does not tell what became of the first.
+func TestRefusedAfterTheAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	for name, refusal := range map[string]sandbox.Fault{
+		"secondary limit":     sandbox.SecondaryLimit(http.StatusTooManyRequests, time.Second),
+		"primary limit":       sandbox.PrimaryLimit(http.StatusForbidden, time.Second),
+		"no permission":       sandbox.Refuse(http.StatusForbidden, "Resource not accessible by personal access token"),
+		"protected":           sandbox.Refuse(http.StatusUnprocessableEntity, "Protected branch update failed for refs/heads/main."),
+		"workflow permission": sandbox.Refuse(http.StatusUnprocessableEntity, "refusing to allow an OAuth App to update workflow without `workflow` scope"),
+		"lost race":           sandbox.LostRace(),
+	} {
+		for _, test := range []struct {
+			name  string
+			stale int // looks that do not show the commit yet
+			want  bool
+		}{{"shown later", 2, true}, {"never shown", 100, false}} {
+			t.Run(name+", "+test.name, func(t *testing.T) {
+				t.Parallel()
+				w, b, s := planned(t)
+				w.sb.Inject(sandbox.DropAfter().On(http.MethodPatch, "").Once())
+				w.sb.Inject(refusal.On(http.MethodPatch, "").After(1))
+				w.sb.Inject(sandbox.Stale().On(http.MethodGet, "branches").For(test.stale))
+				made, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+				if test.want {
+					w.must(err)
+				} else {
+					made = wantUnknown(t, err).Commit
+				}
+				if w.head() != string(made.SHA) {
+					t.Errorf("the branch is at %s, told was %s", w.head(), made.SHA)
+				}
+			})
+		}
 	}
 }
 

@@ -16,7 +16,7 @@ const (
 	opUpdateRef = "PATCH /repos/{owner}/{repo}/git/refs/{ref}"
 	opCompare   = "GET /repos/{owner}/{repo}/compare/{basehead}"
 	// refTimeout bounds one update of a ref, and refPatience all that is done to
-	// follow it to its end.
+	// follow it to its end, from when it is sent.
 	refTimeout  = 10 * time.Second
 	refPatience = 40 * time.Second
 	// maxRefAttempts is how often the same commit is sent, or the branch is looked
@@ -48,11 +48,18 @@ func (b *Branch) fastForward(ctx context.Context, s *Snapshot, c Commit) error {
 	if ctx.Err() != nil {
 		return verdict(ctx, opUpdateRef, nil, ctx.Err())
 	}
-	followed, cancel := context.WithTimeout(context.WithoutCancel(ctx), refPatience)
-	defer cancel()
+	followed, cancel := follow(ctx)
+	defer func() { cancel() }()
 	l := &landing{b: b, s: s, c: c}
 	var failure error
 	for attempt := 1; ; attempt++ {
+		if attempt > 1 && !l.doubt && ctx.Err() == nil { // nothing is on its way that would be followed
+			cancel()
+			followed, cancel = follow(ctx)
+		}
+		if followed.Err() != nil { // what is not sent any more is in no doubt
+			return l.giveUp(failure)
+		}
 		if !l.behind {
 			failure = l.send(followed)
 		}
@@ -60,7 +67,7 @@ func (b *Branch) fastForward(ctx context.Context, s *Snapshot, c Commit) error {
 			return nil
 		}
 		if isLimited(failure) && !l.doubt { // nothing is on its way: the caller's own deadline counts
-			if attempt == maxRefAttempts || b.client.limits.admit(ctx) != nil {
+			if attempt == maxRefAttempts || b.client.limits.admit(ctx) != nil || ctx.Err() != nil {
 				return failure
 			}
 			continue
@@ -73,6 +80,12 @@ func (b *Branch) fastForward(ctx context.Context, s *Snapshot, c Commit) error {
 			return l.giveUp(err)
 		}
 	}
+}
+
+// follow returns the context of an update that is about to be sent, which goes on
+// without ctx.
+func follow(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), refPatience)
 }
 
 // send asks once to move the branch.

@@ -147,6 +147,80 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// The time to follow a ref update begins when it is sent, not while a limit is
+// waited for.
+func TestRefUpdateAfterALongLimit(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		limits  int  // in a row, of 45 s each
+		lost    bool // is the answer of the update after them
+		timeout time.Duration
+		took    time.Duration
+		limited bool
+	}{
+		{"then it lands", 1, false, time.Minute, 45 * time.Second, false},
+		{"then its answer is lost", 1, true, time.Minute, 55 * time.Second, false},
+		{"twice", 2, true, 2 * time.Minute, 100 * time.Second, false},
+		{"beyond the caller's deadline", 2, false, time.Minute, 45 * time.Second, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				sb, err := sandbox.New(sandbox.Options{Dir: dir})
+				check(t, err)
+				repo, err := sb.CreateRepository(repoName, sandbox.RepositoryOptions{})
+				check(t, err)
+				before, err := repo.Commit("main", sandbox.Files{fileA: {Content: []byte("image: a:1\n")}}, "m")
+				check(t, err)
+				sb.Inject(sandbox.SecondaryLimit(http.StatusTooManyRequests, 45*time.Second).On(http.MethodPatch, "").For(test.limits))
+				updates := 0
+				client, err := github.NewClient(github.Options{
+					BaseURL: "http://github.example.com/", Credential: github.Token("sandbox"),
+					Transport: direct{sb, func(req *http.Request) (silent, arrives bool) {
+						if req.Context().Err() != nil { // as on a network
+							return true, false
+						}
+						if req.Method == http.MethodPatch {
+							updates++
+						}
+						return test.lost && updates == test.limits+1 && req.Method == http.MethodPatch, true
+					}},
+				})
+				check(t, err)
+				ctx, cancel := context.WithTimeout(t.Context(), test.timeout)
+				defer cancel()
+				b := client.Branch(parse(t, repoName), "main")
+				s, err := b.Snapshot(ctx)
+				check(t, err)
+				start := time.Now()
+				made, err := b.Commit(ctx, s, set(s, fileA, "image: a:2\n"))
+				if took := time.Since(start); took < test.took || took > test.took+time.Second {
+					t.Errorf("it took %s, want %s", took, test.took)
+				}
+				want := string(made.SHA)
+				if test.limited {
+					want = before
+					var limit *github.RateLimitError
+					var unknown *github.UnknownOutcomeError
+					if !errors.As(err, &limit) || errors.As(err, &unknown) {
+						t.Errorf("error %v, want a limit's", err)
+					}
+				} else {
+					check(t, err)
+				}
+				head, err := repo.Head("main")
+				check(t, err)
+				if head != want {
+					t.Errorf("the branch is at %s, want %s", head, want)
+				}
+				check(t, sb.Close())
+			})
+		})
+	}
+}
+
 func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -9,6 +11,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
 // requestIDHeader carries the request's id in and out.
@@ -31,8 +35,18 @@ func identify(c *gin.Context) {
 		id = uuid.Must(uuid.NewV7()).String()
 	}
 	c.Set(keyRequestID, id)
+	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), requestIDKey{}, id))
 	c.Header(requestIDHeader, id)
 	c.Set(keyFacts, &facts{})
+}
+
+type requestIDKey struct{}
+
+// RequestID returns the id of the request that ctx belongs to, empty when it
+// belongs to none.
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
 }
 
 func requestID(c *gin.Context) string { return c.GetString(keyRequestID) }
@@ -52,11 +66,26 @@ func note(c *gin.Context, attrs ...slog.Attr) {
 
 func noteOutcome(c *gin.Context, outcome string) { factsOf(c).outcome = outcome }
 
+// noteStackOf keeps the stack of a panic in another goroutine.
+func (f *facts) noteStackOf(err error) {
+	var fault *update.PanicError
+	if errors.As(err, &fault) {
+		f.stack = fault.Stack
+	}
+}
+
 func noteStack(c *gin.Context) { factsOf(c).stack = debug.Stack() }
 
 func noteProblem(c *gin.Context, p problem) {
+	if p.status == statusGone {
+		noteOutcome(c, outcomeGone)
+		return
+	}
 	noteOutcome(c, string(p.code))
 }
+
+// outcomeGone is the outcome of an update whose caller hung up.
+const outcomeGone = "canceled"
 
 func factsOf(c *gin.Context) *facts {
 	return c.MustGet(keyFacts).(*facts)
@@ -93,6 +122,7 @@ func logRequests(logger *slog.Logger, m *metrics) gin.HandlerFunc {
 		attrs = append(attrs, slog.Duration("duration", duration))
 		if last := c.Errors.Last(); last != nil {
 			attrs = append(attrs, slog.String("error", last.Err.Error()))
+			f.noteStackOf(last.Err)
 		}
 		if f.stack != nil {
 			attrs = append(attrs, slog.String("stack", string(f.stack)))

@@ -425,7 +425,8 @@ type UpdateRequest struct {
 	Message *string `json:"message,omitempty"`
 
 	// Paths Globs that narrow the files of the target; `**` crosses folders. A file is looked at when
-	// one of them matches its path from the repository's root.
+	// one of them matches its path from the repository's root. A glob has at most three `**` and two
+	// braces with ten commas in all.
 	//
 	//
 	// Example: ["apps/**"]

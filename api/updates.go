@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -52,15 +53,18 @@ func (s *server) apply(ctx context.Context, r update.Request) ([]update.Result, 
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	results, err := s.updates.Update(ctx, r)
-	if err != nil {
-		return nil, err
-	}
 	for i := range results {
-		if errors.Is(results[i].Err, context.DeadlineExceeded) {
-			results[i].Err = fmt.Errorf("%w: %w", &timeoutError{after: s.timeout}, results[i].Err)
-		}
+		results[i].Err = s.late(results[i].Err)
 	}
-	return results, nil
+	return results, s.late(err)
+}
+
+// late makes a timeoutError of an error that the time limit caused.
+func (s *server) late(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", &timeoutError{after: s.timeout}, err)
+	}
+	return err
 }
 
 // timeoutError says that an update took longer than it may.
@@ -137,7 +141,19 @@ func parseUpdate(in *UpdateRequest) (update.Request, error) {
 	return r, nil
 }
 
+// The bounds of one glob: how long a match takes grows with the number of ways in
+// which stars and braces can be read, multiplied.
+const (
+	maxDeepStars = 3  // **
+	maxBraces    = 2  // {a,b}, side by side or nested
+	maxCommas    = 10 // in all braces together
+)
+
 func checkGlob(glob string) error {
+	if strings.Count(glob, "**") > maxDeepStars || strings.Count(glob, "{") > maxBraces || strings.Count(glob, ",") > maxCommas {
+		return fmt.Errorf("%s is too complex; use at most %d ** and %d braces with %d alternatives, or several globs",
+			brief(strconv.Quote(glob)), maxDeepStars, maxBraces, maxCommas)
+	}
 	if !doublestar.ValidatePattern(glob) {
 		return fmt.Errorf("%s is not a glob; see https://github.com/bmatcuk/doublestar#patterns", brief(strconv.Quote(glob)))
 	}
@@ -161,6 +177,12 @@ func explainField(pointer string, value any) string {
 		_, err = image.ParseDigest(text)
 	case "/repository":
 		_, err = github.ParseRepo(text)
+	case "/source/url":
+		err = errors.New("must be an http or https URL without spaces")
+	case "/source/repository", "/source/revision":
+		err = errors.New("must be one line of 1 to 255 characters")
+	case "/message":
+		err = errors.New("must hold text of at most 4096 characters, without control characters but tabs and line ends")
 	}
 	if err != nil {
 		return err.Error()
@@ -184,7 +206,7 @@ func answer(r update.Request, results []update.Result) CreateUpdateResponseObjec
 	var location *string
 	for _, result := range results {
 		body.Targets = append(body.Targets, targetUpdate(result))
-		if result.Commit != nil && location == nil {
+		if result.Commit != nil && result.Commit.URL != "" && location == nil {
 			location = &result.Commit.URL
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
@@ -26,7 +28,7 @@ func startHub(dir, addr string, files sandbox.Files) (*hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	repo, err := openOrSeed(server, files)
+	repo, err := openOrSeed(server, dir, files)
 	if err != nil {
 		return nil, errors.Join(err, server.Close())
 	}
@@ -50,11 +52,11 @@ func startHub(dir, addr string, files sandbox.Files) (*hub, error) {
 	}, nil
 }
 
-func openOrSeed(server *sandbox.Server, files sandbox.Files) (*sandbox.Repository, error) {
-	repo, err := server.CreateRepository(repository, sandbox.RepositoryOptions{Branch: branch, Empty: true})
-	if errors.Is(err, sandbox.ErrExists) {
+func openOrSeed(server *sandbox.Server, dir string, files sandbox.Files) (*sandbox.Repository, error) {
+	if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(repository)+".git")); err == nil {
 		return server.OpenRepository(repository, sandbox.RepositoryOptions{Branch: branch})
 	}
+	repo, err := server.CreateRepository(repository, sandbox.RepositoryOptions{Branch: branch, Empty: true})
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +71,9 @@ type web struct {
 	stop     func() error
 }
 
+// ioTimeout bounds what one request takes; injected latency must fit in ten of it.
+const ioTimeout = time.Minute
+
 // stopTimeout bounds the wait for answers that are on their way.
 const stopTimeout = 5 * time.Second
 
@@ -77,7 +82,7 @@ func listenAndServe(addr string, handler http.Handler) (*web, error) {
 	if err != nil {
 		return nil, err
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: ioTimeout, ReadTimeout: ioTimeout, WriteTimeout: 10 * ioTimeout, IdleTimeout: ioTimeout}
 	go func() { _ = server.Serve(listener) }()
 	local, _ := listener.Addr().(*net.TCPAddr)
 	return &web{url: browse(listener.Addr()), loopback: local != nil && local.IP.IsLoopback(), stop: func() error {

@@ -93,7 +93,10 @@ func get(ctx context.Context, url string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, body, err := do(request)
+	response, body, err := do(request)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("GET %s: status %d", url, response.StatusCode)
+	}
 	return body, err
 }
 

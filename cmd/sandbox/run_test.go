@@ -66,10 +66,11 @@ func TestOnceWithNothingToChange(t *testing.T) {
 func TestGoOnWithAFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for _, want := range []int{0, 1} { // committed, then nothing left to change
+	for i, want := range []string{`"status": "committed"`, `"status": "unchanged"`} {
 		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), []string{"--once", "--dir", dir}, environ(nil), &stdout, &stderr); code != want {
-			t.Errorf("code %d, want %d\n%s\n%s", code, want, stdout.String(), stderr.String())
+		code := run(t.Context(), []string{"--once", "--dir", dir}, environ(nil), &stdout, &stderr)
+		if code != i || !strings.Contains(stdout.String(), want) {
+			t.Errorf("code %d, want %d and %s\n%s\n%s", code, i, want, stdout.String(), stderr.String())
 		}
 	}
 }

@@ -23,10 +23,11 @@ type branch struct {
 	head    int
 	commits []github.Changeset
 
-	onCommit func(ctx context.Context, n int) error // before the commit; n counts from 1
-	tried    int
-	reads    int
-	known    bool // Remembered tells the head
+	onSnapshot func()
+	onCommit   func(ctx context.Context, n int) error // before the commit; n counts from 1
+	tried      int
+	reads      int
+	known      bool // Remembered tells the head
 }
 
 func (b *branch) snapshot() *github.Snapshot {
@@ -47,6 +48,9 @@ func (b *branch) Remembered() (*github.Snapshot, bool) {
 }
 
 func (b *branch) Snapshot(ctx context.Context) (*github.Snapshot, error) {
+	if b.onSnapshot != nil {
+		b.onSnapshot()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.snapshot(), context.Cause(ctx)

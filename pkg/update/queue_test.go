@@ -189,6 +189,11 @@ func TestGroup(t *testing.T) {
 			want:     []string{"names the image", "unchanged", "committed"}, commits: 1, files: "octo-org/b:2",
 		},
 		{
+			name: "the last to arrive wins across paths", share: true,
+			requests: []update.Request{request(t, "octo-org/b", "2"), request(t, "octo-org/b", "3", "b.yaml"), request(t, "octo-org/b", "4")},
+			want:     []string{"superseded", "committed", "committed"}, commits: 2, files: "octo-org/b:4",
+		},
+		{
 			name: "a commit each when they do not share", share: false,
 			requests: []update.Request{request(t, "octo-org/b", "2"), request(t, "octo-org/b", "3")},
 			want:     []string{"committed", "committed"}, commits: 2, files: "octo-org/b:3",

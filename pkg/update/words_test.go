@@ -18,6 +18,7 @@ func TestFilesThatCannotMatchAreNotReadAgain(t *testing.T) {
 	}{
 		{"room for all", 1 << 20, 1, 1},
 		{"no room", 0, 101, 101},
+		{"less than that", -1, 101, 101},
 		{"room for few", 3000, 2, 100},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/mail"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -73,7 +72,7 @@ func variables() []variable {
 		}},
 		{name: "GITHUB_BRANCH", help: "the branch to write to; the repository's default branch when empty", set: func(s *Settings, v string) error {
 			s.Branch = v
-			return nil
+			return branchName(v)
 		}},
 		{name: "GITHUB_TOKEN", secret: true, help: "personal access token; a fine-grained one needs Contents: read and write", set: func(s *Settings, v string) error {
 			s.token = v
@@ -84,22 +83,25 @@ func variables() []variable {
 		}},
 		{name: "GITHUB_APP_PRIVATE_KEY", secret: true, help: "the App's private key in PEM", set: func(s *Settings, v string) error {
 			s.appKey = v
-			return checkKeys(github.Options{Credential: github.App{ID: 1, PrivateKey: []byte(v)}})
+			return checkClient(github.Options{Credential: github.App{ID: 1, PrivateKey: []byte(v)}})
 		}},
 		{name: "GITHUB_APP_INSTALLATION_ID", help: "the App's installation; looked up when empty", set: func(s *Settings, v string) error {
 			return positive(v, &s.installationID)
 		}},
 		{name: "GITHUB_API_URL", fallback: github.DefaultBaseURL, help: "root of GitHub's REST API; https://HOST/api/v3/ for an Enterprise Server", set: func(s *Settings, v string) error {
 			s.APIURL = v
-			return absoluteURL(v)
+			return checkClient(github.Options{Credential: github.Token("unused"), BaseURL: v})
 		}},
 		{name: "API_TOKENS", secret: true, help: "callers as name=secret, separated by commas; a name may have several secrets", set: func(s *Settings, v string) (err error) {
 			s.Callers, err = api.ParseCallers(v)
 			return err
 		}},
 		{name: "AUTH", help: "none lets everybody call; needed when API_TOKENS is empty", set: func(s *Settings, v string) error {
-			s.noAuth = true
-			return oneOf(v, "none")
+			s.noAuth = v == "none"
+			if !s.noAuth {
+				return fmt.Errorf("%q is not known; only none is, and lets everybody call", v)
+			}
+			return nil
 		}},
 		{name: "LISTEN_ADDR", fallback: defaultListenAddr, help: "address to listen on", set: func(s *Settings, v string) error {
 			s.ListenAddr = v
@@ -118,7 +120,7 @@ func variables() []variable {
 		}},
 		{name: "COMMIT_SIGNING_KEY", secret: true, help: "armoured OpenPGP private key that signs the commits", set: func(s *Settings, v string) error {
 			s.SigningKey = v
-			return checkKeys(github.Options{Credential: github.Token("unused"), SigningKey: v})
+			return checkClient(github.Options{Credential: github.Token("unused"), SigningKey: v})
 		}},
 		{name: "CACHE_BYTES", fallback: "128MiB", help: "memory for files that were read; 0 for none", set: func(s *Settings, v string) error {
 			return size(v, &s.CacheBytes)
@@ -250,16 +252,17 @@ func oneOf(text string, allowed ...string) error {
 	return fmt.Errorf("%q is not one of %s", text, strings.Join(allowed, ", "))
 }
 
-// checkKeys tells early, and under the variable's name, what is wrong with a key.
-func checkKeys(o github.Options) error {
+// checkClient tells early, and under the variable's name, what is wrong with a
+// part of the client's options; its errors hold no secret.
+func checkClient(o github.Options) error {
 	_, err := github.NewClient(o)
 	return err
 }
 
-func absoluteURL(text string) error {
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("%q is not an absolute http or https URL", text)
+// branchName refuses what is surely no branch (git-check-ref-format(1)).
+func branchName(text string) error {
+	if strings.HasPrefix(text, "refs/") || strings.ContainsAny(text, " ~^:?*[\\") || strings.Contains(text, "..") {
+		return fmt.Errorf("%q is not the name of a branch, such as main", text)
 	}
 	return nil
 }

@@ -64,6 +64,8 @@ func TestWrongInput(t *testing.T) {
 		{"repository without owner", field("repository", `"infra"`), nil, 422, api.ProblemCodeInvalidRequest, "/repository", "owner/name"},
 		{"no paths", field("paths", `[]`), nil, 422, api.ProblemCodeInvalidRequest, "/paths", "leave it out"},
 		{"broken glob", field("paths", `["apps/**", "a[" ]`), nil, 422, api.ProblemCodeInvalidRequest, "/paths/1", "glob"},
+		{"glob that is a trap", field("paths", `["apps/`+strings.Repeat("{,}", 300)+`x"]`), nil, 422, api.ProblemCodeInvalidRequest, "/paths/0", "too complex"},
+		{"glob with many deep stars", field("paths", `["`+strings.Repeat("**/", 20)+`x"]`), nil, 422, api.ProblemCodeInvalidRequest, "/paths/0", "too complex"},
 		{"number in paths", field("paths", `[1]`), nil, 422, api.ProblemCodeInvalidRequest, "/paths/0", "must be string"},
 		{"newline in a trailer", field("source", `{"revision": "a\nSigned-off-by: x"}`), nil, 422, api.ProblemCodeInvalidRequest, "/source/revision", ""},
 		{"source that is no URL", field("source", `{"url": "javascript:alert(1)"}`), nil, 422, api.ProblemCodeInvalidRequest, "/source/url", ""},

@@ -10,6 +10,7 @@ import (
 	"github.com/lmittmann/tint"
 	"github.com/mattn/go-isatty"
 
+	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 )
 
@@ -25,7 +26,15 @@ func newLogger(w io.Writer, s Settings) *slog.Logger {
 	if format == formatTint {
 		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: s.LogLevel, TimeFormat: time.TimeOnly}))
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: s.LogLevel}))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: s.LogLevel, ReplaceAttr: withUnits}))
+}
+
+// withUnits writes durations as text with a unit, such as 12.5ms.
+func withUnits(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // logCall shows one request to GitHub at debug level.
@@ -36,6 +45,9 @@ func logCall(ctx context.Context, logger *slog.Logger, c github.Call) {
 	attrs := []slog.Attr{
 		slog.String("method", c.Method), slog.String("endpoint", c.Endpoint), slog.Int("status", c.Status),
 		slog.Duration("duration", c.Duration), slog.Int64("received", c.Bytes), slog.Int64("sent", c.Sent),
+	}
+	if id := api.RequestID(ctx); id != "" {
+		attrs = append(attrs, slog.String("request_id", id))
 	}
 	if c.Limit > 0 {
 		attrs = append(attrs, slog.Int("remaining", c.Remaining))

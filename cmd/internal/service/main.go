@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -127,7 +128,7 @@ func (b Build) serve(ctx context.Context, getenv func(string) string, stderr io.
 func healthcheck(ctx context.Context, getenv func(string) string, stderr io.Writer) int {
 	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()
-	if err := askHealth(ctx, getenv("LISTEN_ADDR")); err != nil {
+	if err := askHealth(ctx, strings.TrimSpace(getenv("LISTEN_ADDR"))); err != nil {
 		fmt.Fprintf(stderr, "versions-service: healthcheck: %v\n", err)
 		return exitFailed
 	}

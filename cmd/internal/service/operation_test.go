@@ -122,7 +122,7 @@ func TestOneLogLineForEachRequest(t *testing.T) {
 			t.Errorf("%s is %v, want %v", key, lines[0][key], value)
 		}
 	}
-	if _, ok := lines[0]["duration"].(float64); !ok {
+	if text, _ := lines[0]["duration"].(string); !strings.HasSuffix(text, "s") {
 		t.Errorf("duration: %v", lines[0]["duration"])
 	}
 	if r.header.Get("X-Request-Id") != "run-17" {

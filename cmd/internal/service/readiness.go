@@ -40,8 +40,8 @@ func (r *readiness) get(ctx context.Context) api.Readiness {
 		r.ask(ctx)
 	}
 	target := api.GitHubReadiness{Repository: r.repo.String(), State: r.state}
-	if r.why != "" {
-		target.Detail = &r.why
+	if why := r.why; why != "" {
+		target.Detail = &why
 	}
 	if limit := r.limit(); limit.Limit > 0 {
 		target.RateLimit = &api.RateLimit{Limit: limit.Limit, Remaining: limit.Remaining, Reset: limit.Reset.UTC()}

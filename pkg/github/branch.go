@@ -36,16 +36,17 @@ type Branch struct {
 	// noArchives tells that the server was found to give no archives.
 	noArchives atomic.Bool
 
-	mu     sync.Mutex
-	place  place
-	tagged tagged
-	newest *Snapshot // nil before the first read
-	left   SHA       // a commit that the branch was found to be no longer at, or may not be at
-	writes []write   // the latest last
-	news   head      // a head that was read but not looked into
-	newsAt time.Time
-	draft  *draft // nil when there is none
-	lost   int    // races in a row
+	mu      sync.Mutex
+	place   place
+	tagged  tagged
+	newest  *Snapshot // nil before the first read
+	left    SHA       // a commit that the branch was found to be no longer at, or may not be at
+	writes  []write   // the latest last, at most keptWrites
+	news    head      // a head that was read but not looked into
+	newsAt  time.Time
+	draft   *draft // nil when there is none
+	lost    int    // races in a row
+	written uint64 // own writes so far
 }
 
 // write is a commit that this process put on the branch.
@@ -79,7 +80,7 @@ func (b *Branch) leave(commit SHA) {
 // large for one answer is read in parts.
 func (b *Branch) Snapshot(ctx context.Context) (*Snapshot, error) {
 	b.mu.Lock()
-	old, written := b.newest, len(b.writes)
+	old, written := b.newest, b.written
 	b.mu.Unlock()
 	h, ok := b.takeNews()
 	if !ok {
@@ -102,7 +103,7 @@ func (b *Branch) Snapshot(ctx context.Context) (*Snapshot, error) {
 	s := &Snapshot{Repo: h.repo, Branch: h.branch, Commit: h.commit, Tree: h.tree, Entries: list.files, listing: list}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.writes) == written || b.newest == nil { // else an own write is newer than what was read
+	if b.written == written || b.newest == nil { // else an own write is newer than what was read
 		b.newest, b.left = s, ""
 	}
 	return s.readAt(b.client.now()), nil
@@ -187,6 +188,7 @@ func (b *Branch) wrote(s *Snapshot, next *Snapshot) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.newest, b.left, b.news, b.lost = next, "", head{}, 0
+	b.written++
 	b.writes = append(b.writes, write{commit: next.Commit, parent: s.Commit, at: b.client.now()})
 	if over := len(b.writes) - keptWrites; over > 0 {
 		b.writes = slices.Delete(b.writes, 0, over)

@@ -3,6 +3,7 @@ package github_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -266,5 +267,38 @@ func TestSlowReaderBesideAnOwnWrite(t *testing.T) {
 	w.snapshot(b)
 	if s, _ := b.Remembered(); s.Commit != made.SHA {
 		t.Errorf("remembered is %s, the own write is %s", s.Commit, made.SHA)
+	}
+}
+
+// An own write that lands while an older commit's tree is being listed stays what
+// is remembered, also when many were made before.
+func TestOwnWriteDuringASnapshot(t *testing.T) {
+	t.Parallel()
+	for _, before := range []int{0, 1, 64, 70} {
+		t.Run(fmt.Sprintf("after %d own writes", before), func(t *testing.T) {
+			t.Parallel()
+			w, b, s := planned(t, func(o *github.Options) { o.Unpaced = true })
+			for i := range before {
+				_, err := b.Commit(t.Context(), s, set(s, fileA, fmt.Sprintf("image: a:%d\n", 10+i)))
+				w.must(err)
+				s, _ = b.Remembered()
+			}
+			w.push(map[string]string{"theirs.txt": "x"})
+			var made github.Commit
+			w.sb.Inject(sandbox.Call(func() {
+				s, err := b.Snapshot(t.Context())
+				if err == nil {
+					made, err = b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}).On(http.MethodGet, "git/trees").Once())
+			w.snapshot(b)
+			known, ok := b.Remembered()
+			if !ok || made.SHA == "" || known.Commit != made.SHA {
+				t.Errorf("remembered is %s, want the own write %s", known.Commit, made.SHA)
+			}
+		})
 	}
 }

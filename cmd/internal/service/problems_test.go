@@ -145,6 +145,12 @@ func TestProblems(t *testing.T) {
 			if r.problem.RequestId != r.header.Get("X-Request-Id") || r.problem.Instance != "/v1/updates" {
 				t.Errorf("problem: %s", r.body)
 			}
+			if refused := tt.code != api.ProblemCodeTimeout && tt.code != api.ProblemCodeBranchMoved; refused {
+				line := w.logs.requests(t, "/v1/updates")[0]
+				if got, made := line["github_requests"], len(w.calls()); got != nil && got != float64(made) {
+					t.Errorf("%v requests to GitHub are logged, %d were made", got, made)
+				}
+			}
 			for _, c := range w.log() {
 				if strings.HasPrefix(c.Message, "Update ") {
 					t.Errorf("a commit was made: %s", c.Message)

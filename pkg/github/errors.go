@@ -92,7 +92,7 @@ func (e *RateLimitError) Error() string {
 
 // UnknownOutcomeError is the cause inside an *Error of kind ErrUpstream when a
 // ref update was sent, its answer was lost, and what the branch showed afterwards
-// does not tell what became of it. The commit may be on the branch; Branch.Landed tells later.
+// does not tell what became of it. The commit may be on the branch, its head or below that.
 type UnknownOutcomeError struct {
 	Commit Commit
 }

@@ -203,19 +203,8 @@ func raceWords(text string) bool {
 		strings.Contains(text, "cannot be updated") || strings.Contains(text, "update failed")
 }
 
-// Landed tells whether the commit is on the branch now: its head, or an ancestor
-// of that.
-func (b *Branch) Landed(ctx context.Context, commit SHA) (bool, error) {
-	h, err := b.readHead(ctx)
-	if err != nil || h.commit == commit {
-		return err == nil, err
-	}
-	relation, err := b.relation(ctx, h, commit)
-	return relation == "ahead" || relation == "identical", err
-}
-
 // relation is how the head lies to the commit: ahead, identical, behind or
-// diverged; diverged as well when GitHub does not know the commit.
+// diverged. A commit that GitHub does not know, or not everywhere yet, is an error.
 func (b *Branch) relation(ctx context.Context, at head, commit SHA) (string, error) {
 	c := b.client
 	var compared *gh.CommitsComparison
@@ -224,9 +213,5 @@ func (b *Branch) relation(ctx context.Context, at head, commit SHA) (string, err
 		compared, resp, err = c.api.Repositories.CompareCommits(ctx, at.repo.Owner, at.repo.Name, string(commit), string(at.commit), one)
 		return resp, err
 	})
-	var e *Error
-	if errors.As(err, &e) && e.Status == http.StatusNotFound {
-		return "diverged", nil
-	}
 	return compared.GetStatus(), err
 }

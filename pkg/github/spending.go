@@ -9,16 +9,11 @@ import (
 // context. The download of an archive, which is served by another host, is not
 // among them. It is safe for concurrent use.
 type Spending struct {
-	requests    atomic.Int64
-	notModified atomic.Int64
+	requests atomic.Int64
 }
 
 // Requests is the number of requests so far, those that failed included.
 func (s *Spending) Requests() int64 { return s.requests.Load() }
-
-// NotModified is how many of them were answered 304, which costs nothing of the
-// hourly budget.
-func (s *Spending) NotModified() int64 { return s.notModified.Load() }
 
 type spendingKey struct{}
 
@@ -43,11 +38,5 @@ func accountOf(ctx context.Context) *account {
 func (a *account) sent() {
 	for ; a != nil; a = a.parent {
 		a.requests.Add(1)
-	}
-}
-
-func (a *account) unchanged() {
-	for ; a != nil; a = a.parent {
-		a.notModified.Add(1)
 	}
 }

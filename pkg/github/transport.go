@@ -62,9 +62,6 @@ func (o *observer) RoundTrip(req *http.Request) (*http.Response, error) {
 	call.Status = resp.StatusCode
 	call.Limit, _ = strconv.Atoi(resp.Header.Get(headerLimit))
 	call.Remaining, _ = strconv.Atoi(resp.Header.Get(headerRemaining))
-	if resp.StatusCode == http.StatusNotModified && !o.archive {
-		accountOf(ctx).unchanged()
-	}
 	resp.Body = &observedBody{ReadCloser: resp.Body, done: func(n int64, err error) {
 		call.Bytes, call.Err = n, err
 		o.report(ctx, call, start)

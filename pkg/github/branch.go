@@ -78,6 +78,11 @@ func (b *Branch) leave(commit SHA) {
 // Snapshot returns the branch as GitHub has it now. That costs one request when
 // the branch did not move, and one or two more to see what changed; a tree too
 // large for one answer is read in parts.
+//
+// There is one exception: for ten seconds after an own write (trust), an answer that
+// shows the write's parent is taken for one that lags behind, and the snapshot is
+// that of the newest own write. A branch that somebody really sets back to that
+// parent looks the same, and is not noticed until the time is over.
 func (b *Branch) Snapshot(ctx context.Context) (*Snapshot, error) {
 	b.mu.Lock()
 	old, written := b.newest, b.written

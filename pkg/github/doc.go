@@ -17,6 +17,14 @@
 // must give before a commit is made of it. Only the head of a branch can
 // change; it is read with If-None-Match.
 //
+// GitHub's reads lag behind its writes by some seconds. So for ten seconds after a
+// write of a Branch, a head that is that write's parent is taken for an old answer,
+// and for as long a head that was read or written is committed on without another
+// look. The price is a window for somebody who sets the branch back with force:
+// within it, a branch that is back at such a parent is still read as the own write,
+// and a commit may bring back what was taken away. After it neither can happen but
+// between the look and the update of the ref, which GitHub offers no way to join.
+//
 // # Invariants
 //
 //   - The branch only moves by fast-forward: force is never sent as true.

@@ -96,8 +96,10 @@ func (l *limiter) admit(ctx context.Context) error {
 	}
 }
 
-// admitCommit is admit for a whole commit, which also keeps to the pace: it is
-// asked before the first write, so that nothing is waited for between the writes.
+// admitCommit is admit for a whole commit, which also keeps to the pace, and is
+// asked before the commit's first write, so that nothing is waited for between the
+// writes. A draft's two writes do not ask it: they may come to nothing, and the pace
+// counts ref updates. What becomes of a draft's commit asks before that.
 func (l *limiter) admitCommit(ctx context.Context) error {
 	if err := l.admit(ctx); err != nil {
 		return err

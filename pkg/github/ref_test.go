@@ -22,14 +22,14 @@ func wantMoved(t *testing.T, err error) {
 }
 
 // wantUnknown fails the test unless the error says that the commit may be on the
-// branch, and nothing that is surer.
-func wantUnknown(t *testing.T, err error) *github.UnknownOutcomeError {
+// branch, and nothing that is surer. It returns that commit.
+func wantUnknown(t *testing.T, err error) github.Commit {
 	t.Helper()
 	var unknown *github.UnknownOutcomeError
 	if !errors.As(err, &unknown) || !errors.Is(err, github.ErrUpstream) || errors.Is(err, github.ErrBranchMoved) {
 		t.Fatalf("error %v, want an unknown outcome", err)
 	}
-	return unknown
+	return unknown.Commit
 }
 
 // Whatever GitHub says, the branch decides.
@@ -163,12 +163,12 @@ func TestUnknownOutcomeThatStaysUnknown(t *testing.T) {
 	broken := w.sb.Inject(sandbox.BadGateway().On(http.MethodGet, "branches"))
 	w.sb.Inject(sandbox.BadGateway().On(http.MethodPatch, "").After(1))
 	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
-	unknown := wantUnknown(t, err)
+	inDoubt := wantUnknown(t, err)
 	w.sb.Remove(broken)
-	if w.head() != string(unknown.Commit.SHA) {
-		t.Errorf("the branch is at %s, in doubt is %s", w.head(), unknown.Commit.SHA)
+	if w.head() != string(inDoubt.SHA) {
+		t.Errorf("the branch is at %s, in doubt is %s", w.head(), inDoubt.SHA)
 	}
-	if s := w.snapshot(b); s.Commit != unknown.Commit.SHA {
+	if s := w.snapshot(b); s.Commit != inDoubt.SHA {
 		t.Errorf("the snapshot is of %s", s.Commit)
 	}
 }
@@ -199,7 +199,7 @@ func TestRefusedAfterTheAnswerWasLost(t *testing.T) {
 				if test.want {
 					w.must(err)
 				} else {
-					made = wantUnknown(t, err).Commit
+					made = wantUnknown(t, err)
 				}
 				if w.head() != string(made.SHA) {
 					t.Errorf("the branch is at %s, told was %s", w.head(), made.SHA)
@@ -274,8 +274,8 @@ func TestLandedWithReadsFromBeforeItsParent(t *testing.T) {
 			s := w.snapshot(b)
 			made, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
 			if test.unknown {
-				if doubt := wantUnknown(t, err); test.landed && w.head() != string(doubt.Commit.SHA) {
-					t.Errorf("the branch is at %s, in doubt is %s", w.head(), doubt.Commit.SHA)
+				if inDoubt := wantUnknown(t, err); test.landed && w.head() != string(inDoubt.SHA) {
+					t.Errorf("the branch is at %s, in doubt is %s", w.head(), inDoubt.SHA)
 				}
 			} else {
 				w.must(err)

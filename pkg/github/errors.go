@@ -79,10 +79,16 @@ type RateLimitError struct {
 	RetryAfter time.Duration
 	// Secondary tells a secondary (abuse) limit from the hourly budget.
 	Secondary bool
+	// Paced tells that GitHub has not refused anything yet: the commit would go
+	// beyond its published limits.
+	Paced bool
 }
 
 // Error names the limit and the wait.
 func (e *RateLimitError) Error() string {
+	if e.Paced {
+		return fmt.Sprintf("more commits at once than GitHub's published limits allow, retry after %s", e.RetryAfter.Round(time.Second))
+	}
 	kind := "primary"
 	if e.Secondary {
 		kind = "secondary"

@@ -123,7 +123,7 @@ func (l *limiter) pace(ctx context.Context, bucket *rate.Limiter) error {
 	if delay == 0 {
 		return nil
 	}
-	if err := l.wait(ctx, RateLimitError{RetryAfter: delay, Secondary: true}); err != nil {
+	if err := l.wait(ctx, RateLimitError{RetryAfter: delay, Secondary: true, Paced: true}); err != nil {
 		place.CancelAt(now)
 		return err
 	}
@@ -219,8 +219,8 @@ func (l *limiter) waitOf(h http.Header, message string, now time.Time) (wait tim
 	if wait, ok := retryAfter(h, now); ok {
 		return wait, secondary
 	}
-	if reset := l.last.Reset.Sub(now); (exhausted || !secondary) && reset > 0 {
-		return reset, secondary
+	if (exhausted || !secondary) && !l.last.Reset.IsZero() {
+		return l.last.Reset.Sub(now), secondary // over already when the clocks differ
 	}
 	wait = min(secondaryWait<<min(l.strikes, 8), maxSecondaryWait)
 	l.strikes++

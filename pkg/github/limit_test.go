@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -305,5 +306,25 @@ func TestPaceStaysWithinThePublishedLimits(t *testing.T) {
 	}
 	if took := at[len(at)-1].Sub(at[0]); took < 5*time.Hour || took > 7*time.Hour {
 		t.Errorf("%d commits took %s", len(at), took)
+	}
+}
+
+// A primary limit whose hour is over by our clock is tried again soon.
+func TestPrimaryLimitThatIsOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.sb.Inject(sandbox.PrimaryLimit(http.StatusForbidden, -time.Second).Once())
+	w.snapshot(w.branch())
+	if len(w.clock.slept) != 1 || w.clock.slept[0] > 2*time.Second {
+		t.Errorf("slept %v", w.clock.slept)
+	}
+}
+
+func TestPaceIsToldFromALimit(t *testing.T) {
+	t.Parallel()
+	own := &github.RateLimitError{RetryAfter: 3 * time.Second, Secondary: true, Paced: true}
+	theirs := &github.RateLimitError{RetryAfter: 3 * time.Second, Secondary: true}
+	if own.Error() == theirs.Error() || !strings.Contains(own.Error(), "retry after 3s") {
+		t.Errorf("%q and %q", own, theirs)
 	}
 }

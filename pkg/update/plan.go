@@ -60,9 +60,11 @@ func (s *Service) plan(ctx context.Context, repo Repository, snapshot *github.Sn
 		}
 	}
 	err = repo.Read(ctx, snapshot, entries, func(i int, content []byte) error {
-		s.words.add(entries[i].SHA, manifest.IndexWords(content))
-		p.edit(entries[i], by[i], content)
-		return nil
+		return guard(func() error {
+			s.words.add(entries[i].SHA, manifest.IndexWords(content))
+			p.edit(entries[i], by[i], content)
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, err

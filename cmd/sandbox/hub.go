@@ -53,7 +53,7 @@ func startHub(dir, addr string, files sandbox.Files) (*hub, error) {
 }
 
 func openOrSeed(server *sandbox.Server, dir string, files sandbox.Files) (*sandbox.Repository, error) {
-	if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(repository)+".git")); err == nil {
+	if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(repository)+".git")); err == nil { //nolint:gosec // the user names the folder
 		return server.OpenRepository(repository, sandbox.RepositoryOptions{Branch: branch})
 	}
 	repo, err := server.CreateRepository(repository, sandbox.RepositoryOptions{Branch: branch, Empty: true})

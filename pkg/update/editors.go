@@ -12,16 +12,18 @@ import (
 // editor edits files for some of a plan's requests.
 type editor struct {
 	*manifest.Editor
-	requests []int              // the request behind each of the editor's updates
-	alone    []*manifest.Editor // for each of the updates, an editor of its own
+	updates  []manifest.Update
+	requests []int // the request behind each of the updates
 }
 
-// mentioned returns the requests whose image the content may name.
+// mentioned returns the requests whose image the content may name. It is asked
+// for the rare file that is skipped as a whole.
 func (e *editor) mentioned(content []byte) []int {
 	var requests []int
-	for i, r := range e.requests {
-		if e.alone[i].Mentions(content) {
-			requests = append(requests, r)
+	for i, u := range e.updates {
+		alone, err := manifest.NewEditor([]manifest.Update{u}, manifest.Options{})
+		if err == nil && alone.Mentions(content) {
+			requests = append(requests, e.requests[i])
 		}
 	}
 	return requests
@@ -86,15 +88,7 @@ func (e *editors) make() error {
 	if err != nil {
 		return err
 	}
-	made := &editor{Editor: compiled, requests: requests}
-	for _, u := range updates {
-		one, err := manifest.NewEditor([]manifest.Update{u}, manifest.Options{})
-		if err != nil {
-			return err
-		}
-		made.alone = append(made.alone, one)
-	}
-	e.made[string(e.wanted)] = made
+	e.made[string(e.wanted)] = &editor{Editor: compiled, updates: updates, requests: requests}
 	return nil
 }
 

@@ -61,7 +61,7 @@ func (s *Service) plan(ctx context.Context, repo Repository, snapshot *github.Sn
 	}
 	err = repo.Read(ctx, snapshot, entries, func(i int, content []byte) error {
 		return guard(func() error {
-			s.words.add(entries[i].SHA, manifest.IndexWords(content))
+			s.words.learn(entries[i].SHA, content)
 			p.edit(entries[i], by[i], content)
 			return nil
 		})

@@ -41,11 +41,16 @@ func (x *wordIndex) get(sha github.SHA) (w manifest.Words, ok bool) {
 	return x.lru.Get(sha)
 }
 
-func (x *wordIndex) add(sha github.SHA, w manifest.Words) {
+// learn indexes a blob that is not known yet.
+func (x *wordIndex) learn(sha github.SHA, content []byte) {
+	if _, ok := x.get(sha); ok {
+		return // the same content has the same words
+	}
+	w := manifest.IndexWords(content)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.lru.Contains(sha) {
-		return // the same content has the same words
+		return // somebody else was quicker
 	}
 	x.lru.Add(sha, w)
 	for x.size += sizeOf(w); x.size > x.limit; {

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
-	"runtime/debug"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -23,9 +22,8 @@ var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=@-]{1,128}$`)
 
 // The keys under which a request's facts are kept in its gin.Context.
 const (
-	keyRequestID = "request_id"
-	keyCaller    = "caller"
-	keyFacts     = "facts"
+	keyCaller = "caller"
+	keyFacts  = "facts"
 )
 
 // identify gives the request an id: the caller's when it is sane, else a new one.
@@ -34,7 +32,6 @@ func identify(c *gin.Context) {
 	if !saneRequestID.MatchString(id) {
 		id = uuid.Must(uuid.NewV7()).String()
 	}
-	c.Set(keyRequestID, id)
 	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), requestIDKey{}, id))
 	c.Header(requestIDHeader, id)
 	c.Set(keyFacts, &facts{})
@@ -49,13 +46,12 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
-func requestID(c *gin.Context) string { return c.GetString(keyRequestID) }
+func requestID(c *gin.Context) string { return RequestID(c.Request.Context()) }
 
 // facts are what the handlers add to the request's log line.
 type facts struct {
 	attrs   []slog.Attr
 	outcome string // empty when the request was no update
-	stack   []byte
 }
 
 // note adds attributes to the request's log line.
@@ -65,16 +61,6 @@ func note(c *gin.Context, attrs ...slog.Attr) {
 }
 
 func noteOutcome(c *gin.Context, outcome string) { factsOf(c).outcome = outcome }
-
-// noteStackOf keeps the stack of a panic in another goroutine.
-func (f *facts) noteStackOf(err error) {
-	var fault *update.PanicError
-	if errors.As(err, &fault) {
-		f.stack = fault.Stack
-	}
-}
-
-func noteStack(c *gin.Context) { factsOf(c).stack = debug.Stack() }
 
 func noteProblem(c *gin.Context, p problem) {
 	if p.status == statusGone {
@@ -122,10 +108,10 @@ func logRequests(logger *slog.Logger, m *metrics) gin.HandlerFunc {
 		attrs = append(attrs, slog.Duration("duration", duration))
 		if last := c.Errors.Last(); last != nil {
 			attrs = append(attrs, slog.String("error", last.Err.Error()))
-			f.noteStackOf(last.Err)
-		}
-		if f.stack != nil {
-			attrs = append(attrs, slog.String("stack", string(f.stack)))
+			var fault *update.PanicError
+			if errors.As(last.Err, &fault) {
+				attrs = append(attrs, slog.String("stack", string(fault.Stack)))
+			}
 		}
 		logger.LogAttrs(c.Request.Context(), level(route, status), "request", attrs...)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -20,7 +21,6 @@ var (
 	errNoRoute         = errors.New("no such path; GET /docs shows what there is")
 	errNoMethod        = errors.New("the path does not know this method")
 	errUnauthenticated = errors.New("send a token of API_TOKENS as Authorization: Bearer TOKEN")
-	errPanic           = errors.New("panic")
 )
 
 // invalidError is a request that the caller must change.
@@ -206,8 +206,7 @@ func recoverPanics(c *gin.Context) {
 		case http.ErrAbortHandler:
 			panic(cause)
 		default:
-			noteStack(c)
-			abort(c, fmt.Errorf("%w: %v", errPanic, cause))
+			abort(c, &update.PanicError{Value: cause, Stack: debug.Stack()})
 		}
 	}()
 	c.Next()

@@ -1,6 +1,7 @@
 package github
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func (b *Branch) Commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, 
 	if err != nil {
 		return Commit{}, err
 	}
-	made, err := b.commitAllowed(ctx, s, Changeset{edits, c.Message})
+	made, err := b.commitAllowed(ctx, s, Changeset{edits, c.Message, c.Author})
 	var unknown *UnknownOutcomeError
 	if errors.Is(err, ErrBranchMoved) || errors.As(err, &unknown) {
 		b.leave(s.Commit)
@@ -56,7 +57,7 @@ func (b *Branch) commitAllowed(ctx context.Context, s *Snapshot, c Changeset) (C
 	if len(kept) == 0 {
 		return Commit{}, workflowRefusal(err)
 	}
-	made, err = b.commit(ctx, s, Changeset{kept, c.Message})
+	made, err = b.commit(ctx, s, Changeset{kept, c.Message, c.Author})
 	if refusesWorkflows(err) {
 		return Commit{}, b.explain404(ctx, s.Repo, err)
 	}
@@ -133,7 +134,7 @@ func (b *Branch) build(ctx context.Context, s *Snapshot, c Changeset, check func
 	if err != nil {
 		return "", Commit{}, err
 	}
-	made, err = b.newCommit(ctx, s, tree, c.Message)
+	made, err = b.newCommit(ctx, s, tree, c)
 	return tree, made, err
 }
 
@@ -158,13 +159,14 @@ func (b *Branch) confirm(ctx context.Context, s *Snapshot) func() error {
 }
 
 // newCommit makes the commit, which is on no branch yet.
-func (b *Branch) newCommit(ctx context.Context, s *Snapshot, tree SHA, message string) (Commit, error) {
+func (b *Branch) newCommit(ctx context.Context, s *Snapshot, tree SHA, changes Changeset) (Commit, error) {
 	c := b.client
+	author := cmp.Or(changes.Author, c.author)
 	now := c.now().UTC().Truncate(time.Second)
 	body := &gh.Commit{
-		Message: gh.String(message), Tree: &gh.Tree{SHA: gh.String(string(tree))},
+		Message: gh.String(changes.Message), Tree: &gh.Tree{SHA: gh.String(string(tree))},
 		Parents: []*gh.Commit{{SHA: gh.String(string(s.Commit))}},
-		Author:  c.author.at(now), Committer: c.committer.at(now),
+		Author:  author.at(now), Committer: c.committer.at(now),
 	}
 	opts := &gh.CreateCommitOptions{}
 	if c.signer != nil {
@@ -185,7 +187,7 @@ func (b *Branch) newCommit(ctx context.Context, s *Snapshot, tree SHA, message s
 	if date := made.GetCommitter().GetDate(); !date.IsZero() {
 		now = date.UTC()
 	}
-	return Commit{SHA: SHA(made.GetSHA()), URL: made.GetHTMLURL(), Message: message, Time: now}, nil
+	return Commit{SHA: SHA(made.GetSHA()), URL: made.GetHTMLURL(), Message: changes.Message, Time: now}, nil
 }
 
 // at is the signature as GitHub takes it, nil to leave it to GitHub.

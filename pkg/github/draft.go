@@ -45,7 +45,7 @@ func (b *Branch) draftNext(ctx context.Context, c Changeset) {
 		defer close(d.done)
 		base := &Snapshot{Repo: on.repo, Branch: on.branch, Commit: on.commit, Tree: on.tree}
 		if d.tree, d.err = b.newTree(ctx, base, c.Edits); d.err == nil {
-			d.made, d.err = b.newCommit(ctx, base, d.tree, c.Message)
+			d.made, d.err = b.newCommit(ctx, base, d.tree, c)
 		}
 	}()
 }
@@ -81,7 +81,7 @@ func (b *Branch) takeDraft(ctx context.Context, s *Snapshot, c Changeset) (d *dr
 }
 
 func (d *draft) is(s *Snapshot, c Changeset) bool {
-	return d.on.repo == s.Repo && d.on.commit == s.Commit && d.on.tree == s.Tree && d.changes.Message == c.Message &&
+	return d.on.repo == s.Repo && d.on.commit == s.Commit && d.on.tree == s.Tree && d.changes.Message == c.Message && d.changes.Author == c.Author &&
 		slices.EqualFunc(d.changes.Edits, c.Edits, func(x, y Edit) bool {
 			return x.Path == y.Path && x.Mode == y.Mode && bytes.Equal(x.Content, y.Content)
 		})

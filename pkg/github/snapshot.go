@@ -69,6 +69,8 @@ type Edit struct {
 type Changeset struct {
 	Edits   []Edit
 	Message string
+	// Author of the commit; nil means that of the client's Options.
+	Author *Signature
 }
 
 // Commit is a commit that is on the branch.

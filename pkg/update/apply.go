@@ -29,24 +29,61 @@ const (
 // it puts the requests, which are in order of arrival, into one commit, or as few
 // as can hold them, and returns a Result for each.
 func (s *Service) apply(ctx context.Context, t *target, requests []Request) []Result {
+	select {
+	case t.lock <- struct{}{}:
+		defer func() { <-t.lock }()
+	case <-ctx.Done():
+		return repeat(t.failed(context.Cause(ctx)), len(requests))
+	}
 	results := make([]Result, len(requests))
 	for _, round := range arrange(requests) {
 		ctx, spending := github.WithSpending(ctx)
-		outcomes, err := s.commit(ctx, t, round.winners)
+		outcomes := s.commitRound(ctx, t, round.winners)
 		for _, place := range round.places {
 			result := &results[place.request]
-			switch {
-			case err != nil:
-				*result = t.failed(err)
-			case place.superseded && outcomes[place.winner].Err == nil:
-				*result = Result{Repo: t.Repo, Branch: outcomes[place.winner].Branch, Status: Superseded}
-			default:
-				*result = outcomes[place.winner]
+			*result = outcomes[place.winner]
+			if place.superseded && result.Err == nil {
+				*result = Result{Repo: t.Repo, Branch: result.Branch, Status: Superseded}
 			}
+			result.Name = t.Name
 			result.Spent = int(spending.Requests())
 		}
 	}
 	return results
+}
+
+// commitRound commits the requests, which do not contradict each other, together.
+// When that fails by what may be the fault of one, such as a rule for a path,
+// they are tried one by one; two that then fail in a row speak for the rest.
+func (s *Service) commitRound(ctx context.Context, t *target, requests []Request) []Result {
+	results, err := s.commit(ctx, t, requests)
+	if err == nil {
+		return results
+	}
+	results = repeat(t.failed(err), len(requests))
+	if len(requests) == 1 || !mayBeOnes(err) {
+		return results
+	}
+	failures := 0
+	for i := range requests {
+		alone, err := s.commit(ctx, t, requests[i:i+1])
+		if err == nil {
+			results[i] = alone[0]
+			failures = 0
+			continue
+		}
+		results[i].Err = err
+		if failures++; failures == 2 || !mayBeOnes(err) {
+			break
+		}
+	}
+	return results
+}
+
+// mayBeOnes tells whether one request of several may have caused the error.
+func mayBeOnes(err error) bool {
+	var fault *PanicError
+	return errors.As(err, &fault) || errors.Is(err, github.ErrBranchProtected)
 }
 
 // commit plans the requests, which do not contradict each other, and commits
@@ -66,8 +103,7 @@ func (s *Service) commit(ctx context.Context, t *target, requests []Request) ([]
 			}
 		}
 	}
-	whole := t.failed(nil)
-	return nil, &MovedError{Target: whole.Target(), Attempts: maxAttempts}
+	return nil, &MovedError{Target: t.place(), Attempts: maxAttempts}
 }
 
 // attempt plans on the newest snapshot that is known and commits. A plan that
@@ -75,20 +111,20 @@ func (s *Service) commit(ctx context.Context, t *target, requests []Request) ([]
 // it is made again on what GitHub shows.
 func (s *Service) attempt(ctx context.Context, t *target, requests []Request) ([]Result, error) {
 	if known, ok := t.Repository.Remembered(); ok {
-		p, err := s.plan(ctx, t.Repository, known, requests)
+		p, err := s.plan(ctx, t, known, requests)
 		if err == nil && p.writes() {
-			return p.commit(ctx, t.Repository)
+			return p.commit(ctx)
 		}
 	}
 	snapshot, err := t.Repository.Snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.plan(ctx, t.Repository, snapshot, requests)
+	p, err := s.plan(ctx, t, snapshot, requests)
 	if err != nil {
 		return nil, err
 	}
-	return p.commit(ctx, t.Repository)
+	return p.commit(ctx)
 }
 
 // dryRun plans one request on the branch as it is now.
@@ -105,7 +141,7 @@ func (s *Service) dryRun(ctx context.Context, t *target, r Request) (result Resu
 	err := guard(func() error {
 		snapshot, err := t.Repository.Snapshot(ctx)
 		if err == nil {
-			p, err = s.plan(ctx, t.Repository, snapshot, []Request{r})
+			p, err = s.plan(ctx, t, snapshot, []Request{r})
 		}
 		return err
 	})
@@ -113,6 +149,7 @@ func (s *Service) dryRun(ctx context.Context, t *target, r Request) (result Resu
 		return t.failed(err)
 	}
 	result = p.results(nil)[0]
+	result.Name = t.Name
 	if result.Err == nil {
 		result.Status = Planned
 		result.Diff = p.diff()

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 )
 
 // round is a set of requests that fit into one plan: no image has two versions
@@ -30,7 +29,7 @@ func arrange(requests []Request) []round {
 	type scope struct{ image, paths string }
 	members := map[scope][]int{}
 	for i, r := range requests {
-		key := scope{r.Image.Name(), pathsKey(r.Paths)}
+		key := scope{r.Image.Name(), r.Scope()}
 		members[key] = append(members[key], i)
 	}
 	order := slices.SortedFunc(maps.Keys(members), func(a, b scope) int {
@@ -63,9 +62,4 @@ func (r *round) add(requests []Request, members []int) {
 		}
 	}
 	r.winners = append(r.winners, winner)
-}
-
-func pathsKey(paths []string) string {
-	sorted := slices.Sorted(slices.Values(paths))
-	return strings.Join(slices.Compact(sorted), "\x00")
 }

@@ -15,8 +15,9 @@
 // # Invariants
 //
 //   - A commit's parent is the commit it was planned on. Nothing is forced.
-//   - A target has at most one commit in flight in this process. Requests that
-//     arrive meanwhile wait, and share the next plan and the next commit.
+//   - A branch has at most one commit in flight in this process. Requests that
+//     arrive meanwhile wait, and share the next plan and the next commit: those
+//     of Service.Update in memory, those of Service.Apply where they are stored.
 //   - A request that was told of a failure has written nothing, but for one
 //     whose commit GitHub took without saying so and could not be asked about.
 //   - The first plan may rest on a snapshot that is remembered from an earlier

@@ -3,8 +3,6 @@ package update
 import (
 	"bytes"
 
-	"github.com/bmatcuk/doublestar/v4"
-
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 )
@@ -13,6 +11,7 @@ import (
 type editor struct {
 	*manifest.Editor
 	updates  []manifest.Update
+	options  manifest.Options
 	requests []int // the request behind each of the updates
 }
 
@@ -21,7 +20,7 @@ type editor struct {
 func (e *editor) mentioned(content []byte) []int {
 	var requests []int
 	for i, u := range e.updates {
-		alone, err := manifest.NewEditor([]manifest.Update{u}, manifest.Options{})
+		alone, err := manifest.NewEditor([]manifest.Update{u}, e.options)
 		if err == nil && alone.Mentions(content) {
 			requests = append(requests, e.requests[i])
 		}
@@ -32,24 +31,25 @@ func (e *editor) mentioned(content []byte) []int {
 // editors has the editor for each file. Requests may be narrowed by paths, so
 // files can differ in the requests that they are edited for.
 type editors struct {
+	target   *Target
 	requests []Request
 	made     map[string]*editor // by the wanted requests, a byte for each
 	wanted   []byte             // scratch
 }
 
 // newEditors fails when two requests are for one image.
-func newEditors(requests []Request) (*editors, error) {
-	e := &editors{requests: requests, made: map[string]*editor{}, wanted: bytes.Repeat([]byte{1}, len(requests))}
+func newEditors(t *Target, requests []Request) (*editors, error) {
+	e := &editors{target: t, requests: requests, made: map[string]*editor{}, wanted: bytes.Repeat([]byte{1}, len(requests))}
 	if err := e.make(); err != nil {
 		return nil, err
 	}
 	return e, nil
 }
 
-// of returns the editor for a file or a symbolic link, nil when it is no manifest
-// or no request wants it.
+// of returns the editor for a file or a symbolic link, nil when it is no manifest,
+// not the target's, or no request wants it.
 func (e *editors) of(entry github.Entry) *editor {
-	if !manifest.IsManifest(entry.Path) || !e.want(entry.Path) {
+	if !manifest.IsManifest(entry.Path) || !e.target.takesFile(entry.Path) || !e.want(entry.Path) {
 		return nil
 	}
 	if made, ok := e.made[string(e.wanted)]; ok {
@@ -84,20 +84,16 @@ func (e *editors) make() error {
 			requests = append(requests, i)
 		}
 	}
-	compiled, err := manifest.NewEditor(updates, manifest.Options{})
+	options := manifest.Options{SkipEmbedded: e.target.SkipEmbedded}
+	compiled, err := manifest.NewEditor(updates, options)
 	if err != nil {
 		return err
 	}
-	e.made[string(e.wanted)] = &editor{Editor: compiled, updates: updates, requests: requests}
+	e.made[string(e.wanted)] = &editor{Editor: compiled, updates: updates, options: options, requests: requests}
 	return nil
 }
 
 // wants tells whether the request's paths take the file in.
 func (r *Request) wants(path string) bool {
-	for _, glob := range r.Paths {
-		if doublestar.MatchUnvalidated(glob, path) {
-			return true
-		}
-	}
-	return len(r.Paths) == 0
+	return len(r.Paths) == 0 || matchesAny(r.Paths, path)
 }

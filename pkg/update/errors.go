@@ -16,7 +16,7 @@ type NotReferencedError struct {
 	Image  string
 	Repo   github.Repo
 	Branch string
-	// Narrowed tells that the request's paths left files out.
+	// Narrowed tells that the request's paths, or the target's, left files out.
 	Narrowed bool
 	// Unread is how many files were too large to look into.
 	Unread int
@@ -26,7 +26,7 @@ type NotReferencedError struct {
 func (e *NotReferencedError) Error() string {
 	files := "no YAML file"
 	if e.Narrowed {
-		files = "no YAML file under the request's paths"
+		files = "no YAML file under the paths of the request and the target"
 	}
 	unread := ""
 	if e.Unread > 0 {
@@ -35,11 +35,24 @@ func (e *NotReferencedError) Error() string {
 	return fmt.Sprintf("%s on %s@%s names the image %s%s; check its spelling, registry included", files, e.Repo, e.Branch, e.Image, unread)
 }
 
-// NoTargetError says that a request asks for a repository or a branch that is not a target.
+// NotTakenError says that no target is for the image.
+type NotTakenError struct {
+	Image string
+}
+
+// Error is a sentence for the caller.
+func (e *NotTakenError) Error() string {
+	return fmt.Sprintf("no target takes the image %s; see images of the targets in CONFIG_FILE", e.Image)
+}
+
+// NoTargetError says that a request asks for a repository, a branch or a target
+// that there is not.
 type NoTargetError struct {
 	// Repo is what was asked for, zero when the branch alone does not fit.
 	Repo   github.Repo
 	Branch string
+	// Target is the id of one that was configured once.
+	Target string
 	// Targets are those there are.
 	Targets []string
 }
@@ -47,7 +60,10 @@ type NoTargetError struct {
 // Error is a sentence for the caller.
 func (e *NoTargetError) Error() string {
 	asked := "branch " + e.Branch
-	if !e.Repo.IsZero() {
+	switch {
+	case e.Target != "":
+		asked = e.Target
+	case !e.Repo.IsZero():
 		asked = e.Repo.String()
 	}
 	return fmt.Sprintf("%s is not a target of this service; it writes to %s", asked, strings.Join(e.Targets, ", "))

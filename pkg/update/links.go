@@ -11,7 +11,7 @@ import (
 // findLinks lists the symbolic links to files that name an image: the file is
 // edited where it lives, and the link stays what it is. Links are only read when
 // there is a file that they may lead to.
-func (p *plan) findLinks(ctx context.Context, repo Repository, editors *editors) error {
+func (p *plan) findLinks(ctx context.Context, editors *editors) error {
 	if !p.anyNamed() {
 		return nil
 	}
@@ -29,7 +29,7 @@ func (p *plan) findLinks(ctx context.Context, repo Repository, editors *editors)
 	if len(links) == 0 {
 		return nil
 	}
-	return repo.Read(ctx, p.snapshot, links, func(i int, target []byte) error {
+	return p.target.Repository.Read(ctx, p.snapshot, links, func(i int, target []byte) error {
 		if path.IsAbs(string(target)) {
 			return nil // it leads out of the repository
 		}

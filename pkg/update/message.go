@@ -11,11 +11,11 @@ import (
 func (p *plan) message() string {
 	writing := p.writing()
 	var b strings.Builder
-	b.WriteString(subject(writing))
+	b.WriteString(p.subject(writing))
 	if len(writing) > 1 {
 		b.WriteString("\n")
 		for _, r := range writing {
-			fmt.Fprintf(&b, "\n- %s", strings.ReplaceAll(r.headline(), "\n", "\n  "))
+			fmt.Fprintf(&b, "\n- %s", strings.ReplaceAll(p.headline(r), "\n", "\n  "))
 		}
 	}
 	if trailers := trailers(writing); len(trailers) > 0 {
@@ -36,17 +36,23 @@ func (p *plan) writing() []Request {
 	return writing
 }
 
-func subject(writing []Request) string {
+func (p *plan) subject(writing []Request) string {
 	if len(writing) == 1 {
-		return writing[0].headline()
+		return p.headline(writing[0])
 	}
 	return fmt.Sprintf("Update %d images", len(writing))
 }
 
-// headline is the request's own message, or one that is made of the image and the version.
-func (r *Request) headline() string {
+// headline is the request's own message, or the target's, or one that is made of
+// the image and the version.
+func (p *plan) headline(r Request) string {
 	if message := strings.TrimSpace(r.Message); message != "" {
 		return message
+	}
+	if template := strings.TrimSpace(p.target.Message); template != "" {
+		return strings.NewReplacer(
+			"{image}", r.Image.String(), "{name}", r.Image.Base(), "{version}", r.Version.String(), "{digest}", r.Digest.String(),
+		).Replace(template)
 	}
 	version := r.Version.String()
 	if !r.Digest.IsZero() {

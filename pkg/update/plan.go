@@ -13,8 +13,9 @@ import (
 // checkEvery is after how many files a plan looks whether its time is over.
 const checkEvery = 256
 
-// plan is what a set of requests would change on a snapshot.
+// plan is what a set of requests would change on a target's snapshot.
 type plan struct {
+	target   *target
 	snapshot *github.Snapshot
 	requests []Request
 	files    []plannedFile // that change, sorted by path
@@ -36,9 +37,9 @@ type finding struct {
 
 // plan reads the files of the snapshot that may name an image and edits them in
 // memory. Nothing is written.
-func (s *Service) plan(ctx context.Context, repo Repository, snapshot *github.Snapshot, requests []Request) (*plan, error) {
-	p := &plan{snapshot: snapshot, requests: requests, findings: make([]finding, len(requests))}
-	editors, err := newEditors(requests)
+func (s *Service) plan(ctx context.Context, t *target, snapshot *github.Snapshot, requests []Request) (*plan, error) {
+	p := &plan{target: t, snapshot: snapshot, requests: requests, findings: make([]finding, len(requests))}
+	editors, err := newEditors(&t.Target, requests)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +60,7 @@ func (s *Service) plan(ctx context.Context, repo Repository, snapshot *github.Sn
 			by = append(by, ed)
 		}
 	}
-	err = repo.Read(ctx, snapshot, entries, func(i int, content []byte) error {
+	err = t.Repository.Read(ctx, snapshot, entries, func(i int, content []byte) error {
 		return guard(func() error {
 			s.words.learn(entries[i].SHA, content)
 			p.edit(entries[i], by[i], content)
@@ -69,7 +70,7 @@ func (s *Service) plan(ctx context.Context, repo Repository, snapshot *github.Sn
 	if err != nil {
 		return nil, err
 	}
-	if err := p.findLinks(ctx, repo, editors); err != nil {
+	if err := p.findLinks(ctx, editors); err != nil {
 		return nil, err
 	}
 	p.sort()
@@ -158,15 +159,15 @@ func (p *plan) writes() bool { return len(p.files) > 0 }
 
 // commit puts the plan on the branch, if it writes anything, and returns a
 // Result for each request.
-func (p *plan) commit(ctx context.Context, repo Repository) ([]Result, error) {
+func (p *plan) commit(ctx context.Context) ([]Result, error) {
 	if !p.writes() {
 		return p.results(nil), nil
 	}
-	changes := github.Changeset{Message: p.message()}
+	changes := github.Changeset{Message: p.message(), Author: p.target.Author}
 	for _, f := range p.files {
 		changes.Edits = append(changes.Edits, github.Edit{Path: f.entry.Path, Mode: f.entry.Mode, Content: f.after})
 	}
-	commit, err := repo.Commit(ctx, p.snapshot, changes)
+	commit, err := p.target.Repository.Commit(ctx, p.snapshot, changes)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +189,7 @@ func (p *plan) result(r Request, f finding, commit *github.Commit) Result {
 	if len(f.named) == 0 {
 		result.Err = &NotReferencedError{
 			Image: r.Image.String(), Repo: result.Repo, Branch: result.Branch,
-			Narrowed: len(r.Paths) > 0, Unread: f.tooLarge(),
+			Narrowed: len(r.Paths) > 0 || p.target.narrowed(), Unread: f.tooLarge(),
 		}
 		return result
 	}

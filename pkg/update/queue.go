@@ -118,7 +118,7 @@ func (q *queue) fly(group []*ticket) {
 	for len(group) > 0 {
 		first, bounded := firstDeadline(group)
 		ctx, cancel := together(group)
-		results := q.applyGuarded(ctx, group)
+		results := q.apply(ctx, requests(group))
 		cutShort := ctx.Err() != nil
 		cancel()
 
@@ -137,23 +137,13 @@ func (q *queue) fly(group []*ticket) {
 	}
 }
 
-// applyGuarded is apply, but for a panic, which is everybody's error.
-func (q *queue) applyGuarded(ctx context.Context, group []*ticket) (results []Result) {
-	requests := make([]Request, len(group))
+// requests are those of the tickets.
+func requests(group []*ticket) []Request {
+	out := make([]Request, len(group))
 	for i, t := range group {
-		requests[i] = t.request
+		out[i] = t.request
 	}
-	err := guard(func() error {
-		results = q.apply(ctx, requests)
-		return nil
-	})
-	if err != nil {
-		results = make([]Result, len(group))
-		for i := range results {
-			results[i].Err = err
-		}
-	}
-	return results
+	return out
 }
 
 // outlasts tells whether the caller has more time than until first.

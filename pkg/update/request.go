@@ -1,6 +1,9 @@
 package update
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
@@ -15,9 +18,10 @@ type Request struct {
 	// Digest is the digest behind Version; zero when it is not known.
 	Digest image.Digest
 
-	// Repo and Branch narrow the targets; zero means any.
-	Repo   github.Repo
-	Branch string
+	// Repo, Branch and Targets, which are ids, narrow the targets; zero means any.
+	Repo    github.Repo
+	Branch  string
+	Targets []string
 	// Paths are doublestar globs of which a file's path must match one; none
 	// means every file. They must be valid (doublestar.ValidatePattern).
 	Paths []string
@@ -32,6 +36,13 @@ type Request struct {
 
 	// alike are requests for the same, which this one stands for.
 	alike []Request
+}
+
+// Scope tells apart the requests for one image on one target that do not replace
+// each other: those for different files. It is empty for all files.
+func (r *Request) Scope() string {
+	sorted := slices.Sorted(slices.Values(r.Paths))
+	return strings.Join(slices.Compact(sorted), "\x00")
 }
 
 // Source says where an image came from. Its fields are single lines and may be empty.
@@ -58,6 +69,8 @@ const (
 
 // Result is what a request came to on one target: Err, or all the rest.
 type Result struct {
+	// Name is the target's; empty when it has none.
+	Name   string
 	Repo   github.Repo
 	Branch string
 	Status Status

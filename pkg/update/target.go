@@ -1,9 +1,15 @@
 package update
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 )
 
 // Repository is one branch of one repository, as this package needs it.
@@ -24,26 +30,76 @@ type Repository interface {
 	Commit(ctx context.Context, s *github.Snapshot, c github.Changeset) (github.Commit, error)
 }
 
-// Target is a branch that updates are written to.
+// Target is a branch, or some files of it, that updates are written to.
 type Target struct {
+	// Name tells targets on one branch apart; it may be empty for one alone.
+	Name string
 	Repo github.Repo
 	// Branch is empty for the repository's default branch.
 	Branch     string
 	Repository Repository
+
+	// Include and Exclude are doublestar globs, which must be valid, over a file's
+	// path from the repository's root. A file is taken in when one of Include, or
+	// nothing, is given and matches, and none of Exclude.
+	Include, Exclude []string
+	// Images are doublestar globs over an image's normalised name; without any the
+	// target takes every image.
+	Images []string
+	// SkipEmbedded leaves references alone that stand inside of text.
+	SkipEmbedded bool
+	// Message is the headline of commits, in which {image}, {name}, {version} and
+	// {digest} stand for the request's; empty means the service's own.
+	Message string
+	// Author of the commits; nil leaves it to Repository.
+	Author *github.Signature
 }
 
-// target is a Target with the queue that serialises its commits.
+// ID names the target: its name, or else owner/name@branch, without the branch
+// when that is the default one.
+func (t *Target) ID() string { return cmp.Or(t.Name, t.place()) }
+
+// place is the branch that the target writes to, as it was configured.
+func (t *Target) place() string {
+	if t.Branch == "" {
+		return t.Repo.String()
+	}
+	return t.Repo.String() + "@" + t.Branch
+}
+
+// takesImage tells whether the target is for the image.
+func (t *Target) takesImage(repository image.Repository) bool {
+	return len(t.Images) == 0 || matchesAny(t.Images, repository.Name())
+}
+
+// takesFile tells whether the target's globs take the file in.
+func (t *Target) takesFile(path string) bool {
+	return (len(t.Include) == 0 || matchesAny(t.Include, path)) && !matchesAny(t.Exclude, path)
+}
+
+// narrowed tells that some files are not the target's.
+func (t *Target) narrowed() bool { return len(t.Include)+len(t.Exclude) > 0 }
+
+func matchesAny(globs []string, name string) bool {
+	return slices.ContainsFunc(globs, func(glob string) bool { return doublestar.MatchUnvalidated(glob, name) })
+}
+
+// target is a Target with what serialises its commits: a queue of requests, and
+// the lock of the branch, which targets on one branch share.
 type target struct {
 	Target
+	key   string // of the branch
+	lock  chan struct{}
 	queue queue
 }
 
-func newTarget(t Target, share bool, apply func(context.Context, *target, []Request) []Result) *target {
-	out := &target{Target: t}
-	out.queue = queue{
-		share: share,
-		apply: func(ctx context.Context, requests []Request) []Result { return apply(ctx, out, requests) },
+// newTarget takes the branch's lock from locks, by the branch's key.
+func newTarget(t Target, locks map[string]chan struct{}) *target {
+	out := &target{Target: t, key: strings.ToLower(t.Repo.String()) + "@" + t.Branch}
+	if locks[out.key] == nil {
+		locks[out.key] = make(chan struct{}, 1)
 	}
+	out.lock = locks[out.key]
 	return out
 }
 
@@ -57,22 +113,17 @@ func (t *target) isRepo(repo github.Repo) bool {
 	return ok && snapshot.Repo.Equal(repo)
 }
 
-// isBranch tells whether a request for branch means this target; one for "" means any.
-func (t *target) isBranch(ctx context.Context, branch string) (bool, error) {
+// isBranch tells whether a request for branch means this target; one for "" means
+// any. known is false when that depends on a default branch that was never read.
+func (t *target) isBranch(branch string) (fits, known bool) {
 	if branch == "" || t.Branch != "" {
-		return branch == "" || branch == t.Branch, nil
+		return branch == "" || branch == t.Branch, true
 	}
 	snapshot, ok := t.Repository.Remembered()
-	if !ok {
-		var err error
-		if snapshot, err = t.Repository.Snapshot(ctx); err != nil {
-			return false, err
-		}
-	}
-	return branch == snapshot.Branch, nil
+	return ok && branch == snapshot.Branch, ok
 }
 
 // failed is the result of a request that ended with err before its branch was read.
 func (t *target) failed(err error) Result {
-	return Result{Repo: t.Repo, Branch: t.Branch, Err: err}
+	return Result{Name: t.Name, Repo: t.Repo, Branch: t.Branch, Err: err}
 }

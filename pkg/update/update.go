@@ -2,6 +2,8 @@ package update
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
@@ -12,7 +14,7 @@ const maxDryRuns = 4
 
 // Options say what a Service works on.
 type Options struct {
-	// Targets are the branches to write to; at least one.
+	// Targets are the branches to write to; at least one. Their ids are unique.
 	Targets []Target
 	// Share lets requests that wait for the same branch share one commit.
 	Share bool
@@ -25,28 +27,92 @@ type Options struct {
 // Service applies requests to targets. It is safe for concurrent use.
 type Service struct {
 	targets []*target
+	share   bool
 	dryRuns chan struct{} // one place for each that is under way
 	words   *wordIndex
 }
 
 // New returns a Service.
 func New(o Options) *Service {
-	s := &Service{dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes)}
+	s := &Service{share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes)}
+	locks := map[string]chan struct{}{}
 	for _, t := range o.Targets {
-		s.targets = append(s.targets, newTarget(t, o.Share, s.apply))
+		added := newTarget(t, locks)
+		added.queue = queue{
+			share: o.Share,
+			apply: func(ctx context.Context, requests []Request) []Result { return s.applyGuarded(ctx, added, requests) },
+		}
+		s.targets = append(s.targets, added)
 	}
 	return s
 }
 
+// Choice is a target that a request goes to.
+type Choice struct {
+	// Target is the target's id, which Apply takes.
+	Target string
+	// Key is the same for targets on one branch.
+	Key string
+	// Name, Repo and Branch are the target's own.
+	Name   string
+	Repo   github.Repo
+	Branch string
+}
+
+// Choose returns the targets that the request goes to, in the order of
+// Options.Targets, without asking GitHub: one whose default branch is not known
+// yet counts as asked for. The error is a *NoTargetError or a *NotTakenError.
+func (s *Service) Choose(r Request) ([]Choice, error) {
+	chosen, err := s.choose(r)
+	choices := make([]Choice, len(chosen))
+	for i, t := range chosen {
+		choices[i] = Choice{Target: t.ID(), Key: t.key, Name: t.Name, Repo: t.Repo, Branch: t.Branch}
+	}
+	return choices, err
+}
+
+func (s *Service) choose(r Request) ([]*target, error) {
+	var chosen []*target
+	foreign := NoTargetError{Repo: r.Repo, Branch: r.Branch}
+	taken := true
+	for _, t := range s.targets {
+		if len(r.Targets) > 0 && !slices.Contains(r.Targets, t.ID()) {
+			continue
+		}
+		foreign.Targets = append(foreign.Targets, t.place())
+		if !t.isRepo(r.Repo) {
+			continue
+		}
+		foreign.Repo = github.Repo{}
+		if fits, known := t.isBranch(r.Branch); known && !fits {
+			continue
+		}
+		if !t.takesImage(r.Image) {
+			taken = false
+			continue
+		}
+		chosen = append(chosen, t)
+	}
+	switch {
+	case len(chosen) > 0:
+		return chosen, nil
+	case !taken:
+		return nil, &NotTakenError{Image: r.Image.String()}
+	default:
+		foreign.Targets = slices.Compact(foreign.Targets)
+		return nil, &foreign
+	}
+}
+
 // Update applies the request to every target that it asks for, side by side,
-// and returns one Result for each, in the order of Options.Targets. The error
-// is a *NoTargetError when it asks for none there is; one of github says that a
-// target's default branch could not be looked up.
+// and returns one Result for each, in the order of Options.Targets. Targets that
+// do not name the image are left out when another one does. The error is that of
+// Choose, or a *NoTargetError.
 //
 // When ctx ends, a request that waits or is planned ends with its cause and has
 // written nothing. One whose commit is on its way is followed to its end.
 func (s *Service) Update(ctx context.Context, r Request) ([]Result, error) {
-	targets, err := s.choose(ctx, r)
+	targets, err := s.choose(r)
 	if err != nil {
 		return nil, err
 	}
@@ -56,10 +122,30 @@ func (s *Service) Update(ctx context.Context, r Request) ([]Result, error) {
 		all.Go(func() { results[i] = s.updateTarget(ctx, t, r) })
 	}
 	all.Wait()
+	return relevant(results)
+}
+
+// relevant leaves out the targets that have nothing to do with a request, unless
+// that is all of them. The order in which it does tells what the request gets to
+// hear: that an image is not named is more than that a branch is another one.
+func relevant(results []Result) ([]Result, error) {
+	foreign := func(r Result) bool { var e *NoTargetError; return errors.As(r.Err, &e) }
+	absent := func(r Result) bool { var e *NotReferencedError; return errors.As(r.Err, &e) }
+	for _, beside := range []func(Result) bool{foreign, absent} {
+		if kept := slices.DeleteFunc(slices.Clone(results), beside); len(kept) > 0 {
+			results = kept
+		}
+	}
+	if foreign(results[0]) {
+		return nil, results[0].Err
+	}
 	return results, nil
 }
 
 func (s *Service) updateTarget(ctx context.Context, t *target, r Request) Result {
+	if err := t.awaitBranch(ctx, r); err != nil {
+		return t.failed(err)
+	}
 	if r.DryRun {
 		return s.dryRun(ctx, t, r)
 	}
@@ -70,30 +156,76 @@ func (s *Service) updateTarget(ctx context.Context, t *target, r Request) Result
 	return result
 }
 
-// choose returns the targets that r asks for.
-func (s *Service) choose(ctx context.Context, r Request) ([]*target, error) {
-	var chosen []*target
-	missing := NoTargetError{Repo: r.Repo, Branch: r.Branch}
-	for _, t := range s.targets {
-		whole := t.failed(nil)
-		missing.Targets = append(missing.Targets, whole.Target())
-		if !t.isRepo(r.Repo) {
-			continue
+// awaitBranch finds out whether a request for a branch means the target, when
+// that depends on a default branch that was never read. The error is a
+// *NoTargetError or one of github.
+func (t *target) awaitBranch(ctx context.Context, r Request) error {
+	fits, known := t.isBranch(r.Branch)
+	if !known {
+		if _, err := t.Repository.Snapshot(ctx); err != nil {
+			return err
 		}
-		missing.Repo = github.Repo{}
-		fits, err := t.isBranch(ctx, r.Branch)
-		if err != nil {
-			return nil, err
-		}
-		if fits {
-			chosen = append(chosen, t)
-		}
+		fits, _ = t.isBranch(r.Branch)
 	}
-	if len(chosen) == 0 {
-		return nil, &missing
+	if !fits {
+		return &NoTargetError{Branch: r.Branch, Targets: []string{t.place()}}
 	}
-	return chosen, nil
+	return nil
 }
+
+// Apply is the door for requests that were chosen for a target, by its id, and
+// stored since: it puts them, which are in order of arrival, into one commit, or
+// as few as can hold them, and returns a Result for each. Nobody else, of this
+// process, writes to the branch meanwhile. DryRun is not looked at. A target that
+// there is no more is everybody's *NoTargetError.
+//
+// The end of ctx is that of Update.
+func (s *Service) Apply(ctx context.Context, id string, requests []Request) []Result {
+	at := slices.IndexFunc(s.targets, func(t *target) bool { return t.ID() == id })
+	if at < 0 {
+		gone := &NoTargetError{Target: id}
+		for _, t := range s.targets {
+			gone.Targets = append(gone.Targets, t.place())
+		}
+		return repeat(Result{Err: gone}, len(requests))
+	}
+	t := s.targets[at]
+	results := repeat(t.failed(nil), len(requests))
+	var fitting []int
+	for i, r := range requests {
+		if results[i].Err = t.awaitBranch(ctx, r); results[i].Err == nil {
+			fitting = append(fitting, i)
+		}
+	}
+	size := len(fitting)
+	if !s.share {
+		size = 1
+	}
+	for group := range slices.Chunk(fitting, max(size, 1)) {
+		together := make([]Request, len(group))
+		for i, index := range group {
+			together[i] = requests[index]
+		}
+		for i, result := range s.applyGuarded(ctx, t, together) {
+			results[group[i]] = result
+		}
+	}
+	return results
+}
+
+// applyGuarded is apply, but for a panic, which is everybody's error.
+func (s *Service) applyGuarded(ctx context.Context, t *target, requests []Request) (results []Result) {
+	err := guard(func() error {
+		results = s.apply(ctx, t, requests)
+		return nil
+	})
+	if err != nil {
+		return repeat(t.failed(err), len(requests))
+	}
+	return results
+}
+
+func repeat(r Result, n int) []Result { return slices.Repeat([]Result{r}, n) }
 
 // Stop lets every request that waits for its turn, and every later one, end with
 // ErrStopping. Those that are under way go on.

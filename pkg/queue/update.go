@@ -1,0 +1,123 @@
+package queue
+
+import (
+	"context"
+	"time"
+)
+
+// Status says how far an update or a task is.
+type Status string
+
+// The statuses. All but Queued are ends.
+const (
+	Queued     Status = "queued"
+	Committed  Status = "committed"  // a commit is on the branch
+	Unchanged  Status = "unchanged"  // nothing was to be written
+	Superseded Status = "superseded" // a newer one of the same image took its place
+	Failed     Status = "failed"     // ended with an error that is shown
+	Absent     Status = "absent"     // of a task only: the target does not name the image
+)
+
+// Ended says that no further work follows.
+func (s Status) Ended() bool { return s != Queued && s != "" }
+
+// Update is one accepted update, to one or more targets.
+type Update struct {
+	ID      string // chosen by the caller, unique: a UUIDv7
+	Image   string // normalised name; compared as text
+	Version string
+	Digest  string // "" when none was told
+	// Scope tells apart what does not replace each other although target and
+	// image are the same, such as globs of paths. Usually "".
+	Scope string
+
+	Caller  string // the API caller's name, or
+	Webhook string // the webhook source's
+	// DeliveryID is the webhook sender's own id of this push, the same when it
+	// delivers again; "" when the sender has none. It is unique per Webhook: two
+	// pushes of one delivery need two.
+	DeliveryID string
+
+	// Request is what Apply needs to know beyond these fields. The queue does
+	// not look into it.
+	Request []byte
+	// PushedAt orders the updates of one image. Zero, or in the future, stands
+	// for the time of arrival.
+	PushedAt time.Time
+	// AbsentAs is how the update ends when every task is Absent: Failed or
+	// Unchanged. "" is Unchanged.
+	AbsentAs Status
+	Tasks    []Task
+
+	// Status is that of all tasks together: Queued while one of them is. Then,
+	// of those that are not Absent, the first that one of them has of Failed,
+	// Committed, Unchanged, Superseded. The caller sets it only when there are
+	// no tasks.
+	Status Status
+	// AcceptedAt is set by Accept. Record takes the caller's over, unless it is
+	// zero or in the future.
+	AcceptedAt time.Time
+	FinishedAt time.Time // zero while queued
+}
+
+// Task is an update on its way to one target. A task may come in with a Status
+// that is an end; then it is stored as it is.
+type Task struct {
+	Target string // the target's name; unique among the update's tasks
+	// Branch is the key of what one job drains, such as owner/name@branch.
+	// Several targets may share one.
+	Branch string
+	Status Status // "" is Queued
+
+	Attempts    int       // that failed and were not postponements
+	NextAttempt time.Time // while queued: not before
+	LastError   string    // one line
+	Result      []byte    // of the last Outcome; the queue does not look into it
+	FinishedAt  time.Time // zero while queued
+}
+
+// Apply carries out all due tasks of a branch, in order, and returns an Outcome
+// for each. It is called with a context that ends after Options.ApplyTimeout, or
+// when [Queue.Stop] loses patience; then it must return soon, and tell what was
+// not carried out as Queued. It is never called twice at once for one branch.
+// It must be idempotent: after a crash a batch comes again.
+type Apply func(ctx context.Context, batch Batch) []Outcome
+
+// Batch is what Apply is given.
+type Batch struct {
+	Branch string
+	Items  []Item // ordered by push, then arrival; at most one per target, image and scope
+}
+
+// Item is one task together with its update, whose Tasks are left out.
+type Item struct {
+	Update Update
+	Task   Task
+}
+
+// Outcome is what became of a task.
+type Outcome struct {
+	// Status is Queued when the task is to be tried again, else its end.
+	Status Status
+	// After, with Queued, postpones: the task is not tried before it is over,
+	// and that spends no attempt (a rate limit). Zero means that the attempt
+	// failed: the wait grows with each, and ends in Failed after a day.
+	After  time.Duration
+	Error  string // one line, when Queued or Failed
+	Result []byte // nil keeps what an earlier one said
+}
+
+// aggregate is the status of the tasks together, see Update.Status. absentAs is for the case
+// that none is anything else than Absent. There is at least one task.
+func aggregate(tasks []Task, absentAs Status) Status {
+	seen := map[Status]bool{}
+	for _, t := range tasks {
+		seen[t.Status] = true
+	}
+	for _, s := range []Status{Queued, Failed, Committed, Unchanged, Superseded} {
+		if seen[s] {
+			return s
+		}
+	}
+	return absentAs
+}

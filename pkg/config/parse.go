@@ -1,0 +1,170 @@
+package config
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	// MaxSize is the most bytes that a file may have. The largest that is of use,
+	// with some thousand targets, is well below it.
+	MaxSize = 1 << 20
+	// MaxErrors is how many errors are reported together: about a screen.
+	MaxErrors = 20
+)
+
+// Options say how to look up secrets, and ask those who know more about a value.
+// Its zero value looks nothing up and asks nobody.
+type Options struct {
+	// Getenv looks up a secret's variable, and ReadFile its file. Where one is nil,
+	// such secrets are left empty, for a check on a machine that has none.
+	Getenv   func(string) string
+	ReadFile func(string) ([]byte, error)
+	// Targets are names of targets that exist apart from the file: a webhook may
+	// name them, and no target of the file may bear one.
+	Targets []string
+	// CheckTarget and CheckWebhook are called with each one that is right so far.
+	// An error is reported at the line of the target or webhook; if it is or wraps
+	// an *Error with a Key, such as tags.regexp, then at that key of it, with that
+	// error's Detail. The text must be fit to be shown.
+	CheckTarget  func(Target) error
+	CheckWebhook func(Webhook) error
+}
+
+// Parse reads and checks a file's content; name is what errors call it. The
+// error is of type Errors; it wraps ErrTooLarge for more than MaxSize bytes.
+func Parse(name string, content []byte, o Options) (*File, error) {
+	r := &reader{file: name, options: o, lines: map[string]int{}}
+	var f File
+	if root, ok := r.document(content); ok {
+		r.read(root, &f)
+	}
+	if len(r.errors) > 0 {
+		return nil, r.report()
+	}
+	return &f, nil
+}
+
+// read fills in the whole file.
+func (r *reader) read(root value, f *File) {
+	root.object(
+		field{name: "targets", read: list(&f.Targets, target)},
+		field{name: "webhooks", read: list(&f.Webhooks, webhook)},
+		field{name: "queue", read: object(
+			field{name: "retention", read: duration(&f.Queue.Retention, minRetention, maxRetention)},
+			field{name: "max_waiting", read: number(&f.Queue.MaxWaiting, 1, maxWaiting)},
+		)},
+		field{name: "limits", read: object(
+			field{name: "webhook_body", read: size(&f.Limits.WebhookBody, minWebhookBody, maxWebhookBody)},
+		)},
+	)
+	r.uniqueTargets(f.Targets)
+	r.uniqueWebhooks(f.Webhooks)
+	r.knownTargets(f)
+}
+
+// reader collects what is wrong with one file.
+type reader struct {
+	file    string
+	options Options
+	errors  Errors
+	// found counts all errors, also those that are too many to be kept.
+	found int
+	// lines has the line of each key that was read.
+	lines map[string]int
+}
+
+// document returns the root of the only document.
+func (r *reader) document(content []byte) (value, bool) {
+	if len(content) > MaxSize {
+		r.add(&Error{Detail: fmt.Sprintf("the file has more than %d bytes", MaxSize), Err: ErrTooLarge})
+		return value{}, false
+	}
+	documents, err := decode(content)
+	if err != nil {
+		r.syntax(err)
+		return value{}, false
+	}
+	if len(documents) == 0 || isNull(documents[0].Content[0]) && len(documents) == 1 {
+		r.add(&Error{Detail: "the file is empty: name at least a target or a webhook"})
+		return value{}, false
+	}
+	if len(documents) > 1 {
+		r.add(&Error{Line: documents[1].Line, Detail: "a second document begins here: the file must be one"})
+		return value{}, false
+	}
+	return value{reader: r, node: documents[0].Content[0]}, true
+}
+
+// decode returns up to two documents: the second is one too many.
+func decode(content []byte) (documents []*yaml.Node, err error) {
+	// The parser is a translation of a C library whose slips are index errors.
+	defer func() {
+		if p := recover(); p != nil {
+			documents, err = nil, fmt.Errorf("yaml: %v", p)
+		}
+	}()
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	for len(documents) < 2 {
+		document := new(yaml.Node)
+		switch err := decoder.Decode(document); {
+		case errors.Is(err, io.EOF):
+			return documents, nil
+		case err != nil:
+			return nil, err
+		}
+		documents = append(documents, document)
+	}
+	return documents, nil
+}
+
+var (
+	parserError  = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+	unknownAlias = regexp.MustCompile(`^unknown anchor '.*' referenced$`)
+)
+
+// syntax reports an error of the parser. It never holds more of the content
+// than the name of an anchor, which is cut out: it may be a secret that begins
+// with an asterisk.
+func (r *reader) syntax(err error) {
+	detail := err.Error()
+	var at int
+	if match := parserError.FindStringSubmatch(detail); match != nil {
+		at, _ = strconv.Atoi(match[1])
+		detail = detail[len(match[0]):]
+	}
+	if unknownAlias.MatchString(detail) {
+		detail = "an alias of an unknown anchor: text that begins with * needs quotes"
+	}
+	r.add(&Error{Line: at, Detail: "not YAML: " + brief(detail), Err: err})
+}
+
+// add keeps one error.
+func (r *reader) add(e *Error) {
+	e.File = r.file
+	r.found++
+	if len(r.errors) < MaxErrors {
+		r.errors = append(r.errors, e)
+	}
+}
+
+// report returns the errors in the order of their lines.
+func (r *reader) report() Errors {
+	errs := r.errors
+	if r.found > MaxErrors {
+		errs = errs[:MaxErrors-1]
+	}
+	slices.SortStableFunc(errs, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
+	if more := r.found - len(errs); more > 0 {
+		errs = append(errs, &Error{File: r.file, Detail: fmt.Sprintf("%d more errors are not shown", more)})
+	}
+	return errs
+}

@@ -1,0 +1,78 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+)
+
+// hidden is what a secret prints as.
+const hidden = "[hidden]"
+
+// Secret is a text that is told by Reveal alone: printed, logged or marshalled,
+// by whatever verb, it hides itself.
+type Secret struct{ text string }
+
+// NewSecret keeps a text secret.
+func NewSecret(text string) Secret { return Secret{text: text} }
+
+// Reveal returns the text; "" when Parse was given no way to look it up.
+func (s Secret) Reveal() string { return s.text }
+
+// String returns a placeholder.
+func (s Secret) String() string { return hidden }
+
+// Format writes the placeholder, whatever the verb.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
+
+// LogValue returns the placeholder.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// MarshalJSON returns the placeholder.
+func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(hidden) }
+
+// MarshalText returns the placeholder.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+// secret reads {env: NAME}, {file: PATH} or {value: TEXT}. Blanks around the
+// text are cut off, whichever way it comes.
+func secret(into *Secret) func(value) {
+	return func(v value) {
+		var env, file, text string
+		given, ok := v.object(
+			field{name: "env", read: parsed(&env, variableName)},
+			field{name: "file", read: parsed(&file, oneLine)},
+			field{name: "value", read: parsed(&text, anyText)},
+		)
+		if !ok {
+			return
+		}
+		if len(given) != 1 {
+			v.refuse("say where the secret is by just one of env, file and value")
+			return
+		}
+		at := given[0]
+		switch {
+		case env != "":
+			if v.options.Getenv == nil {
+				return
+			}
+			text = v.options.Getenv(env)
+		case file != "":
+			if v.options.ReadFile == nil {
+				return
+			}
+			content, err := v.options.ReadFile(file)
+			if err != nil {
+				at.refuseFor(err)
+				return
+			}
+			text = string(content)
+		}
+		if *into = NewSecret(strings.TrimSpace(text)); into.text == "" {
+			at.refuse("the secret is empty")
+		}
+	}
+}

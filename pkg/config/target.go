@@ -1,0 +1,167 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/mail"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// target reads one target and asks the hook about it.
+func target(t *Target) func(value) {
+	return func(v value) {
+		t.Embedded = true
+		_, ok := v.object(
+			field{name: "name", read: parsed(&t.Name, targetName)},
+			field{name: "repository", required: true, read: parsed(&t.Repository, repository)},
+			field{name: "branch", read: parsed(&t.Branch, branch)},
+			field{name: "paths", read: object(
+				field{name: "include", read: list(&t.Include, each(pathGlob))},
+				field{name: "exclude", read: list(&t.Exclude, each(pathGlob))},
+			)},
+			field{name: "images", read: list(&t.Images, each(imageGlob))},
+			field{name: "embedded", read: boolean(&t.Embedded)},
+			field{name: "message", read: parsed(&t.Message, ParseMessage)},
+			field{name: "author", read: parsed(&t.Author, author)},
+		)
+		if t.Name == "" {
+			t.Name = t.defaultName()
+		}
+		if ok && v.options.CheckTarget != nil {
+			v.hook(v.options.CheckTarget(*t))
+		}
+	}
+}
+
+func (t *Target) defaultName() string {
+	if t.Branch == "" {
+		return t.Repository
+	}
+	return t.Repository + "@" + t.Branch
+}
+
+// uniqueTargets refuses names that several targets bear. Case is no difference:
+// GitHub knows none in a repository's name, and a reader hardly sees one.
+func (r *reader) uniqueTargets(targets []Target) {
+	first := make(map[string]int, len(targets))
+	for i, t := range targets {
+		key := fmt.Sprintf("targets[%d]", i)
+		if slices.ContainsFunc(r.options.Targets, func(name string) bool { return strings.EqualFold(name, t.Name) }) {
+			r.taken(key, fmt.Sprintf("%s is the name of a target apart from this file", quote(t.Name)))
+			continue
+		}
+		fold := strings.ToLower(t.Name)
+		other, seen := first[fold]
+		switch {
+		case fold == "":
+		case !seen:
+			first[fold] = i
+		case r.lines[key+".name"] == 0 && r.lines[fmt.Sprintf("targets[%d].name", other)] == 0:
+			r.taken(key, fmt.Sprintf("targets[%d] has the same repository and branch: give each a name, or join them", other))
+		default:
+			r.taken(key, fmt.Sprintf("targets[%d] has the name %s too", other, quote(t.Name)))
+		}
+	}
+}
+
+// taken reports a name that another one bears, at the name if there is one.
+func (r *reader) taken(key, detail string) {
+	at := r.lines[key+".name"]
+	if at == 0 {
+		at = r.lines[key]
+	}
+	r.add(&Error{Line: at, Key: key + ".name", Detail: detail})
+}
+
+// knownTargets refuses a webhook's target that is none.
+func (r *reader) knownTargets(f *File) {
+	known := slices.Clone(r.options.Targets)
+	for _, t := range f.Targets {
+		known = append(known, t.Name)
+	}
+	for i, w := range f.Webhooks {
+		for j, name := range w.Targets {
+			key := fmt.Sprintf("webhooks[%d].targets[%d]", i, j)
+			var detail string
+			switch {
+			case name == "": // refused already
+				continue
+			case !slices.Contains(known, name):
+				detail = fmt.Sprintf("%s is no target; there are %s", quote(name), some(known))
+			case slices.Contains(w.Targets[:j], name):
+				detail = fmt.Sprintf("%s is in the list twice", quote(name))
+			default:
+				continue
+			}
+			r.add(&Error{Line: r.lines[key], Key: key, Detail: detail})
+		}
+	}
+}
+
+// maxNamed is how many known names an error lists.
+const maxNamed = 10
+
+func some(known []string) string {
+	if len(known) == 0 {
+		return "none"
+	}
+	if len(known) > maxNamed {
+		return strings.Join(known[:maxNamed], ", ") + ", …"
+	}
+	return strings.Join(known, ", ")
+}
+
+var (
+	targetNamePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/@-]{0,199}$`)
+	repositoryPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}/[A-Za-z0-9._-]{1,100}$`)
+)
+
+func targetName(text string) (string, error) {
+	if !targetNamePattern.MatchString(text) {
+		return "", fmt.Errorf("%s is no name: up to 200 letters, digits and . _ / @ -, a letter or digit first", quote(text))
+	}
+	return text, nil
+}
+
+func repository(text string) (string, error) {
+	if !repositoryPattern.MatchString(text) {
+		return "", fmt.Errorf("%s is not a repository in the form owner/name", quote(text))
+	}
+	return text, nil
+}
+
+// branch refuses what is surely no branch (git-check-ref-format(1)).
+func branch(text string) (string, error) {
+	if len(text) > 250 || strings.HasPrefix(text, "refs/") || strings.HasPrefix(text, "-") || strings.HasPrefix(text, "/") ||
+		strings.HasSuffix(text, "/") || strings.HasSuffix(text, ".") || strings.HasSuffix(text, ".lock") ||
+		strings.Contains(text, "..") || strings.Contains(text, "//") || strings.Contains(text, "@{") ||
+		strings.ContainsAny(text, " ~^:?*[\\") || hasControl(text) {
+		return "", fmt.Errorf("%s is not the name of a branch, such as main", quote(text))
+	}
+	return text, nil
+}
+
+func author(text string) (*Author, error) {
+	address, err := mail.ParseAddress(text)
+	if err != nil || address.Name == "" {
+		return nil, fmt.Errorf("%s is not an author as Name <mail>", quote(text))
+	}
+	return &Author{Name: address.Name, Email: address.Address}, nil
+}
+
+// oneLine refuses text with control characters.
+func oneLine(text string) (string, error) {
+	if hasControl(text) {
+		return "", errors.New("holds a line break or another control character")
+	}
+	return text, nil
+}
+
+// anyText takes every text.
+func anyText(text string) (string, error) { return text, nil }
+
+func hasControl(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f })
+}

@@ -43,7 +43,7 @@ func (s *server) CreateUpdate(ctx context.Context, in CreateUpdateRequestObject)
 	}
 	s.noteResults(g, results)
 	if failed := results[0]; failed.Err != nil {
-		return nil, &targetError{name: failed.Target(), err: failed.Err}
+		return nil, &targetError{name: failed.Place.String(), err: failed.Err}
 	}
 	return answer(request, results), nil
 }

@@ -43,9 +43,8 @@ func (s *Service) apply(ctx context.Context, t *target, requests []Request) []Re
 			result := &results[place.request]
 			*result = outcomes[place.winner]
 			if place.superseded && result.Err == nil {
-				*result = Result{Repo: t.Repo, Branch: result.Branch, Status: Superseded}
+				*result = Result{Place: result.Place, Status: Superseded}
 			}
-			result.Name = t.Name
 			result.Spent = int(spending.Requests())
 		}
 	}
@@ -103,7 +102,7 @@ func (s *Service) commit(ctx context.Context, t *target, requests []Request) ([]
 			}
 		}
 	}
-	return nil, &MovedError{Target: t.place(), Attempts: maxAttempts}
+	return nil, &MovedError{Target: t.place().String(), Attempts: maxAttempts}
 }
 
 // attempt plans on the newest snapshot that is known and commits. A plan that
@@ -149,7 +148,6 @@ func (s *Service) dryRun(ctx context.Context, t *target, r Request) (result Resu
 		return t.failed(err)
 	}
 	result = p.results(nil)[0]
-	result.Name = t.Name
 	if result.Err == nil {
 		result.Status = Planned
 		result.Diff = p.diff()

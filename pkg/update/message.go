@@ -49,10 +49,8 @@ func (p *plan) headline(r Request) string {
 	if message := strings.TrimSpace(r.Message); message != "" {
 		return message
 	}
-	if template := strings.TrimSpace(p.target.Message); template != "" {
-		return strings.NewReplacer(
-			"{image}", r.Image.String(), "{name}", r.Image.Base(), "{version}", r.Version.String(), "{digest}", r.Digest.String(),
-		).Replace(template)
+	if p.target.Message != nil {
+		return p.target.Message(r.Image, r.Version, r.Digest)
 	}
 	version := r.Version.String()
 	if !r.Digest.IsZero() {

@@ -185,7 +185,8 @@ func (p *plan) results(commit *github.Commit) []Result {
 }
 
 func (p *plan) result(r Request, f finding, commit *github.Commit) Result {
-	result := Result{Repo: p.snapshot.Repo, Branch: p.snapshot.Branch, Status: Unchanged, Files: f.files, Skipped: f.skipped}
+	result := Result{Place: p.target.place(), Status: Unchanged, Files: f.files, Skipped: f.skipped}
+	result.Repo, result.Branch = p.snapshot.Repo, p.snapshot.Branch
 	if len(f.named) == 0 {
 		result.Err = &NotReferencedError{
 			Image: r.Image.String(), Repo: result.Repo, Branch: result.Branch,

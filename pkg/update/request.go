@@ -67,12 +67,31 @@ const (
 	Planned Status = "planned"
 )
 
+// Place says of a target where it is.
+type Place struct {
+	// ID names the target; Service.Apply takes it.
+	ID string
+	// Key is the same for the targets on one branch, and no other.
+	Key string
+	// Name is the target's own; empty when it has none.
+	Name string
+	Repo github.Repo
+	// Branch is empty when it is the default one and was not read yet.
+	Branch string
+}
+
+// String is owner/name@branch, as far as the branch is known.
+func (p Place) String() string {
+	if p.Branch == "" {
+		return p.Repo.String()
+	}
+	return p.Repo.String() + "@" + p.Branch
+}
+
 // Result is what a request came to on one target: Err, or all the rest.
 type Result struct {
-	// Name is the target's; empty when it has none.
-	Name   string
-	Repo   github.Repo
-	Branch string
+	// Place is the target's; its Repo and Branch are those that were read, if any was.
+	Place
 	Status Status
 	// Commit is set when Status is Committed. Requests that shared a commit have the same one.
 	Commit *github.Commit
@@ -87,15 +106,6 @@ type Result struct {
 	Spent int
 	// Err is why nothing was written; of this package, of github, or of a context.
 	Err error
-}
-
-// Target is owner/name@branch; without the branch when that is the default one
-// and was never read.
-func (r *Result) Target() string {
-	if r.Branch == "" {
-		return r.Repo.String()
-	}
-	return r.Repo.String() + "@" + r.Branch
 }
 
 // File is one file with the references that change in it.

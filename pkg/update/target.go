@@ -48,23 +48,18 @@ type Target struct {
 	Images []string
 	// SkipEmbedded leaves references alone that stand inside of text.
 	SkipEmbedded bool
-	// Message is the headline of commits, in which {image}, {name}, {version} and
-	// {digest} stand for the request's; empty means the service's own.
-	Message string
+	// Message makes the headline of commits; nil means the service's own.
+	Message func(image.Repository, image.Tag, image.Digest) string
 	// Author of the commits; nil leaves it to Repository.
 	Author *github.Signature
 }
 
-// ID names the target: its name, or else owner/name@branch, without the branch
-// when that is the default one.
-func (t *Target) ID() string { return cmp.Or(t.Name, t.place()) }
-
-// place is the branch that the target writes to, as it was configured.
-func (t *Target) place() string {
-	if t.Branch == "" {
-		return t.Repo.String()
-	}
-	return t.Repo.String() + "@" + t.Branch
+// place is the target as it was configured. Its ID is its name, or else
+// owner/name@branch, without the branch when that is the default one.
+func (t *Target) place() Place {
+	p := Place{Name: t.Name, Repo: t.Repo, Branch: t.Branch, Key: strings.ToLower(t.Repo.String()) + "@" + t.Branch}
+	p.ID = cmp.Or(t.Name, p.String())
+	return p
 }
 
 // takesImage tells whether the target is for the image.
@@ -88,19 +83,17 @@ func matchesAny(globs []string, name string) bool {
 // the lock of the branch, which targets on one branch share.
 type target struct {
 	Target
-	key   string // of the branch
 	lock  chan struct{}
 	queue queue
 }
 
 // newTarget takes the branch's lock from locks, by the branch's key.
 func newTarget(t Target, locks map[string]chan struct{}) *target {
-	out := &target{Target: t, key: strings.ToLower(t.Repo.String()) + "@" + t.Branch}
-	if locks[out.key] == nil {
-		locks[out.key] = make(chan struct{}, 1)
+	key := t.place().Key
+	if locks[key] == nil {
+		locks[key] = make(chan struct{}, 1)
 	}
-	out.lock = locks[out.key]
-	return out
+	return &target{Target: t, lock: locks[key]}
 }
 
 // isRepo tells whether a request for repo means this target; one for none means
@@ -125,5 +118,5 @@ func (t *target) isBranch(branch string) (fits, known bool) {
 
 // failed is the result of a request that ended with err before its branch was read.
 func (t *target) failed(err error) Result {
-	return Result{Name: t.Name, Repo: t.Repo, Branch: t.Branch, Err: err}
+	return Result{Place: t.place(), Err: err}
 }

@@ -47,28 +47,16 @@ func New(o Options) *Service {
 	return s
 }
 
-// Choice is a target that a request goes to.
-type Choice struct {
-	// Target is the target's id, which Apply takes.
-	Target string
-	// Key is the same for targets on one branch.
-	Key string
-	// Name, Repo and Branch are the target's own.
-	Name   string
-	Repo   github.Repo
-	Branch string
-}
-
 // Choose returns the targets that the request goes to, in the order of
 // Options.Targets, without asking GitHub: one whose default branch is not known
 // yet counts as asked for. The error is a *NoTargetError or a *NotTakenError.
-func (s *Service) Choose(r Request) ([]Choice, error) {
+func (s *Service) Choose(r Request) ([]Place, error) {
 	chosen, err := s.choose(r)
-	choices := make([]Choice, len(chosen))
+	places := make([]Place, len(chosen))
 	for i, t := range chosen {
-		choices[i] = Choice{Target: t.ID(), Key: t.key, Name: t.Name, Repo: t.Repo, Branch: t.Branch}
+		places[i] = t.place()
 	}
-	return choices, err
+	return places, err
 }
 
 func (s *Service) choose(r Request) ([]*target, error) {
@@ -76,10 +64,11 @@ func (s *Service) choose(r Request) ([]*target, error) {
 	foreign := NoTargetError{Repo: r.Repo, Branch: r.Branch}
 	taken := true
 	for _, t := range s.targets {
-		if len(r.Targets) > 0 && !slices.Contains(r.Targets, t.ID()) {
+		place := t.place()
+		if len(r.Targets) > 0 && !slices.Contains(r.Targets, place.ID) {
 			continue
 		}
-		foreign.Targets = append(foreign.Targets, t.place())
+		foreign.Targets = append(foreign.Targets, place.String())
 		if !t.isRepo(r.Repo) {
 			continue
 		}
@@ -168,7 +157,7 @@ func (t *target) awaitBranch(ctx context.Context, r Request) error {
 		fits, _ = t.isBranch(r.Branch)
 	}
 	if !fits {
-		return &NoTargetError{Branch: r.Branch, Targets: []string{t.place()}}
+		return &NoTargetError{Branch: r.Branch, Targets: []string{t.place().String()}}
 	}
 	return nil
 }
@@ -181,11 +170,11 @@ func (t *target) awaitBranch(ctx context.Context, r Request) error {
 //
 // The end of ctx is that of Update.
 func (s *Service) Apply(ctx context.Context, id string, requests []Request) []Result {
-	at := slices.IndexFunc(s.targets, func(t *target) bool { return t.ID() == id })
+	at := slices.IndexFunc(s.targets, func(t *target) bool { return t.place().ID == id })
 	if at < 0 {
 		gone := &NoTargetError{Target: id}
 		for _, t := range s.targets {
-			gone.Targets = append(gone.Targets, t.place())
+			gone.Targets = append(gone.Targets, t.place().String())
 		}
 		return repeat(Result{Err: gone}, len(requests))
 	}

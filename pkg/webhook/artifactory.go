@@ -1,0 +1,62 @@
+package webhook
+
+import "strings"
+
+// JFrog Artifactory's predefined webhooks of the domain docker:
+// https://docs.jfrog.com/administration/docs/event-types
+// jpd_origin is empty until the instance has a custom base URL, and images are
+// often pulled through a virtual repository, or a host, of another name: both
+// are what Registry and Rewrite are for.
+
+// jfrogAuth holds the secret, or the body's signature when the webhook is told
+// to sign.
+const jfrogAuth = "X-JFrog-Event-Auth"
+
+type artifactoryBody struct {
+	Domain    string `json:"domain"`
+	EventType string `json:"event_type"`
+	Data      struct {
+		RepoKey   string `json:"repo_key"`
+		Path      string `json:"path"`
+		ImageName string `json:"image_name"`
+		Tag       string `json:"tag"`
+		SHA256    string `json:"sha256"`
+	} `json:"data"`
+	Origin string `json:"jpd_origin"`
+}
+
+func readArtifactory(r Request) (reading, error) {
+	var body artifactoryBody
+	if err := decode(r.Body, &body); err != nil {
+		return reading{}, err
+	}
+	return reading{events: []event{body.event()}}, nil
+}
+
+func (b *artifactoryBody) event() event {
+	switch {
+	case b.Domain != "docker":
+		return skipped("the domain " + quote(b.Domain) + " is not docker")
+	case b.EventType != "pushed" && b.EventType != "promoted":
+		return noPush(b.EventType)
+	case strings.HasPrefix(b.Data.Tag, "sha256__"):
+		return skipped(noTag)
+	}
+	e := event{host: hostOf(b.Origin), tag: b.Data.Tag}
+	if name := b.image(); name != "" && b.Data.RepoKey != "" {
+		e.repository = b.Data.RepoKey + "/" + name
+	}
+	if b.Data.SHA256 != "" {
+		e.digest = "sha256:" + b.Data.SHA256
+	}
+	return e
+}
+
+// image is the path without the folder of the tag and the manifest's file in it.
+func (b *artifactoryBody) image() string {
+	parts := strings.Split(b.Data.Path, "/")
+	if len(parts) < 3 {
+		return b.Data.ImageName
+	}
+	return strings.Join(parts[:len(parts)-2], "/")
+}

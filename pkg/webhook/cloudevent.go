@@ -1,0 +1,80 @@
+package webhook
+
+import (
+	"encoding/base64"
+	"encoding/json"
+)
+
+// envelope is one event around a payload: a CloudEvent 1.0 in any of the three
+// modes of its HTTP binding, or an event in Event Grid's own schema, which says
+// the same in other words.
+type envelope struct {
+	SpecVersion string          `json:"specversion"`
+	ID          string          `json:"id"`
+	Type        string          `json:"type"`
+	Time        moment          `json:"time"`
+	Data        json.RawMessage `json:"data"`
+	DataBase64  string          `json:"data_base64"`
+
+	GridType string `json:"eventType"`
+	GridTime moment `json:"eventTime"`
+
+	// whole is the event itself, for formats that are not wrapped.
+	whole json.RawMessage
+}
+
+// envelopes reads the events of a body: the body is the data of one whose
+// attributes are headers (binary mode), a single one (structured mode), or an
+// array (batched mode, Event Grid).
+func envelopes(r Request) ([]envelope, error) {
+	if kind := r.Header.Get("Ce-Type"); kind != "" {
+		var data json.RawMessage
+		if err := decode(r.Body, &data); err != nil {
+			return nil, err
+		}
+		return []envelope{{
+			SpecVersion: r.Header.Get("Ce-Specversion"),
+			ID:          r.Header.Get("Ce-Id"),
+			Type:        kind,
+			Time:        moment{parseTime(r.Header.Get("Ce-Time"))},
+			Data:        data,
+		}}, nil
+	}
+	parts, err := items(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	events := make([]envelope, len(parts))
+	for i, part := range parts {
+		if err := decode(part, &events[i]); err != nil {
+			return nil, err
+		}
+		events[i].whole = part
+		events[i].unify()
+	}
+	return events, nil
+}
+
+// unify fills in for CloudEvents what was said in the words of Event Grid, and
+// the data that came as base64.
+func (e *envelope) unify() {
+	if e.Type == "" {
+		e.Type = e.GridType
+	}
+	if e.Time.IsZero() {
+		e.Time = e.GridTime
+	}
+	if e.Data == nil && e.DataBase64 != "" {
+		if data, err := base64.StdEncoding.DecodeString(e.DataBase64); err == nil && json.Valid(data) {
+			e.Data = data
+		}
+	}
+}
+
+// read decodes the data; absent or null data leaves into as it is.
+func (e *envelope) read(into any) error {
+	if e.Data == nil {
+		return nil
+	}
+	return decode(e.Data, into)
+}

@@ -1,0 +1,64 @@
+package webhook
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"time"
+)
+
+// Google Artifact Registry's topic "gcr" by a Pub/Sub push subscription, whose
+// messages come in an envelope or, without a wrapper, as they are:
+// https://cloud.google.com/artifact-registry/docs/configure-notifications
+// https://cloud.google.com/pubsub/docs/push
+// Pub/Sub sends what was refused again for a week, so that nothing authentic is,
+// not even what is no JSON.
+
+type garBody struct {
+	Message *struct {
+		Data      string `json:"data"`
+		ID        string `json:"messageId"`
+		OtherID   string `json:"message_id"`
+		Published moment `json:"publishTime"`
+	} `json:"message"`
+}
+
+type garData struct {
+	Action string `json:"action"`
+	Digest string `json:"digest"`
+	Tag    string `json:"tag"`
+}
+
+func readGAR(r Request) (reading, error) {
+	var body garBody
+	if decode(r.Body, &body) != nil {
+		return ignored("the message is no JSON"), nil
+	}
+	message := body.Message
+	if message == nil {
+		published := parseTime(r.Header.Get("X-Goog-Pubsub-Publish-Time"))
+		return readGARData(r.Body, r.Header.Get("X-Goog-Pubsub-Message-Id"), published), nil
+	}
+	data, err := base64.StdEncoding.DecodeString(message.Data)
+	if err != nil {
+		return ignored("the message's data is no base64"), nil
+	}
+	id := message.ID
+	if id == "" {
+		id = message.OtherID
+	}
+	return readGARData(data, id, message.Published.Time), nil
+}
+
+func readGARData(data []byte, id string, published time.Time) reading {
+	var body garData
+	if !json.Valid(data) || decode(data, &body) != nil {
+		return ignored("the message's data is no JSON")
+	}
+	if body.Action != "INSERT" {
+		return reading{events: []event{noPush(body.Action)}}
+	}
+	name, tag, _ := cutReference(body.Tag)
+	_, _, digest := cutReference(body.Digest)
+	host, repository := cutHost(name)
+	return reading{events: []event{{host: host, repository: repository, tag: tag, digest: digest, id: id, time: published}}}
+}

@@ -1,0 +1,170 @@
+package webhook
+
+import (
+	"encoding/json"
+	"errors"
+	"net/textproto"
+	"strconv"
+	"strings"
+)
+
+// Generic describes a sender of its own format. Where things stand is said by
+// JSON pointers (RFC 6901), such as /data/image or /tags/0.
+type Generic struct {
+	// Image stands for the image's name, which may have tag and digest behind it.
+	Image string
+	// Version stands for the tag, or an array of them. It may be left out when the
+	// image always has its tag.
+	Version string
+	// Digest, Time and ID may be left out.
+	Digest, Time, ID string
+	// Signature makes the sender sign; nil means that it sends a bearer token.
+	Signature *Signature
+}
+
+// Signature is an HMAC-SHA256 over the body in a header, in hexadecimal.
+type Signature struct {
+	// Header holds the signature, such as X-Hub-Signature-256.
+	Header string
+	// Prefix is what stands before the digits, such as "sha256=".
+	Prefix string
+}
+
+func (g *Generic) check(refuse refusal) {
+	if g.Image == "" {
+		refuse("generic.image", "it is missing: give a JSON pointer such as /image")
+	}
+	for _, p := range []struct{ option, pointer string }{
+		{"generic.image", g.Image},
+		{"generic.version", g.Version},
+		{"generic.digest", g.Digest},
+		{"generic.time", g.Time},
+		{"generic.id", g.ID},
+	} {
+		if p.pointer == "" {
+			continue
+		}
+		if _, err := parsePointer(p.pointer); err != nil {
+			refuse(p.option, "%v", err)
+		}
+	}
+	if g.Signature != nil && !isHeader(g.Signature.Header) {
+		refuse("generic.signature.header", "%s is no header's name: give one such as X-Signature-256", quote(g.Signature.Header))
+	}
+}
+
+func (g *Generic) proof(keys secrets) proof {
+	if g.Signature == nil {
+		return keys.bearer
+	}
+	return keys.signedSHA256(g.Signature.Header, g.Signature.Prefix)
+}
+
+func (g *Generic) read(r Request) (reading, error) {
+	var whole json.RawMessage
+	if err := decode(r.Body, &whole); err != nil {
+		return reading{}, err
+	}
+	var named, digest, id string
+	var at moment
+	into(whole, g.Image, &named)
+	into(whole, g.Digest, &digest)
+	into(whole, g.ID, &id)
+	into(whole, g.Time, &at)
+	if named == "" {
+		return ignored("the payload has no image at " + quote(g.Image)), nil
+	}
+	name, tag, pinned := cutReference(named)
+	if digest == "" {
+		digest = pinned
+	}
+	tags := tagsAt(whole, g.Version)
+	if len(tags) == 0 {
+		tags = []string{tag}
+	}
+	host, repository := cutHost(name)
+	if host == "" {
+		// A name without a host is Docker Hub's, as everywhere.
+		host = "docker.io"
+	}
+	read := reading{events: make([]event, len(tags))}
+	for i, tag := range tags {
+		read.events[i] = event{host: host, repository: repository, tag: tag, digest: digest, id: id, time: at.Time}
+	}
+	return read, nil
+}
+
+// tagsAt returns the string, or the strings of the array, that a pointer names.
+func tagsAt(whole json.RawMessage, pointer string) []string {
+	var many []string
+	if into(whole, pointer, &many); len(many) > 0 {
+		return many
+	}
+	var one string
+	if into(whole, pointer, &one); one != "" {
+		return []string{one}
+	}
+	return nil
+}
+
+// into decodes what a pointer names; what is not there or of another type
+// leaves the value zero.
+func into(whole json.RawMessage, pointer string, value any) {
+	steps, err := parsePointer(pointer)
+	if err != nil || len(steps) == 0 {
+		return
+	}
+	for _, step := range steps {
+		if whole = child(whole, step); whole == nil {
+			return
+		}
+	}
+	_ = decode(whole, value) // It was valid as a part of the body.
+}
+
+// child returns the member or element of a value that a pointer's token names,
+// or nil.
+func child(parent json.RawMessage, token string) json.RawMessage {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(parent, &members) == nil {
+		return members[token]
+	}
+	var elements []json.RawMessage
+	if json.Unmarshal(parent, &elements) != nil {
+		return nil
+	}
+	i, err := strconv.Atoi(token)
+	if err != nil || i < 0 || i >= len(elements) || strconv.Itoa(i) != token {
+		return nil
+	}
+	return elements[i]
+}
+
+// parsePointer returns the tokens of a JSON pointer; the empty pointer has none.
+func parsePointer(pointer string) ([]string, error) {
+	if pointer == "" {
+		return nil, nil
+	}
+	tokens := strings.Split(pointer, "/")
+	if tokens[0] != "" {
+		return nil, errors.New(quote(pointer) + " is no JSON pointer: it begins with a slash, as in /data/image")
+	}
+	tokens = tokens[1:]
+	unescape := strings.NewReplacer("~0", "~", "~1", "/")
+	for i, token := range tokens {
+		if strings.Contains(strings.NewReplacer("~0", "", "~1", "").Replace(token), "~") {
+			return nil, errors.New(quote(pointer) + " is no JSON pointer: a tilde in it is written ~0, and a slash ~1")
+		}
+		tokens[i] = unescape.Replace(token)
+	}
+	return tokens, nil
+}
+
+func isHeader(name string) bool {
+	for _, r := range name {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' {
+			return false
+		}
+	}
+	return textproto.TrimString(name) != ""
+}

@@ -1,0 +1,184 @@
+package webhook
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Options describe one source.
+type Options struct {
+	// Name is what the source is called in its URL and in errors.
+	Name string
+	// Kind is the sender's kind.
+	Kind Kind
+	// Secrets are what the sender proves itself by. Each of them counts, so that
+	// one can be replaced without a gap. Kind gar has none.
+	Secrets []string
+	// Registry is the registry's host[:port], as manifests name it, in place of
+	// what payloads say. Needed for kinds zot and nexus, whose payloads name none.
+	Registry string
+	// Rewrite maps names of images, host included, to those that manifests use.
+	// Only the first rule that fits a name is applied.
+	Rewrite []Rewrite
+	// Tags selects the tags that are pushes; the zero filter takes every tag.
+	Tags TagFilter
+	// Generic says where kind generic finds things.
+	Generic *Generic
+	// Audience and ServiceAccount are what the token of kind gar must be for and
+	// whose it must be.
+	Audience, ServiceAccount string
+	// Keys is where the keys of kind gar come from; the zero value is Google.
+	Keys Keys
+	// Transport carries the one request that kind gar makes, for its keys. Needed
+	// for that kind alone.
+	Transport http.RoundTripper
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Source receives the webhooks of one sender. It is safe for concurrent use.
+// Printing one shows its name and kind and no secret.
+type Source struct {
+	name   string
+	kind   Kind
+	sender sender
+	naming naming
+	tags   TagFilter
+	now    func() time.Time
+}
+
+// sender is what differs between the kinds.
+type sender struct {
+	// prove returns nil for an authentic request, or an error that wraps
+	// ErrUnauthenticated or ErrUnavailable.
+	prove func(context.Context, Request) error
+	// read is called for authentic requests alone. Its error is a *MalformedError.
+	read func(Request) (reading, error)
+	// preflight proves an OPTIONS request by its query; nil where the kind has no
+	// such handshake.
+	preflight func(url.Values) error
+}
+
+// New returns a source. The error joins one *OptionError for each option that
+// is missing, wrong or of no use for the kind.
+func New(o Options) (*Source, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Source{
+		name:   o.Name,
+		kind:   o.Kind,
+		sender: senderOf(o),
+		naming: newNaming(o.Registry, o.Rewrite),
+		tags:   o.Tags,
+		now:    o.Now,
+	}, nil
+}
+
+// senderOf returns the sender of a kind that is known.
+func senderOf(o Options) sender {
+	keys := newSecrets(o.Secrets)
+	switch o.Kind {
+	case KindGHCR:
+		return sender{prove: keys.signedSHA256("X-Hub-Signature-256", "sha256="), read: readGHCR}
+	case KindDockerHub:
+		return sender{prove: keys.inQuery, read: readDockerHub}
+	case KindQuay:
+		return sender{prove: keys.inQuery, read: readQuay}
+	case KindHarbor:
+		return sender{prove: keys.inAuthorization, read: readHarbor}
+	case KindDistribution:
+		return sender{prove: keys.inAuthorization, read: readDistribution}
+	case KindZot:
+		return sender{prove: keys.inAuthorization, read: readZot}
+	case KindACR:
+		return sender{prove: either(keys.inAuthorization, keys.inQuery), read: readACR, preflight: keys.inValues}
+	case KindECR:
+		return sender{prove: either(keys.inHeader("X-Api-Key"), keys.inAuthorization), read: readECR}
+	case KindGAR:
+		return sender{prove: newGoogle(o).prove, read: readGAR}
+	case KindArtifactory:
+		return sender{prove: either(keys.inHeader(jfrogAuth), keys.signedSHA256(jfrogAuth, "")), read: readArtifactory}
+	case KindNexus:
+		return sender{prove: keys.signedSHA1("X-Nexus-Webhook-Signature"), read: readNexus}
+	default:
+		return sender{prove: o.Generic.proof(keys), read: o.Generic.read}
+	}
+}
+
+// Name returns the source's name.
+func (s *Source) Name() string { return s.name }
+
+// Kind returns the sender's kind.
+func (s *Source) Kind() Kind { return s.kind }
+
+// String returns name and kind.
+func (s *Source) String() string { return s.name + " (" + string(s.kind) + ")" }
+
+// GoString is String, so that no verb of fmt shows a secret.
+func (s *Source) GoString() string { return s.String() }
+
+// Request is what a sender posted.
+type Request struct {
+	Header http.Header
+	Query  url.Values
+	// Body is the whole body as it came, undecoded. It is only read.
+	Body []byte
+}
+
+// Receive proves that the request is the source's and reads it. The delivery
+// is complete when the error is nil; the error wraps ErrUnauthenticated,
+// ErrMalformed or ErrUnavailable. Only kind gar ever waits, for Google's keys
+// and no longer than the context allows.
+func (s *Source) Receive(ctx context.Context, r Request) (Delivery, error) {
+	if err := s.sender.prove(ctx, r); err != nil {
+		return Delivery{}, err
+	}
+	read, err := s.sender.read(r)
+	if err != nil {
+		return Delivery{}, err
+	}
+	return s.settle(read), nil
+}
+
+// Preflight answers the OPTIONS request by which a sender of CloudEvents asks
+// whether it may deliver here (the abuse protection of the CloudEvents webhook
+// specification, section 4). Origin is the request's WebHook-Request-Origin; the
+// header belongs on a 200 without a body. Such a request carries no header of
+// the user's, so the secret is its query's token. The error wraps
+// ErrNoPreflight, ErrUnauthenticated or, for an origin that is no host name,
+// ErrMalformed.
+func (s *Source) Preflight(origin string, query url.Values) (http.Header, error) {
+	if s.sender.preflight == nil {
+		return nil, ErrNoPreflight
+	}
+	if err := s.sender.preflight(query); err != nil {
+		return nil, err
+	}
+	if !isOrigin(origin) {
+		return nil, &MalformedError{Cause: "WebHook-Request-Origin is no host name"}
+	}
+	return http.Header{
+		"Allow":                  {http.MethodPost},
+		"Webhook-Allowed-Origin": {origin},
+		"Webhook-Allowed-Rate":   {"*"},
+	}, nil
+}
+
+// isOrigin reports whether s is a DNS name or a star, and fit for a header.
+func isOrigin(s string) bool {
+	if s == "*" {
+		return true
+	}
+	for _, r := range s {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '-' && r != '_' && r != ':' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxHost
+}

@@ -52,7 +52,7 @@ type Webhook struct {
 	// Kind is the format that it sends in; which kinds there are, Options.CheckWebhook knows.
 	Kind string
 	// Secrets are those by which it may authenticate itself: at least one, but none
-	// for the kind gar.
+	// for the kind gar. Those that Options gave no way to look up are empty.
 	Secrets []Secret
 	// Registry is host[:port] in place of what the payload says or lacks; "" for none.
 	Registry string

@@ -21,8 +21,8 @@ type Message struct{ template string }
 var placeholder = regexp.MustCompile(`\{([^{}]*)\}`)
 
 // ParseMessage reads a template. It refuses unknown placeholders, control
-// characters and more than 4096 bytes. Blank lines around it are cut off; braces
-// that do not enclose anything are text.
+// characters and more than 4096 bytes. Blanks around it are cut off; a brace
+// without its partner is text.
 func ParseMessage(text string) (Message, error) {
 	text = strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n"))
 	switch {

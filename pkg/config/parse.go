@@ -93,15 +93,18 @@ func (r *reader) document(content []byte) (value, bool) {
 		r.syntax(err)
 		return value{}, false
 	}
-	if len(documents) == 0 || isNull(documents[0].Content[0]) && len(documents) == 1 {
+	switch len(documents) {
+	case 1:
+		if root := documents[0].Content[0]; !isNull(root) && (root.Kind != yaml.MappingNode || len(root.Content) > 0) {
+			return value{reader: r, node: root}, true
+		}
+		fallthrough
+	case 0:
 		r.add(&Error{Detail: "the file is empty: name at least a target or a webhook"})
-		return value{}, false
-	}
-	if len(documents) > 1 {
+	default:
 		r.add(&Error{Line: documents[1].Line, Detail: "a second document begins here: the file must be one"})
-		return value{}, false
 	}
-	return value{reader: r, node: documents[0].Content[0]}, true
+	return value{}, false
 }
 
 // decode returns up to two documents: the second is one too many.
@@ -131,9 +134,10 @@ var (
 	unknownAlias = regexp.MustCompile(`^unknown anchor '.*' referenced$`)
 )
 
-// syntax reports an error of the parser. It never holds more of the content
-// than the name of an anchor, which is cut out: it may be a secret that begins
-// with an asterisk.
+// syntax reports an error of the parser, which counts from where the list or
+// mapping begins that it cannot end. Its text holds no more of the content than
+// the name of an anchor, which is left out: it may be a secret that begins with
+// an asterisk.
 func (r *reader) syntax(err error) {
 	detail := err.Error()
 	var at int
@@ -144,7 +148,11 @@ func (r *reader) syntax(err error) {
 	if unknownAlias.MatchString(detail) {
 		detail = "an alias of an unknown anchor: text that begins with * needs quotes"
 	}
-	r.add(&Error{Line: at, Detail: "not YAML: " + brief(detail), Err: err})
+	where := "not YAML: "
+	if at > 0 {
+		where = "not YAML, in this line or after it: "
+	}
+	r.add(&Error{Line: at, Detail: where + brief(detail)})
 }
 
 // add keeps one error.

@@ -2,8 +2,10 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"strings"
 )
@@ -12,14 +14,24 @@ import (
 const hidden = "[hidden]"
 
 // Secret is a text that is told by Reveal alone: printed, logged or marshalled,
-// by whatever verb, it hides itself.
-type Secret struct{ text string }
+// by whatever verb, it hides itself. Compare what Reveal returns, in constant
+// time; == tells nothing.
+type Secret struct {
+	// text is a pointer because package fmt calls no method of a value in an
+	// unexported field, and prints what is in it, but follows no pointer there.
+	text *string
+}
 
 // NewSecret keeps a text secret.
-func NewSecret(text string) Secret { return Secret{text: text} }
+func NewSecret(text string) Secret { return Secret{text: &text} }
 
 // Reveal returns the text; "" when Parse was given no way to look it up.
-func (s Secret) Reveal() string { return s.text }
+func (s Secret) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 // String returns a placeholder.
 func (s Secret) String() string { return hidden }
@@ -66,13 +78,25 @@ func secret(into *Secret) func(value) {
 			}
 			content, err := v.options.ReadFile(file)
 			if err != nil {
-				at.refuseFor(err)
+				at.refuseFor(unreadable(err))
 				return
 			}
 			text = string(content)
 		}
-		if *into = NewSecret(strings.TrimSpace(text)); into.text == "" {
+		if text = strings.TrimSpace(text); text == "" {
 			at.refuse("the secret is empty")
+			return
 		}
+		*into = NewSecret(text)
 	}
+}
+
+// unreadable leaves out the path, in whose place a secret may stand by mistake;
+// line and key lead to it.
+func unreadable(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return fmt.Errorf("the file cannot be read: %w", err)
 }

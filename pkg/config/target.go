@@ -26,10 +26,13 @@ func target(t *Target) func(value) {
 			field{name: "message", read: parsed(&t.Message, ParseMessage)},
 			field{name: "author", read: parsed(&t.Author, author)},
 		)
+		if !ok {
+			return
+		}
 		if t.Name == "" {
 			t.Name = t.defaultName()
 		}
-		if ok && v.options.CheckTarget != nil {
+		if v.options.CheckTarget != nil {
 			v.hook(v.options.CheckTarget(*t))
 		}
 	}
@@ -47,6 +50,9 @@ func (t *Target) defaultName() string {
 func (r *reader) uniqueTargets(targets []Target) {
 	first := make(map[string]int, len(targets))
 	for i, t := range targets {
+		if t.Name == "" { // refused already
+			continue
+		}
 		key := fmt.Sprintf("targets[%d]", i)
 		if slices.ContainsFunc(r.options.Targets, func(name string) bool { return strings.EqualFold(name, t.Name) }) {
 			r.taken(key, fmt.Sprintf("%s is the name of a target apart from this file", quote(t.Name)))
@@ -55,7 +61,6 @@ func (r *reader) uniqueTargets(targets []Target) {
 		fold := strings.ToLower(t.Name)
 		other, seen := first[fold]
 		switch {
-		case fold == "":
 		case !seen:
 			first[fold] = i
 		case r.lines[key+".name"] == 0 && r.lines[fmt.Sprintf("targets[%d].name", other)] == 0:
@@ -75,24 +80,34 @@ func (r *reader) taken(key, detail string) {
 	r.add(&Error{Line: at, Key: key + ".name", Detail: detail})
 }
 
-// knownTargets refuses a webhook's target that is none.
+// knownTargets refuses a webhook's target that is none. When a target was refused
+// its name may be unknown, and what is said of the others would mislead.
 func (r *reader) knownTargets(f *File) {
 	known := slices.Clone(r.options.Targets)
 	for _, t := range f.Targets {
+		if t.Name == "" {
+			return
+		}
 		known = append(known, t.Name)
 	}
+	isKnown := make(map[string]bool, len(known))
+	for _, name := range known {
+		isKnown[name] = true
+	}
 	for i, w := range f.Webhooks {
+		named := make(map[string]bool, len(w.Targets))
 		for j, name := range w.Targets {
 			key := fmt.Sprintf("webhooks[%d].targets[%d]", i, j)
 			var detail string
 			switch {
 			case name == "": // refused already
 				continue
-			case !slices.Contains(known, name):
+			case !isKnown[name]:
 				detail = fmt.Sprintf("%s is no target; there are %s", quote(name), some(known))
-			case slices.Contains(w.Targets[:j], name):
+			case named[name]:
 				detail = fmt.Sprintf("%s is in the list twice", quote(name))
 			default:
+				named[name] = true
 				continue
 			}
 			r.add(&Error{Line: r.lines[key], Key: key, Detail: detail})
@@ -145,7 +160,7 @@ func branch(text string) (string, error) {
 
 func author(text string) (*Author, error) {
 	address, err := mail.ParseAddress(text)
-	if err != nil || address.Name == "" {
+	if err != nil || address.Name == "" || strings.ContainsAny(address.Name+address.Address, "<>") || hasControl(address.Name+address.Address) {
 		return nil, fmt.Errorf("%s is not an author as Name <mail>", quote(text))
 	}
 	return &Author{Name: address.Name, Email: address.Address}, nil

@@ -275,7 +275,7 @@ func duration(into *time.Duration, shortest, longest time.Duration) func(value) 
 		}
 		d, err := time.ParseDuration(v.node.Value)
 		if err != nil || d < shortest || d > longest {
-			v.refuse("must be a duration from %s to %s, such as 720h or 90m", hours(shortest), hours(longest))
+			v.refuse("must be a duration from %s to %s, such as 720h", hours(shortest), hours(longest))
 			return
 		}
 		*into = d
@@ -293,11 +293,16 @@ func size(into *int64, least, most int64) func(value) {
 		}
 		n, err := humanize.ParseBytes(v.node.Value)
 		if err != nil || n < uint64(least) || n > uint64(most) { //nolint:gosec // bounds are not negative
-			v.refuse("must be a size from %s to %s, such as 1MiB", humanize.IBytes(uint64(least)), humanize.IBytes(uint64(most))) //nolint:gosec // bounds are not negative
+			v.refuse("must be a size from %s to %s, such as 1MiB", sizeText(least), sizeText(most))
 			return
 		}
 		*into = int64(n) //nolint:gosec // within bounds
 	}
+}
+
+// sizeText prints a bound.
+func sizeText(n int64) string {
+	return strings.ReplaceAll(humanize.IBytes(uint64(n)), ".0 ", " ") //nolint:gosec // bounds are not negative
 }
 
 // maxShown is how many runes of somebody's text an error repeats.

@@ -80,11 +80,13 @@ func (v value) fitting(kind string, given []value) {
 
 // uniqueRewrites refuses a beginning that an earlier one has taken.
 func (v value) uniqueRewrites(rewrites []Rewrite) {
+	taken := make(map[string]bool, len(rewrites))
 	for i, r := range rewrites {
-		if slices.ContainsFunc(rewrites[:i], func(other Rewrite) bool { return other.From == r.From }) {
+		if taken[r.From] {
 			key := v.inside(fmt.Sprintf("rewrite[%d].from", i), v.node).key
 			v.add(&Error{Line: v.lines[key], Key: key, Detail: quote(r.From) + " is rewritten above already"})
 		}
+		taken[r.From] = true
 	}
 }
 
@@ -192,8 +194,10 @@ func serviceAccount(text string) (string, error) {
 }
 
 func expression(text string) (string, error) {
-	_, err := regexp.Compile(text)
-	return text, err
+	if _, err := regexp.Compile(text); err != nil {
+		return "", errors.New(strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	}
+	return text, nil
 }
 
 func versionRange(text string) (string, error) {

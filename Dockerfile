@@ -2,7 +2,7 @@
 #
 #   docker build -t versions-service \
 #     --build-arg VERSION=1.2.3 --build-arg COMMIT="$(git rev-parse HEAD)" --build-arg DATE="$(date -u +%FT%TZ)" .
-#   docker run --read-only -p 8080:8080 --env-file service.env versions-service
+#   docker run --read-only -v versions-service:/data -p 8080:8080 --env-file service.env versions-service
 #   docker run --read-only --tmpfs /tmp -p 8080:8080 -e LISTEN_ADDR=:8080 --entrypoint /sandbox versions-service
 
 FROM golang:1.26-bookworm AS build
@@ -20,6 +20,9 @@ RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -o /out/ \
       -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT} -X main.date=${DATE}" \
       ./cmd/versions-service ./cmd/sandbox
 
+# The runtime image has no shell to make a folder with.
+RUN mkdir -m 0770 /data
+
 FROM gcr.io/distroless/static-debian12:nonroot
 ARG VERSION=dev
 ARG COMMIT=unknown
@@ -34,6 +37,12 @@ LABEL org.opencontainers.image.title="refty-node-versions-service" \
 
 COPY --from=build /out/versions-service /out/sandbox /
 COPY LICENSE /LICENSE
+
+# The queue. A new volume takes over the owner; without a named one Docker makes
+# one for the container, so that a read-only root is no hindrance.
+COPY --from=build --chown=65532:65532 /data /data
+ENV DATA_DIR=/data
+VOLUME /data
 
 # A number, so that Kubernetes can tell that it is not root.
 USER 65532:65532

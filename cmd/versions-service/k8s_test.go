@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
@@ -58,7 +60,7 @@ type kustomization struct {
 }
 
 // An envPatch is what a JSON patch (RFC 6902) in a kustomization may be: one
-// that replaces a container's environment.
+// that replaces a container's environment, or removes a part of it.
 type envPatch []struct {
 	Op    string          `json:"op"`
 	Path  string          `json:"path"`
@@ -80,7 +82,10 @@ func TestManifestsAreStrictlyValid(t *testing.T) {
 			seen[object.GetObjectKind().GroupVersionKind().Kind]++
 		}
 	}
-	want := map[string]int{"Deployment": 2, "Service": 1, "Secret": 1, "Kustomization": 2}
+	want := map[string]int{
+		"Deployment": 3, "Service": 1, "Secret": 2, "PersistentVolumeClaim": 3,
+		"PodDisruptionBudget": 1, "Kustomization": 3,
+	}
 	if diff := cmp.Diff(want, seen); diff != "" {
 		t.Errorf("kinds below %s (-want +got):\n%s", manifestDir, diff)
 	}
@@ -101,9 +106,15 @@ func TestManifestsNameVariablesOfTheProgram(t *testing.T) {
 		})
 	}
 	base := namedVariables(t, filepath.Join(manifestDir, "base", "deployment.yaml"))
-	for _, needed := range []string{"GITHUB_TOKEN", "API_TOKENS"} {
-		if !slices.Contains(base, needed) {
-			t.Errorf("the base sets no %s", needed)
+	needed := []string{"GITHUB_TOKEN", "API_TOKENS", "DATA_DIR"}
+	for _, name := range known {
+		if strings.HasPrefix(name, "WEBHOOK_") && !strings.HasSuffix(name, "_FILE") {
+			needed = append(needed, name)
+		}
+	}
+	for _, name := range needed {
+		if !slices.Contains(base, name) {
+			t.Errorf("the base sets no %s", name)
 		}
 	}
 }
@@ -112,7 +123,12 @@ func TestManifestsNameVariablesOfTheProgram(t *testing.T) {
 // out of what is applied.
 func TestSecretsComeByReference(t *testing.T) {
 	t.Parallel()
-	secrets := []string{"GITHUB_TOKEN", "API_TOKENS", "GITHUB_APP_PRIVATE_KEY", "COMMIT_SIGNING_KEY"}
+	secrets := []string{"DATABASE_URL"}
+	for _, name := range service.Variables() {
+		if secret, ok := strings.CutSuffix(name, "_FILE"); ok && slices.Contains(service.Variables(), secret) {
+			secrets = append(secrets, secret)
+		}
+	}
 	for _, path := range manifestFiles(t) {
 		if filepath.Base(path) == "kustomization.yaml" {
 			k := readKustomization(t, path)
@@ -138,22 +154,127 @@ func TestSecretsComeByReference(t *testing.T) {
 	}
 }
 
-// TestExampleSecretFitsTheDeployment has the example hold just what is referred to.
-func TestExampleSecretFitsTheDeployment(t *testing.T) {
+// TestExampleSecretsFitTheDeployments has each example hold just what is
+// referred to, and makes what a pod can do without optional.
+func TestExampleSecretsFitTheDeployments(t *testing.T) {
 	t.Parallel()
-	example := decodeOne[*corev1.Secret](t, "base/secret.example.yaml")
-	want := map[string]bool{}
-	for key := range example.StringData {
-		want[example.Name+"/"+key] = true
+	for _, dir := range []string{"base", "overlays/postgres"} {
+		t.Run(dir, func(t *testing.T) {
+			t.Parallel()
+			example := decodeOne[*corev1.Secret](t, dir+"/secret.example.yaml")
+			want := map[string]bool{}
+			for key := range example.StringData {
+				want[example.Name+"/"+key] = true
+			}
+			got := map[string]bool{}
+			for _, variable := range environment(t, filepath.Join(manifestDir, filepath.FromSlash(dir), "deployment.yaml")) {
+				from := variable.ValueFrom
+				if from == nil || from.SecretKeyRef == nil {
+					continue
+				}
+				got[from.SecretKeyRef.Name+"/"+from.SecretKeyRef.Key] = true
+				if optional := strings.HasPrefix(variable.Name, "WEBHOOK_"); optional != value(from.SecretKeyRef.Optional) {
+					t.Errorf("%s: optional is %t, want %t", variable.Name, !optional, optional)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("keys of the example and of the Deployment (-want +got):\n%s", diff)
+			}
+		})
 	}
-	got := map[string]bool{}
-	for _, variable := range environment(t, filepath.Join(manifestDir, "base", "deployment.yaml")) {
-		if from := variable.ValueFrom; from != nil && from.SecretKeyRef != nil {
-			got[from.SecretKeyRef.Name+"/"+from.SecretKeyRef.Key] = true
+}
+
+// TestQueueIsKeptWhereItCanBe looks at what each overlay makes of the Deployment:
+// a file needs a volume and no second process beside it, a database neither.
+func TestQueueIsKeptWhereItCanBe(t *testing.T) {
+	t.Parallel()
+	type queue struct {
+		Replicas   int32
+		Strategy   appsv1.DeploymentStrategyType
+		Claim      string
+		EmptyDir   bool
+		Mounted    bool
+		DataDir    string
+		DatabaseBy string
+	}
+	tests := []struct {
+		overlay string
+		want    queue
+	}{
+		{"", queue{Replicas: 1, Strategy: appsv1.RecreateDeploymentStrategyType, Claim: "versions-service", Mounted: true, DataDir: "/data"}},
+		{"sandbox", queue{Replicas: 1, Strategy: appsv1.RecreateDeploymentStrategyType, EmptyDir: true, Mounted: true, DataDir: "/data"}},
+		{"postgres", queue{Replicas: 2, Strategy: appsv1.RollingUpdateDeploymentStrategyType, DatabaseBy: "versions-service-database/DATABASE_URL"}},
+	}
+	for _, tt := range tests {
+		t.Run("overlay "+tt.overlay, func(t *testing.T) {
+			t.Parallel()
+			deployment := merged(t, tt.overlay)
+			pod := deployment.Spec.Template.Spec
+			got := queue{Replicas: value(deployment.Spec.Replicas), Strategy: deployment.Spec.Strategy.Type}
+			for _, volume := range pod.Volumes {
+				if volume.Name != "data" {
+					continue
+				}
+				got.EmptyDir = volume.EmptyDir != nil
+				if volume.PersistentVolumeClaim != nil {
+					got.Claim = volume.PersistentVolumeClaim.ClaimName
+				}
+			}
+			got.Mounted = slices.Contains(pod.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: "/data"})
+			for _, variable := range pod.Containers[0].Env {
+				switch variable.Name {
+				case "DATA_DIR":
+					got.DataDir = variable.Value
+				case "DATABASE_URL":
+					got.DatabaseBy = variable.ValueFrom.SecretKeyRef.Name + "/" + variable.ValueFrom.SecretKeyRef.Key
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if pod.SecurityContext == nil || value(pod.SecurityContext.FSGroup) != 65532 ||
+				value(pod.SecurityContext.FSGroupChangePolicy) != corev1.FSGroupChangeOnRootMismatch {
+				t.Errorf("the volume is not given to the group: %v", pod.SecurityContext)
+			}
+		})
+	}
+	claim := decodeOne[*corev1.PersistentVolumeClaim](t, "base/volume.yaml")
+	if modes := claim.Spec.AccessModes; claim.Name != "versions-service" || !slices.Equal(modes, []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}) {
+		t.Errorf("claim %s has the modes %v", claim.Name, modes)
+	}
+}
+
+// TestReplicasAreSpreadAndSpared follows the labels that pods are counted by.
+func TestReplicasAreSpreadAndSpared(t *testing.T) {
+	t.Parallel()
+	deployment := merged(t, "postgres")
+	selected := deployment.Spec.Selector.MatchLabels
+	budget := decodeOne[*policyv1.PodDisruptionBudget](t, "overlays/postgres/disruption.yaml")
+	if diff := cmp.Diff(selected, budget.Spec.Selector.MatchLabels); diff != "" {
+		t.Errorf("pods of the budget (-want +got):\n%s", diff)
+	}
+	constraints := deployment.Spec.Template.Spec.TopologySpreadConstraints
+	if len(constraints) == 0 {
+		t.Error("nothing spreads the replicas")
+	}
+	for _, constraint := range constraints {
+		if diff := cmp.Diff(selected, constraint.LabelSelector.MatchLabels); diff != "" {
+			t.Errorf("pods spread over %s (-want +got):\n%s", constraint.TopologyKey, diff)
+		}
+		if constraint.WhenUnsatisfiable != corev1.ScheduleAnyway {
+			t.Errorf("%s: a cluster of one node could not run it", constraint.TopologyKey)
 		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("keys of the example and of the Deployment (-want +got):\n%s", diff)
+}
+
+// TestImageHasTheDataFolder compares what the image and the manifests call it.
+func TestImageHasTheDataFolder(t *testing.T) {
+	t.Parallel()
+	dockerfile := string(read(t, "../../Dockerfile"))
+	for _, line := range []string{"ENV DATA_DIR=/data", "VOLUME /data", "COPY --from=build --chown=65532:65532 /data /data"} {
+		if !slices.Contains(strings.Split(dockerfile, "\n"), line) {
+			t.Errorf("the Dockerfile has no line %q", line)
+		}
 	}
 }
 
@@ -248,7 +369,7 @@ func manifestFiles(t *testing.T) []string {
 func decode(t *testing.T, path string) []runtime.Object {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	if err := errors.Join(appsv1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(appsv1.AddToScheme(scheme), corev1.AddToScheme(scheme), policyv1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
 	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
@@ -262,12 +383,122 @@ func decode(t *testing.T, path string) []runtime.Object {
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
-		object, _, err := decoder.Decode(document, nil, nil)
+		object, _, err := decoder.Decode(withoutDirectives(t, document), nil, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
 		objects = append(objects, object)
 	}
+}
+
+// withoutDirectives leaves out what a strategic merge patch says beside the
+// fields of the API, and the elements that hold nothing else.
+func withoutDirectives(t *testing.T, document []byte) []byte {
+	t.Helper()
+	if !bytes.Contains(document, []byte("$patch:")) {
+		return document // as it is: a key that is given twice is still to be found
+	}
+	var tree any
+	if err := yaml.UnmarshalStrict(document, &tree); err != nil {
+		t.Fatal(err)
+	}
+	var strip func(any)
+	strip = func(node any) {
+		switch node := node.(type) {
+		case map[string]any:
+			delete(node, "$patch")
+			for _, child := range node {
+				strip(child)
+			}
+		case []any:
+			for _, child := range node {
+				strip(child)
+			}
+		}
+	}
+	strip(tree)
+	out, err := yaml.Marshal(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// merged is the base's Deployment with the patch of an overlay, or of none.
+func merged(t *testing.T, overlay string) *appsv1.Deployment {
+	t.Helper()
+	var tree, patch any
+	if err := yaml.UnmarshalStrict(read(t, filepath.Join(manifestDir, "base", "deployment.yaml")), &tree); err != nil {
+		t.Fatal(err)
+	}
+	if overlay != "" {
+		if err := yaml.UnmarshalStrict(read(t, filepath.Join(manifestDir, "overlays", overlay, "deployment.yaml")), &patch); err != nil {
+			t.Fatal(err)
+		}
+		tree = merge(tree, patch)
+	}
+	document, err := yaml.Marshal(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var deployment appsv1.Deployment
+	if err := yaml.UnmarshalStrict(document, &deployment); err != nil {
+		t.Fatal(err)
+	}
+	return &deployment
+}
+
+// merge is a strategic merge patch, as far as this repository uses one: null and
+// $patch: delete remove, and lists of containers, variables, volumes and mounts
+// are merged by what tells their elements apart.
+func merge(base, patch any) any {
+	switch patch := patch.(type) {
+	case map[string]any:
+		out, _ := base.(map[string]any)
+		out = maps.Clone(out)
+		if out == nil {
+			out = map[string]any{}
+		}
+		for key, value := range patch {
+			if value == nil {
+				delete(out, key)
+			} else {
+				out[key] = merge(out[key], value)
+			}
+		}
+		return out
+	case []any:
+		out, ok := base.([]any)
+		if !ok || identity(patch[0]) == "" {
+			return patch
+		}
+		for _, element := range patch {
+			same := func(other any) bool { return identity(other) == identity(element) }
+			i := slices.IndexFunc(out, same)
+			switch {
+			case element.(map[string]any)["$patch"] == "delete":
+				out = slices.DeleteFunc(slices.Clone(out), same)
+			case i < 0:
+				out = append(slices.Clone(out), element)
+			default:
+				out = slices.Clone(out)
+				out[i] = merge(out[i], element)
+			}
+		}
+		return out
+	}
+	return patch
+}
+
+// identity tells the elements of a list apart, where they can be.
+func identity(element any) string {
+	fields, _ := element.(map[string]any)
+	for _, key := range []string{"mountPath", "name"} {
+		if text, ok := fields[key].(string); ok {
+			return key + " " + text
+		}
+	}
+	return ""
 }
 
 // decodeOne returns the only object of a manifest below k8s.

@@ -3,7 +3,17 @@ package queue
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
 )
+
+// dedupeWindow is how long after its arrival an ended push without a delivery id
+// is still taken for the same one.
+const dedupeWindow = 10 * time.Minute
 
 // Verdict says what became of an update that was handed in.
 type Verdict string
@@ -35,19 +45,233 @@ type Accepted struct {
 // key may be nil. Else its Answer is stored in the same transaction, and an
 // earlier request with it is found: *AnsweredError, ErrKeyReused, ErrKeyBusy.
 // ErrFull when there is no room, ErrExists for an ID that is taken; after any
-// other error the store could not take it.
+// other error the store could not take it. Updates that are handed in at the same
+// time share a transaction.
 func (q *Queue) Accept(ctx context.Context, updates []Update, key *Key) ([]Accepted, error) {
-	return nil, errors.ErrUnsupported
+	for _, u := range updates {
+		if err := u.check(); err != nil {
+			return nil, fmt.Errorf("queue: update %q: %w", u.ID, err)
+		}
+	}
+	if key != nil {
+		if err := key.check(); err != nil {
+			return nil, err
+		}
+	}
+	return q.entries.do(ctx, &entry{updates: slices.Clone(updates), key: key})
 }
 
 // Record stores an update that ended already, with its tasks' ends, for the
-// history and the order: PushedAt should be when its request came. An ID that is
+// history and the order: PushedAt should be when its request came. Older ones
+// that wait are superseded by what it committed or found unchanged. An ID that is
 // known changes nothing.
-func (q *Queue) Record(ctx context.Context, u Update) error { return errors.ErrUnsupported }
+func (q *Queue) Record(ctx context.Context, u Update) error {
+	err := u.check()
+	for _, t := range u.Tasks {
+		if err == nil && !t.Status.Ended() {
+			err = fmt.Errorf("the task of %s has not ended", t.Target)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("queue: update %q: %w", u.ID, err)
+	}
+	_, err = q.entries.do(ctx, &entry{updates: []Update{u}, record: true})
+	if errors.Is(err, ErrExists) {
+		return nil
+	}
+	return err
+}
 
-// Retry queues the failed tasks of a failed update again, their attempts counted
-// from none; those that were Absent, when that is why it failed. ErrNotFound,
-// ErrNotFailed, ErrFull.
-func (q *Queue) Retry(ctx context.Context, id string) (Update, error) {
-	return Update{}, errors.ErrUnsupported
+// check refuses what one of the stores could not take or the queue not end.
+func (u *Update) check() error {
+	texts := []string{u.Image, u.Version, u.Digest, u.Scope, u.Caller, u.Webhook, u.DeliveryID}
+	for _, t := range u.Tasks {
+		texts = append(texts, t.Target, t.Branch)
+		switch {
+		case t.Target == "" || t.Branch == "":
+			return errors.New("a task names no target or no branch")
+		case !slices.Contains([]Status{"", Queued, Committed, Unchanged, Superseded, Failed, Absent}, t.Status):
+			return fmt.Errorf("a task has the status %q", t.Status)
+		}
+	}
+	switch {
+	case u.ID == "":
+		return errors.New("it has no id")
+	case !plain(append(texts, u.ID)...):
+		return errors.New("a text in it is not UTF-8 or has a zero byte")
+	case u.AbsentAs != "" && u.AbsentAs != Failed && u.AbsentAs != Unchanged:
+		return fmt.Errorf("it cannot end as %q when no target names the image", u.AbsentAs)
+	case len(u.Tasks) == 0 && !slices.Contains([]Status{Committed, Unchanged, Superseded, Failed}, u.Status):
+		return fmt.Errorf("it has no tasks and the status %q", u.Status)
+	}
+	return nil
+}
+
+func plain(texts ...string) bool {
+	return !slices.ContainsFunc(texts, func(s string) bool {
+		return !utf8.ValidString(s) || strings.ContainsRune(s, 0)
+	})
+}
+
+// admit stores an entry's updates and its key.
+func (c *change) admit(ctx context.Context, e *entry) ([]Accepted, error) {
+	before := c.waiting
+	if e.key != nil {
+		if err := c.answerOnce(ctx, *e.key); err != nil {
+			return nil, err
+		}
+	}
+	accepted := make([]Accepted, len(e.updates))
+	for i, u := range e.updates {
+		known, err := c.known(ctx, u, e.record)
+		if err != nil {
+			return nil, err
+		}
+		if known.ID != "" {
+			accepted[i], err = c.redeliver(ctx, known)
+		} else {
+			accepted[i], err = c.add(ctx, u, e.record)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if c.waiting > before && c.waiting > c.q.options.MaxWaiting {
+		return nil, ErrFull
+	}
+	return accepted, nil
+}
+
+// knownUpdate is an update in the store. ID is "" when there is none.
+type knownUpdate struct {
+	seq    int64
+	ID     string
+	status Status
+}
+
+// known finds the update that u is a redelivery of.
+func (c *change) known(ctx context.Context, u Update, record bool) (k knownUpdate, err error) {
+	if record || u.Webhook == "" {
+		return k, nil
+	}
+	if u.DeliveryID != "" {
+		_, err = one(ctx, c, []any{&k.seq, &k.ID, &k.status}, `
+			SELECT seq, id, status FROM versions_update
+			WHERE webhook = $1 AND delivery_id = $2 AND webhook <> '' AND delivery_id <> ''`, u.Webhook, u.DeliveryID)
+		return k, err
+	}
+	var accepted int64
+	_, err = one(ctx, c, []any{&k.seq, &k.ID, &k.status, &accepted}, `
+		SELECT seq, id, status, accepted_at FROM versions_update
+		WHERE webhook = $1 AND image = $2 AND version = $3 AND digest = $4 AND webhook <> '' AND delivery_id = ''
+		ORDER BY seq DESC LIMIT 1`, u.Webhook, u.Image, u.Version, u.Digest)
+	if k.status.Ended() && c.now.Sub(fromMicros(accepted)) >= dedupeWindow {
+		return knownUpdate{}, err
+	}
+	return k, err
+}
+
+// redeliver answers for an update that came before, and tries it again if it failed.
+func (c *change) redeliver(ctx context.Context, k knownUpdate) (Accepted, error) {
+	if k.status == Failed {
+		if err := c.lockTasks(ctx, k.seq); err != nil {
+			return Accepted{}, err
+		}
+		again, err := c.requeue(ctx, k.seq)
+		if err != nil {
+			return Accepted{}, err
+		}
+		if again {
+			status, err := c.refresh(ctx, k.seq)
+			return Accepted{ID: k.ID, Verdict: Retried, Status: status}, err
+		}
+	}
+	return Accepted{ID: k.ID, Verdict: Duplicate, Status: k.status}, nil
+}
+
+// add stores a new update.
+func (c *change) add(ctx context.Context, u Update, record bool) (Accepted, error) {
+	if u.PushedAt.IsZero() || u.PushedAt.After(c.now) {
+		u.PushedAt = c.now
+	}
+	if !record || u.AcceptedAt.IsZero() || u.AcceptedAt.After(c.now) {
+		u.AcceptedAt = c.now
+	}
+	if u.AbsentAs == "" {
+		u.AbsentAs = Unchanged
+	}
+	tasks := slices.Clone(u.Tasks)
+	for i := range tasks {
+		if err := c.place(ctx, u, &tasks[i]); err != nil {
+			return Accepted{}, err
+		}
+	}
+	if len(tasks) > 0 {
+		u.Status = aggregate(tasks, u.AbsentAs)
+	}
+	u.FinishedAt = time.Time{}
+	if u.Status.Ended() {
+		u.FinishedAt = c.now
+		if !record {
+			c.end(u.ID, Event{Kind: UpdateEnded, Status: u.Status, Webhook: u.Webhook})
+		}
+	}
+	return Accepted{ID: u.ID, Verdict: Stored, Status: u.Status}, c.insertUpdate(ctx, u, tasks)
+}
+
+// place settles where a new task stands: the last to arrive.
+func (c *change) place(ctx context.Context, u Update, t *Task) error {
+	at := position{target: t.Target, image: u.Image, scope: u.Scope, pushed: micros(u.PushedAt), seq: math.MaxInt64}
+	if !t.Status.Ended() {
+		t.Status, t.NextAttempt, t.FinishedAt = Queued, c.now, time.Time{}
+		newer, err := c.newer(ctx, at)
+		if err != nil {
+			return err
+		}
+		if newer {
+			t.Status = Superseded
+			c.events = append(c.events, Event{Kind: TaskEnded, Status: Superseded, Target: t.Target, Webhook: u.Webhook})
+		}
+	}
+	if t.Status == Queued {
+		c.waiting++
+		c.wakes[t.Branch] = true
+	} else {
+		t.NextAttempt = time.Time{}
+		if t.FinishedAt.IsZero() {
+			t.FinishedAt = c.now
+		}
+	}
+	if t.Status == Queued || t.Status == Committed || t.Status == Unchanged {
+		return c.displace(ctx, at)
+	}
+	return nil
+}
+
+func (c *change) insertUpdate(ctx context.Context, u Update, tasks []Task) error {
+	var seq int64
+	stored, err := one(ctx, c, []any{&seq}, `
+		INSERT INTO versions_update (id, image, version, digest, scope, caller, webhook, delivery_id, request,
+			pushed_at, absent_as, status, accepted_at, finished_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+		ON CONFLICT DO NOTHING RETURNING seq`,
+		u.ID, u.Image, u.Version, u.Digest, u.Scope, u.Caller, u.Webhook, u.DeliveryID, u.Request,
+		micros(u.PushedAt), string(u.AbsentAs), string(u.Status), micros(u.AcceptedAt), micros(u.FinishedAt))
+	if err != nil {
+		return err
+	}
+	if !stored {
+		return ErrExists
+	}
+	for n, t := range tasks {
+		if _, err := c.exec(ctx, `
+			INSERT INTO versions_task (seq, n, image, scope, pushed_at, target, branch, status, attempts,
+				queued_at, next_at, claim, last_error, result, finished_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', $12, $13, $14)`,
+			seq, n, u.Image, u.Scope, micros(u.PushedAt), t.Target, t.Branch, string(t.Status), t.Attempts,
+			micros(c.now), micros(t.NextAttempt), line(t.LastError), t.Result, micros(t.FinishedAt)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

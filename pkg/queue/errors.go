@@ -18,6 +18,8 @@ var (
 	ErrKeyReused = errors.New("queue: the idempotency key belongs to another request")
 	// ErrKeyBusy says that the first request of an idempotency key is not done yet.
 	ErrKeyBusy = errors.New("queue: the request with this idempotency key is still being worked on")
+	// ErrInUse says that another process works on the file of the store.
+	ErrInUse = errors.New("queue: the store is in use by another process; only PostgreSQL serves several")
 	// ErrExists says that an update of that ID was accepted before.
 	ErrExists = errors.New("queue: the update's id is taken")
 )

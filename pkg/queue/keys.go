@@ -1,8 +1,10 @@
 package queue
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -27,7 +29,7 @@ type Answer struct {
 // Reservation is what Reserve found.
 type Reservation struct {
 	State  KeyState
-	Answer Answer // when Done
+	Answer Answer // when KeyDone
 }
 
 // KeyState is the state of an idempotency key.
@@ -45,13 +47,133 @@ const (
 // key is free again after the lease, which is therefore longer than the request
 // may take. k.Answer is not used. ErrKeyReused when the key's hash is another.
 func (q *Queue) Reserve(ctx context.Context, k Key, lease time.Duration) (Reservation, error) {
-	return Reservation{}, errors.ErrUnsupported
+	if err := k.check(); err != nil {
+		return Reservation{}, err
+	}
+	var found Reservation
+	err := q.write(ctx, func(ctx context.Context, c *change) (err error) {
+		if err := c.lock(ctx, []string{keyLock(k)}); err != nil {
+			return err
+		}
+		found, err = c.lookUp(ctx, k)
+		if err != nil || found.State != KeyNew {
+			return err
+		}
+		k.Answer = Answer{}
+		return c.keep(ctx, k, c.now.Add(lease))
+	})
+	if errors.Is(err, ErrKeyReused) {
+		return Reservation{}, err
+	}
+	if err != nil {
+		return Reservation{}, fmt.Errorf("queue: reserve an idempotency key: %w", err)
+	}
+	return found, nil
 }
 
 // Keep stores k.Answer for a key that was reserved, or in place of the answer
-// that Accept stored. The key's day goes on from when it came first.
-func (q *Queue) Keep(ctx context.Context, k Key) error { return errors.ErrUnsupported }
+// that Accept stored. The key's day goes on from when it came first. A key that
+// belongs to another request by now stays as it is.
+func (q *Queue) Keep(ctx context.Context, k Key) error {
+	err := q.write(ctx, func(ctx context.Context, c *change) error {
+		if err := c.lock(ctx, []string{keyLock(k)}); err != nil {
+			return err
+		}
+		known, err := c.exec(ctx, `
+			UPDATE versions_key SET lease_until = 0, http_status = $4, location = $5, body = $6
+			WHERE caller = $1 AND name = $2 AND hash = $3`,
+			k.Caller, k.Key, k.Hash[:], k.Answer.Status, k.Answer.Location, k.Answer.Body)
+		if err != nil || known > 0 {
+			return err
+		}
+		found, err := c.lookUp(ctx, k)
+		if errors.Is(err, ErrKeyReused) {
+			return nil
+		}
+		if err != nil || found.State != KeyNew {
+			return err
+		}
+		return c.keep(ctx, k, time.Time{})
+	})
+	if err != nil {
+		return fmt.Errorf("queue: keep the answer of an idempotency key: %w", err)
+	}
+	return nil
+}
 
 // Release gives a reserved key back with nothing kept, so that the request may
 // come again. A key that has an answer stays.
-func (q *Queue) Release(ctx context.Context, k Key) error { return errors.ErrUnsupported }
+func (q *Queue) Release(ctx context.Context, k Key) error {
+	err := q.write(ctx, func(ctx context.Context, c *change) error {
+		_, err := c.exec(ctx, `
+			DELETE FROM versions_key WHERE caller = $1 AND name = $2 AND hash = $3 AND lease_until > 0`,
+			k.Caller, k.Key, k.Hash[:])
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("queue: release an idempotency key: %w", err)
+	}
+	return nil
+}
+
+func (k Key) check() error {
+	if k.Key == "" || !plain(k.Caller, k.Key, k.Answer.Location) {
+		return errors.New("queue: an idempotency key is empty, not UTF-8 or has a zero byte")
+	}
+	return nil
+}
+
+// answerOnce stores the answer of a key that is new, and returns what Accept
+// says of one that is not.
+func (c *change) answerOnce(ctx context.Context, k Key) error {
+	found, err := c.lookUp(ctx, k)
+	if err != nil {
+		return err
+	}
+	switch found.State {
+	case KeyDone:
+		return &AnsweredError{Answer: found.Answer}
+	case KeyBusy:
+		return ErrKeyBusy
+	default:
+		return c.keep(ctx, k, time.Time{})
+	}
+}
+
+// lookUp finds a key's state. The key is locked.
+func (c *change) lookUp(ctx context.Context, k Key) (Reservation, error) {
+	var (
+		hash           []byte
+		lease, created int64
+		a              Answer
+	)
+	found, err := one(ctx, c, []any{&hash, &lease, &created, &a.Status, &a.Location, &a.Body}, `
+		SELECT hash, lease_until, created_at, http_status, location, body FROM versions_key
+		WHERE caller = $1 AND name = $2`, k.Caller, k.Key)
+	if err != nil {
+		return Reservation{}, err
+	}
+	over := c.now.Sub(fromMicros(created)) >= keyRetention
+	abandoned := lease > 0 && lease <= micros(c.now)
+	switch {
+	case !found, over, abandoned:
+		return Reservation{State: KeyNew}, nil
+	case !bytes.Equal(hash, k.Hash[:]):
+		return Reservation{}, ErrKeyReused
+	case lease > 0:
+		return Reservation{State: KeyBusy}, nil
+	}
+	return Reservation{State: KeyDone, Answer: a}, nil
+}
+
+// keep stores a key in place of what was there. A zero lease says that it is answered.
+func (c *change) keep(ctx context.Context, k Key, lease time.Time) error {
+	_, err := c.exec(ctx, `
+		INSERT INTO versions_key (caller, name, hash, lease_until, http_status, location, body, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (caller, name) DO UPDATE SET hash = excluded.hash, lease_until = excluded.lease_until,
+			http_status = excluded.http_status, location = excluded.location, body = excluded.body,
+			created_at = excluded.created_at`,
+		k.Caller, k.Key, k.Hash[:], micros(lease), k.Answer.Status, k.Answer.Location, k.Answer.Body, micros(c.now))
+	return err
+}

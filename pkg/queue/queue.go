@@ -3,8 +3,13 @@ package queue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"sync"
 	"time"
+
+	"github.com/riverqueue/river"
 )
 
 // Limits and defaults.
@@ -12,8 +17,8 @@ const (
 	DefaultRetention    = 30 * 24 * time.Hour
 	DefaultMaxWaiting   = 10_000
 	DefaultApplyTimeout = time.Minute
-	// MaxApplyTimeout keeps the promise that work of a replica that died goes on
-	// within five minutes.
+	// MaxApplyTimeout keeps the promise that the work of a replica that died goes
+	// on within five minutes.
 	MaxApplyTimeout = 3 * time.Minute
 )
 
@@ -48,7 +53,8 @@ const (
 	UpdateEnded   EventKind = "update_ended"
 )
 
-// Event is something that happened in this process, for metrics.
+// Event is something that happened in this process, for metrics. What Record
+// stores had ended before and makes none.
 type Event struct {
 	Kind    EventKind
 	Status  Status        // of the ended
@@ -58,26 +64,196 @@ type Event struct {
 }
 
 // Queue is a store of updates and the workers on it. It is safe for concurrent use.
-type Queue struct{}
+type Queue struct {
+	options Options
+	store   store
+	entries *group
+	waiters waiters
+
+	mu       sync.Mutex
+	draining map[string]bool // branches that a job of this process is at
+
+	stopping chan struct{} // closed by Stop
+	started  sync.Once
+	stopped  sync.Once
+	sweeping sync.WaitGroup
+}
 
 // Open opens the store and brings its tables up to date, which several replicas
 // may do at once. ctx bounds the opening only. The error names what is wrong
-// with the file or the server, and never holds the URL's password.
-// The caller ends it with Close.
-func Open(ctx context.Context, o Options) (*Queue, error) { return nil, errors.ErrUnsupported }
+// with the file or the server, and never holds the URL's password; ErrInUse says
+// that another process has the file of SQLite. The caller ends it with Close.
+func Open(ctx context.Context, o Options) (*Queue, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	s, err := openStore(ctx, o.URL)
+	if err != nil {
+		return nil, err
+	}
+	q := &Queue{
+		options:  o,
+		store:    s,
+		draining: map[string]bool{},
+		stopping: make(chan struct{}),
+		waiters:  waiters{of: map[string]map[chan struct{}]bool{}},
+	}
+	q.entries = &group{lanes: s.lanes(), commit: q.commit}
+	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	if err := s.open(q.workers()); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return q, nil
+}
+
+func (o *Options) complete() error {
+	if o.Logger == nil {
+		o.Logger = quiet()
+	}
+	if o.Retention == 0 {
+		o.Retention = DefaultRetention
+	}
+	if o.MaxWaiting == 0 {
+		o.MaxWaiting = DefaultMaxWaiting
+	}
+	if o.ApplyTimeout == 0 {
+		o.ApplyTimeout = DefaultApplyTimeout
+	}
+	if o.Observe == nil {
+		o.Observe = func(Event) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = rand.Float64
+	}
+	if o.Retention < 0 || o.MaxWaiting < 0 || o.ApplyTimeout < 0 || o.ApplyTimeout > MaxApplyTimeout {
+		return fmt.Errorf("queue: an option is negative, or ApplyTimeout is above %s", MaxApplyTimeout)
+	}
+	return nil
+}
 
 // Start begins to work, with what a former run left first. Only Stop ends that,
-// not the end of ctx. Options.Apply must be set.
-func (q *Queue) Start(ctx context.Context) error { return errors.ErrUnsupported }
+// not the end of ctx. Options.Apply must be set. A queue starts once.
+func (q *Queue) Start(ctx context.Context) error {
+	if q.options.Apply == nil {
+		return errors.New("queue: there is nothing that applies updates")
+	}
+	err := errors.New("queue: it was started or stopped before")
+	q.started.Do(func() { err = q.begin(ctx) })
+	return err
+}
+
+func (q *Queue) begin(ctx context.Context) error {
+	if err := q.store.recover(ctx); err != nil {
+		return fmt.Errorf("queue: take over from the former run: %w", err)
+	}
+	if err := q.sweepBranches(ctx, 0); err != nil {
+		return fmt.Errorf("queue: look for waiting updates: %w", err)
+	}
+	if err := q.store.start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("queue: start the workers: %w", err)
+	}
+	q.sweeping.Go(q.sweepLoop)
+	return nil
+}
+
+// handBack is how long cancelled calls of Apply have to return, and their tasks
+// to be given back.
+const handBack = 15 * time.Second
 
 // Stop takes no new work and waits for running calls of Apply. When ctx ends
 // they are cancelled, and what they did not carry out is handed back as it was,
-// for another replica or the next start; then the error is ctx's. Accept and
-// everything that reads go on until Close.
-func (q *Queue) Stop(ctx context.Context) error { return errors.ErrUnsupported }
+// for another replica or the next start; then the error is ctx's cause. Accept
+// and everything that reads go on until Close.
+func (q *Queue) Stop(ctx context.Context) error {
+	var err error
+	q.stopped.Do(func() {
+		close(q.stopping)
+		running := true
+		q.started.Do(func() { running = false })
+		if !running {
+			return
+		}
+		err = q.end(ctx)
+		q.sweeping.Wait()
+	})
+	return err
+}
+
+func (q *Queue) end(ctx context.Context) error {
+	if q.store.stop(ctx, false) == nil {
+		return nil
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), handBack)
+	defer cancel()
+	if err := q.store.stop(last, true); err != nil {
+		return fmt.Errorf("queue: work that was told to end did not: %w", err)
+	}
+	return context.Cause(ctx)
+}
 
 // Close closes the store. Stop comes first, when the queue was started.
-func (q *Queue) Close() error { return errors.ErrUnsupported }
+func (q *Queue) Close() error {
+	if err := q.store.close(); err != nil {
+		return fmt.Errorf("queue: close the store: %w", err)
+	}
+	return nil
+}
 
 // Check says whether the store can be used now.
-func (q *Queue) Check(ctx context.Context) error { return errors.ErrUnsupported }
+func (q *Queue) Check(ctx context.Context) error {
+	var version int64
+	if _, err := one(ctx, q.store.read(), []any{&version}, `SELECT max(version) FROM versions_schema`); err != nil {
+		return fmt.Errorf("queue: ask the store: %w", err)
+	}
+	return nil
+}
+
+func (q *Queue) isStopping() bool {
+	select {
+	case <-q.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// The times of River's jobs. A job's run leaves room for what surrounds the last
+// call of Apply; River takes a job for dead some time after its run must be over.
+const (
+	jobMinimum  = 150 * time.Second
+	jobMargin   = 30 * time.Second
+	rescueAfter = 30 * time.Second
+	// branchesAtOnce is how many branches a process works on at the same time.
+	branchesAtOnce = 16
+	// finishedJobs is how long River keeps what is no more than a trace.
+	finishedJobs = time.Hour
+	// fetchEvery is how late a job may start of which no notification came.
+	fetchEvery = 500 * time.Millisecond
+)
+
+func (q *Queue) jobTimeout() time.Duration {
+	return max(jobMinimum, q.options.ApplyTimeout+jobMargin)
+}
+
+// workers is River's configuration; without Apply, one that only inserts.
+func (q *Queue) workers() *river.Config {
+	config := &river.Config{Logger: q.options.Logger}
+	if q.options.Apply == nil {
+		return config
+	}
+	config.Workers = river.NewWorkers()
+	river.AddWorker(config.Workers, &drainer{q: q})
+	config.Queues = map[string]river.QueueConfig{riverQueue: {MaxWorkers: branchesAtOnce}}
+	config.JobTimeout = q.jobTimeout()
+	config.RescueStuckJobsAfter = q.jobTimeout() + rescueAfter
+	config.FetchPollInterval = fetchEvery
+	config.CompletedJobRetentionPeriod = finishedJobs
+	config.CancelledJobRetentionPeriod = finishedJobs
+	config.DiscardedJobRetentionPeriod = finishedJobs
+	return config
+}

@@ -2,7 +2,10 @@ package queue
 
 import (
 	"context"
-	"errors"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -35,20 +38,124 @@ type Stats struct {
 
 // Get returns an update. ErrNotFound.
 func (q *Queue) Get(ctx context.Context, id string) (Update, error) {
-	return Update{}, errors.ErrUnsupported
-}
-
-// Wait returns an update once it ended. When ctx ends before, it returns the
-// update as it is then together with ctx's cause. ErrNotFound.
-func (q *Queue) Wait(ctx context.Context, id string) (Update, error) {
-	return Update{}, errors.ErrUnsupported
+	found, err := q.find(ctx, `u.id = $1`, id)
+	if err != nil {
+		return Update{}, fmt.Errorf("queue: read update %q: %w", id, err)
+	}
+	if len(found) == 0 {
+		return Update{}, ErrNotFound
+	}
+	return found[0].Update, nil
 }
 
 // List returns updates, the latest arrival first. Pages do not shift when updates
 // arrive meanwhile. ErrCursor.
 func (q *Queue) List(ctx context.Context, f Filter) (Page, error) {
-	return Page{}, errors.ErrUnsupported
+	var (
+		conditions []string
+		args       []any
+	)
+	where := func(condition string, arg any) {
+		args = append(args, arg)
+		conditions = append(conditions, condition+" $"+strconv.Itoa(len(args)))
+	}
+	if f.Cursor != "" {
+		seq, err := parseCursor(f.Cursor)
+		if err != nil {
+			return Page{}, err
+		}
+		where("seq <", seq)
+	}
+	if f.Image != "" {
+		where("image =", f.Image)
+	}
+	if f.Status != "" {
+		where("status =", string(f.Status))
+	}
+	limit := min(f.Limit, MaxLimit)
+	if limit <= 0 {
+		limit = DefaultLimit
+	}
+	args = append(args, limit+1) // one more tells whether there is a next page
+	some := ""
+	if len(conditions) > 0 {
+		some = " WHERE " + strings.Join(conditions, " AND ")
+	}
+	found, err := q.find(ctx, fmt.Sprintf(
+		`u.seq IN (SELECT seq FROM versions_update%s ORDER BY seq DESC LIMIT $%d)`, some, len(args)), args...)
+	if err != nil {
+		return Page{}, fmt.Errorf("queue: list updates: %w", err)
+	}
+	var p Page
+	if len(found) > limit {
+		found = found[:limit]
+		p.Next = cursor(found[limit-1].seq)
+	}
+	for _, u := range found {
+		p.Updates = append(p.Updates, u.Update)
+	}
+	return p, nil
+}
+
+// find reads updates with their tasks, the latest first, in one statement and so
+// as they were at one moment.
+func (q *Queue) find(ctx context.Context, condition string, args ...any) ([]updateRow, error) {
+	var found []updateRow
+	err := each(ctx, q.store.read(), func(scan func(...any) error) error {
+		var (
+			u updateRow
+			t taskRow
+		)
+		if err := scan(append(u.dest(), t.dest()...)...); err != nil {
+			return err
+		}
+		if len(found) == 0 || found[len(found)-1].seq != u.seq {
+			u.Update = u.value()
+			found = append(found, u)
+		}
+		if t.n >= 0 {
+			last := &found[len(found)-1]
+			last.Tasks = append(last.Tasks, t.value())
+		}
+		return nil
+	}, `SELECT `+updateColumns+`, `+taskColumns+`
+		FROM versions_update AS u LEFT JOIN versions_task AS t ON t.seq = u.seq
+		WHERE `+condition+` ORDER BY u.seq DESC, t.n`, args...)
+	return found, err
+}
+
+const cursorPrefix = "after:"
+
+func cursor(seq int64) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(cursorPrefix + strconv.FormatInt(seq, 10)))
+}
+
+func parseCursor(s string) (int64, error) {
+	text, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return 0, ErrCursor
+	}
+	digits, ok := strings.CutPrefix(string(text), cursorPrefix)
+	seq, err := strconv.ParseInt(digits, 10, 64)
+	if !ok || err != nil || seq < 1 {
+		return 0, ErrCursor
+	}
+	return seq, nil
 }
 
 // Stats counts.
-func (q *Queue) Stats(ctx context.Context) (Stats, error) { return Stats{}, errors.ErrUnsupported }
+func (q *Queue) Stats(ctx context.Context) (Stats, error) {
+	var (
+		s      Stats
+		oldest int64
+	)
+	if _, err := one(ctx, q.store.read(), []any{&s.Waiting, &oldest, &s.Failed}, `
+		SELECT count(*), coalesce(min(queued_at), 0), (SELECT count(*) FROM versions_update WHERE status = 'failed')
+		FROM versions_task WHERE status = 'queued'`); err != nil {
+		return Stats{}, fmt.Errorf("queue: count: %w", err)
+	}
+	if oldest > 0 {
+		s.Oldest = max(0, q.options.Now().Sub(fromMicros(oldest)))
+	}
+	return s, nil
+}

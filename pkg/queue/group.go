@@ -1,0 +1,178 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// groupSize bounds the entries that share a transaction, so that none waits long
+// for the others.
+const groupSize = 64
+
+// entry is what one caller hands in to be stored.
+type entry struct {
+	updates []Update
+	key     *Key
+	record  bool // the updates ended before
+	answer  chan answer
+}
+
+type answer struct {
+	accepted []Accepted
+	err      error
+}
+
+// group lets entries that come in at the same time share a transaction: what
+// makes one durable takes about as long for many. It is safe for concurrent use.
+type group struct {
+	lanes  int // transactions side by side
+	commit func([]*entry)
+
+	mu      sync.Mutex
+	waiting []*entry // in order of arrival
+	running int
+}
+
+// do stores an entry. When ctx ends while it waits for its turn, it is withdrawn.
+func (g *group) do(ctx context.Context, e *entry) ([]Accepted, error) {
+	e.answer = make(chan answer, 1)
+	g.join(e)
+	select {
+	case a := <-e.answer:
+		return a.accepted, a.err
+	case <-ctx.Done():
+	}
+	if g.withdraw(e) {
+		return nil, fmt.Errorf("queue: store the update: %w", context.Cause(ctx))
+	}
+	a := <-e.answer
+	return a.accepted, a.err
+}
+
+func (g *group) join(e *entry) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = append(g.waiting, e)
+	if g.running < g.lanes {
+		g.running++
+		go g.run()
+	}
+}
+
+func (g *group) withdraw(e *entry) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, other := range g.waiting {
+		if other == e {
+			g.waiting = append(g.waiting[:i:i], g.waiting[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+func (g *group) run() {
+	for {
+		next := g.next()
+		if next == nil {
+			return
+		}
+		g.commit(next)
+	}
+}
+
+// next takes the entries of the next transaction. When there are none, the
+// goroutine that asked is done.
+func (g *group) next() []*entry {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.waiting) == 0 {
+		g.running--
+		return nil
+	}
+	n := min(len(g.waiting), groupSize)
+	taken := g.waiting[:n:n]
+	g.waiting = g.waiting[n:]
+	return taken
+}
+
+// commit stores entries in one transaction and answers them. One that is refused
+// leaves the others alone; when the store fails, it fails for all of them.
+func (q *Queue) commit(entries []*entry) {
+	answers := make([]answer, len(entries))
+	err := q.write(context.Background(), func(ctx context.Context, c *change) error {
+		if err := c.lock(ctx, locks(entries)); err != nil {
+			return err
+		}
+		if _, err := one(ctx, c, []any{&c.waiting}, `SELECT count(*) FROM versions_task WHERE status = 'queued'`); err != nil {
+			return err
+		}
+		for i, e := range entries {
+			err := c.attempt(ctx, func(part *change) (err error) {
+				answers[i].accepted, err = part.admit(ctx, e)
+				return err
+			})
+			answers[i].err = err
+			if err != nil && !refusal(err) {
+				return err
+			}
+		}
+		return nil
+	})
+	for i, e := range entries {
+		if err != nil {
+			answers[i] = answer{err: fmt.Errorf("queue: store the update: %w", err)}
+		}
+		if answers[i].err != nil {
+			answers[i].accepted = nil
+		}
+		e.answer <- answers[i]
+	}
+}
+
+// refusal says that an error is about an entry, not about the store.
+func refusal(err error) bool {
+	var answered *AnsweredError
+	if errors.As(err, &answered) {
+		return true
+	}
+	for _, e := range []error{ErrFull, ErrExists, ErrKeyReused, ErrKeyBusy} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// locks are the keys under which entries are stored: the branches that they go
+// to, and what must be there once only.
+func locks(entries []*entry) []string {
+	var keys []string
+	for _, e := range entries {
+		if e.key != nil {
+			keys = append(keys, keyLock(*e.key))
+		}
+		for _, u := range e.updates {
+			for _, t := range u.Tasks {
+				keys = append(keys, branchLock(t.Branch))
+			}
+			if u.Webhook != "" {
+				keys = append(keys, deliveryLock(u))
+			}
+		}
+	}
+	return keys
+}
+
+func branchLock(branch string) string { return "versions/branch/" + branch }
+
+func deliveryLock(u Update) string {
+	if u.DeliveryID != "" {
+		return fmt.Sprintf("versions/delivery/%q/%q", u.Webhook, u.DeliveryID)
+	}
+	return fmt.Sprintf("versions/push/%q/%q/%q/%q", u.Webhook, u.Image, u.Version, u.Digest)
+}
+
+func keyLock(k Key) string { return fmt.Sprintf("versions/key/%q/%q", k.Caller, k.Key) }

@@ -1,0 +1,184 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+)
+
+const (
+	// postgresConnections bounds the pool unless the URL does (pool_max_conns):
+	// River listens on one, the rest is shared by accepting and draining.
+	postgresConnections = 12
+	// postgresConnect bounds one connection attempt unless the URL does (connect_timeout).
+	postgresConnect = 5 * time.Second
+	// postgresLanes is how many groups of updates are accepted side by side.
+	postgresLanes = 4
+	// postgresTries is how often a transaction that PostgreSQL asks to run again is run.
+	postgresTries = 3
+)
+
+type postgresStore struct {
+	engine[*riverpgxv5.Driver, pgx.Tx]
+	pool *pgxpool.Pool
+}
+
+func openPostgres(ctx context.Context, text string) (*postgresStore, error) {
+	// pgx quotes a URL that it cannot read; only one that is read has a known password.
+	parsed, err := url.Parse(text)
+	if err != nil {
+		return nil, errors.New("queue: the PostgreSQL URL cannot be read; a password in it must be percent-encoded")
+	}
+	config, err := pgxpool.ParseConfig(text)
+	if err != nil {
+		return nil, without(secrets(parsed), fmt.Errorf("queue: the PostgreSQL URL is wrong: %w", err))
+	}
+	if !parsed.Query().Has("pool_max_conns") {
+		config.MaxConns = postgresConnections
+	}
+	if !parsed.Query().Has("connect_timeout") {
+		config.ConnConfig.ConnectTimeout = postgresConnect
+	}
+	hidden := append(secrets(parsed), config.ConnConfig.Password)
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, without(hidden, fmt.Errorf("queue: set up PostgreSQL: %w", err))
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, without(hidden, fmt.Errorf("queue: reach PostgreSQL at %s: %w", parsed.Host, err))
+	}
+	return &postgresStore{pool: pool}, nil
+}
+
+// secrets are the passwords in a URL, as written and as meant.
+func secrets(u *url.URL) []string {
+	var found []string
+	if password, ok := u.User.Password(); ok {
+		found = append(found, password, url.PathEscape(password), url.QueryEscape(password))
+		if _, raw, ok := strings.Cut(u.User.String(), ":"); ok {
+			found = append(found, raw)
+		}
+	}
+	for _, key := range []string{"password", "sslpassword"} {
+		for _, value := range u.Query()[key] {
+			found = append(found, value, url.QueryEscape(value))
+		}
+	}
+	return found
+}
+
+// without is err, or its text with the secrets blotted out where it holds one.
+func without(secrets []string, err error) error {
+	text := err.Error()
+	clean := text
+	for _, s := range secrets {
+		if s != "" {
+			clean = strings.ReplaceAll(clean, s, "xxxxx")
+		}
+	}
+	if clean == text {
+		return err
+	}
+	return errors.New(clean)
+}
+
+func (s *postgresStore) open(config *river.Config) error {
+	return s.engine.open(riverpgxv5.New(s.pool), config)
+}
+
+// migrate lets one replica at a time in. The lock is held by a transaction that
+// does nothing else, so River may use transactions of its own.
+func (s *postgresStore) migrate(ctx context.Context) error {
+	gate, err := s.pool.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("queue: bring the tables up to date: %w", err)
+	}
+	defer func() { _ = gate.Rollback(context.WithoutCancel(ctx)) }()
+	if err := (postgresTx{postgresQuerier: postgresQuerier{gate}}).lock(ctx, []string{"versions/migrate"}); err != nil {
+		return fmt.Errorf("queue: wait for another replica to bring the tables up to date: %w", err)
+	}
+	migrator, err := rivermigrate.New(riverpgxv5.New(s.pool), &rivermigrate.Config{Logger: quiet()})
+	if err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("queue: bring River's tables up to date: %w", err)
+	}
+	if err := migrate(ctx, s, "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY"); err != nil {
+		return fmt.Errorf("queue: bring the tables up to date: %w", err)
+	}
+	return nil
+}
+
+// recover leaves running jobs alone: another replica may run them. River's leader
+// takes over those of one that died.
+func (s *postgresStore) recover(context.Context) error { return nil }
+
+func (s *postgresStore) write(ctx context.Context, f func(context.Context, tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	for try := 1; ; try++ {
+		err := pgx.BeginFunc(ctx, s.pool, func(raw pgx.Tx) error {
+			return f(ctx, postgresTx{postgresQuerier{raw}, jobsOf[*riverpgxv5.Driver, pgx.Tx]{&s.engine, raw}})
+		})
+		var refused *pgconn.PgError
+		again := errors.As(err, &refused) && (refused.Code == "40001" || refused.Code == "40P01")
+		if !again || try == postgresTries {
+			return err
+		}
+	}
+}
+
+func (s *postgresStore) read() querier { return postgresQuerier{s.pool} }
+
+func (s *postgresStore) lanes() int { return postgresLanes }
+
+func (s *postgresStore) close() error {
+	s.pool.Close()
+	return nil
+}
+
+type postgresTx struct {
+	postgresQuerier
+	jobsOf[*riverpgxv5.Driver, pgx.Tx]
+}
+
+// lock takes advisory locks in one order everywhere, so that no two transactions
+// wait for each other.
+func (t postgresTx) lock(ctx context.Context, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	_, err := t.exec(ctx, `SELECT pg_advisory_xact_lock(h) FROM (
+		SELECT DISTINCT hashtextextended(k, 0) AS h FROM unnest($1::text[]) AS k ORDER BY h) AS hashes`, keys)
+	return err
+}
+
+func (postgresTx) rowLock() string { return " FOR UPDATE" }
+
+type postgresQuerier struct {
+	of interface {
+		Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+		Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	}
+}
+
+func (q postgresQuerier) exec(ctx context.Context, statement string, args ...any) (int64, error) {
+	tag, err := q.of.Exec(ctx, statement, args...)
+	return tag.RowsAffected(), err
+}
+
+func (q postgresQuerier) query(ctx context.Context, statement string, args ...any) (rows, error) {
+	return q.of.Query(ctx, statement, args...)
+}

@@ -1,0 +1,144 @@
+package queue
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	// expiry is how long a task is tried again since it was queued.
+	expiry = 24 * time.Hour
+	// The waits between attempts: the first, doubled by each, and the longest.
+	backoffFirst = 2 * time.Second
+	backoffMost  = time.Hour
+	// postponeJitter bounds what is added to a postponement, so that not all
+	// branches come back at once.
+	postponeJitter = 5 * time.Second
+	// errorLength bounds Task.LastError, in bytes.
+	errorLength = 1000
+)
+
+// claimed is a task that a run applies.
+type claimed struct {
+	Item
+	seq, n   int64
+	queuedAt time.Time
+}
+
+// take marks the due tasks of the run's branch as its own.
+func (r *run) take(ctx context.Context, c *change) ([]claimed, error) {
+	var tasks []claimed
+	if err := each(ctx, c, func(scan func(...any) error) error {
+		var (
+			t      claimed
+			u      updateRow
+			task   taskRow
+			queued int64
+		)
+		if err := scan(append(append(u.dest(), task.dest()...), &queued)...); err != nil {
+			return err
+		}
+		t.Update, t.Task = u.value(), task.value()
+		t.seq, t.n, t.queuedAt = u.seq, task.n, fromMicros(queued)
+		tasks = append(tasks, t)
+		return nil
+	}, `SELECT `+updateColumns+`, `+taskColumns+`, t.queued_at
+		FROM versions_task AS t JOIN versions_update AS u ON u.seq = t.seq
+		WHERE t.branch = $1 AND t.status = 'queued' AND t.next_at <= $2
+		ORDER BY t.pushed_at, t.seq, t.n LIMIT $3`, r.job.Args.Branch, micros(c.now), batchSize); err != nil {
+		return nil, err
+	}
+	for _, t := range tasks {
+		if _, err := c.exec(ctx, `UPDATE versions_task SET claim = $1 WHERE seq = $2 AND n = $3`, r.claim, t.seq, t.n); err != nil {
+			return nil, err
+		}
+	}
+	return tasks, nil
+}
+
+// settle stores what became of the tasks that the run applied, but for those that
+// another run has taken meanwhile.
+func (r *run) settle(ctx context.Context, c *change, done applied) error {
+	for i, t := range done.tasks {
+		after, kind := r.q.judge(t, done.outcomes[i], c.now)
+		if done.interrupted && kind == TaskRetried {
+			after, kind = t.Task, ""
+		}
+		known, err := c.exec(ctx, `
+			UPDATE versions_task SET status = $1, attempts = $2, next_at = $3, claim = '', last_error = $4,
+				result = $5, finished_at = $6
+			WHERE seq = $7 AND n = $8 AND claim = $9 AND status = 'queued'`,
+			string(after.Status), after.Attempts, micros(after.NextAttempt), after.LastError,
+			after.Result, micros(after.FinishedAt), t.seq, t.n, r.claim)
+		if err != nil {
+			return err
+		}
+		switch {
+		case known == 0:
+		case kind == "":
+			c.touch(t.seq)
+		default:
+			c.touch(t.seq, Event{Kind: kind, Status: after.Status, Target: t.Task.Target})
+		}
+	}
+	return nil
+}
+
+// judge says how a task goes on after an outcome.
+func (q *Queue) judge(c claimed, o Outcome, now time.Time) (Task, EventKind) {
+	t := c.Task
+	if !slices.Contains([]Status{Queued, Committed, Unchanged, Superseded, Failed, Absent}, o.Status) {
+		o = Outcome{Status: Queued, Error: "internal error", Result: o.Result}
+	}
+	t.LastError = line(o.Error)
+	if o.Result != nil {
+		t.Result = o.Result
+	}
+	if o.Status == Queued && o.After > 0 {
+		t.NextAttempt = now.Add(o.After + time.Duration(q.options.Random()*float64(min(o.After/10, postponeJitter))))
+		return t, TaskPostponed
+	}
+	t.Attempts++
+	t.Status = o.Status
+	if o.Status == Queued {
+		t.NextAttempt = now.Add(q.backoff(t.Attempts))
+		if !t.NextAttempt.After(c.queuedAt.Add(expiry)) {
+			return t, TaskRetried
+		}
+		t.Status = Failed
+	}
+	t.NextAttempt, t.FinishedAt = time.Time{}, now
+	return t, TaskEnded
+}
+
+// backoff is how long to wait after a number of attempts, give or take a quarter.
+func (q *Queue) backoff(attempts int) time.Duration {
+	wait := backoffMost
+	if doublings := attempts - 1; doublings < 11 { // 2 s · 2¹¹ is more than the most
+		wait = min(backoffFirst<<doublings, backoffMost)
+	}
+	return min(time.Duration((0.75+q.options.Random()/2)*float64(wait)), backoffMost)
+}
+
+// line makes one line of a text, that both stores take.
+func line(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	s = strings.TrimSpace(s)
+	if len(s) <= errorLength {
+		return s
+	}
+	end := errorLength
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}

@@ -1,0 +1,229 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivermigrate"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const (
+	// sqliteTakeover is how long Open waits for another process to let go of the file.
+	sqliteTakeover = 5 * time.Second
+	// sqliteReaders bounds the connections that only read.
+	sqliteReaders = 4
+)
+
+// sqliteStore is one file. Its one writing connection is shared with River,
+// because SQLite knows a single writer; see the package's model for the others.
+type sqliteStore struct {
+	engine[*riversqlite.Driver, *sql.Tx]
+	path    string
+	owner   *sql.DB // holds the lock file
+	hold    *sql.Tx // the lock
+	writer  *sql.DB
+	readers *sql.DB
+}
+
+func openSQLite(ctx context.Context, path string) (_ *sqliteStore, err error) {
+	if path == "" {
+		return nil, errors.New("queue: the URL sqlite: names no file")
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("queue: %w", err)
+	}
+	if err := touch(absolute); err != nil {
+		return nil, fmt.Errorf("queue: the file of the store must be writable, and so must its folder: %w", err)
+	}
+	s := &sqliteStore{path: absolute}
+	defer func() {
+		if err != nil {
+			_ = s.close()
+		}
+	}()
+	if err := s.own(ctx); err != nil {
+		return nil, err
+	}
+	if s.writer, err = s.pool(1, url.Values{
+		"_txlock": {"immediate"},
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)"},
+	}); err != nil {
+		return nil, err
+	}
+	if err := s.writer.PingContext(ctx); err != nil {
+		return nil, fmt.Errorf("queue: open %s: %w", absolute, err)
+	}
+	s.readers, err = s.pool(sqliteReaders, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)"}})
+	return s, err
+}
+
+// touch creates a file with its folder, readable for its owner only, and finds
+// out whether it can be written.
+func touch(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names it
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+func (s *sqliteStore) pool(connections int, query url.Values) (*sql.DB, error) {
+	return sqlitePool(s.path, connections, query)
+}
+
+func sqlitePool(path string, connections int, query url.Values) (*sql.DB, error) {
+	name := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: query.Encode()}
+	if filepath.VolumeName(path) != "" {
+		name.Path = "/" + name.Path
+	}
+	db, err := sql.Open("sqlite", name.String())
+	if err != nil {
+		return nil, fmt.Errorf("queue: open %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+// own keeps other processes out, until close or the end of the process. SQLite
+// itself locks the lock file: it does so on every system it runs on.
+func (s *sqliteStore) own(ctx context.Context) (err error) {
+	lock := s.path + ".lock"
+	if err := touch(lock); err != nil {
+		return fmt.Errorf("queue: the lock file of the store must be writable: %w", err)
+	}
+	s.owner, err = sqlitePool(lock, 1, url.Values{
+		"_txlock": {"exclusive"},
+		"_pragma": {fmt.Sprintf("busy_timeout(%d)", sqliteTakeover.Milliseconds())},
+	})
+	if err != nil {
+		return err
+	}
+	// The transaction outlives ctx.
+	s.hold, err = s.owner.BeginTx(context.WithoutCancel(ctx), nil)
+	var refused *sqlite.Error
+	if errors.As(err, &refused) && refused.Code()&0xff == sqlite3.SQLITE_BUSY {
+		return fmt.Errorf("%w: %s", ErrInUse, s.path)
+	}
+	if err != nil {
+		return fmt.Errorf("queue: lock %s: %w", lock, err)
+	}
+	return nil
+}
+
+func (s *sqliteStore) open(config *river.Config) error {
+	return s.engine.open(riversqlite.New(s.writer), config)
+}
+
+func (s *sqliteStore) migrate(ctx context.Context) error {
+	migrator, err := rivermigrate.New(riversqlite.New(s.writer), &rivermigrate.Config{Logger: quiet()})
+	if err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("queue: bring River's tables in %s up to date: %w", s.path, err)
+	}
+	if err := migrate(ctx, s, "integer PRIMARY KEY AUTOINCREMENT"); err != nil {
+		return fmt.Errorf("queue: bring the tables in %s up to date: %w", s.path, err)
+	}
+	return nil
+}
+
+// recover frees the jobs and the leadership of the process before. It has ended,
+// else the file were not ours.
+func (s *sqliteStore) recover(ctx context.Context) error {
+	return s.write(ctx, func(ctx context.Context, t tx) error {
+		if _, err := t.exec(ctx, `UPDATE river_job SET state = 'available' WHERE state = 'running'`); err != nil {
+			return err
+		}
+		_, err := t.exec(ctx, `DELETE FROM river_leader`)
+		return err
+	})
+}
+
+func (s *sqliteStore) write(ctx context.Context, f func(context.Context, tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	raw, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = raw.Rollback() }() // after a commit it does nothing
+	t := sqliteTx{sqliteQuerier{raw}, jobsOf[*riversqlite.Driver, *sql.Tx]{&s.engine, raw}}
+	if err := f(ctx, t); err != nil {
+		return err
+	}
+	return raw.Commit()
+}
+
+func (s *sqliteStore) read() querier { return sqliteQuerier{s.readers} }
+
+func (s *sqliteStore) lanes() int { return 1 }
+
+func (s *sqliteStore) close() error {
+	var errs []error
+	for _, db := range []*sql.DB{s.readers, s.writer} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	if s.hold != nil {
+		_ = s.hold.Rollback()
+	}
+	if s.owner != nil {
+		errs = append(errs, s.owner.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// sqliteTx needs no locks: it is the only transaction that writes.
+type sqliteTx struct {
+	sqliteQuerier
+	jobsOf[*riversqlite.Driver, *sql.Tx]
+}
+
+func (sqliteTx) lock(context.Context, []string) error { return nil }
+
+func (sqliteTx) rowLock() string { return "" }
+
+type sqliteQuerier struct {
+	of interface {
+		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	}
+}
+
+func (q sqliteQuerier) exec(ctx context.Context, statement string, args ...any) (int64, error) {
+	result, err := q.of.ExecContext(ctx, statement, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (q sqliteQuerier) query(ctx context.Context, statement string, args ...any) (rows, error) {
+	found, err := q.of.QueryContext(ctx, statement, args...) //nolint:rowserrcheck,sqlclosecheck // each does
+	if err != nil {
+		return nil, err
+	}
+	return sqliteRows{found}, nil
+}
+
+type sqliteRows struct{ *sql.Rows }
+
+// Close hides an error that Err has told before.
+func (r sqliteRows) Close() { _ = r.Rows.Close() }

@@ -1,0 +1,179 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivertype"
+)
+
+// storeTimeout bounds one transaction, and the wait for a connection before it.
+const storeTimeout = 10 * time.Second
+
+// rows are a query's result; Close may be called twice.
+type rows interface {
+	Next() bool
+	Scan(dest ...any) error
+	Err() error
+	Close()
+}
+
+// querier runs statements with $1, $2… as parameters, in the SQL that SQLite and
+// PostgreSQL have in common.
+type querier interface {
+	exec(ctx context.Context, statement string, args ...any) (affected int64, err error)
+	query(ctx context.Context, statement string, args ...any) (rows, error)
+}
+
+// tx is a transaction that writes.
+type tx interface {
+	querier
+	jobs
+	// lock keeps every other transaction out that locks one of the keys.
+	lock(ctx context.Context, keys []string) error
+	// rowLock is what a SELECT ends with to keep its rows from other writers.
+	rowLock() string
+}
+
+// jobs are River's jobs, as part of a transaction.
+type jobs interface {
+	// insert adds a branch's job, to run at a time; zero is now. When it has a
+	// live one, nothing is added and that one is returned.
+	insert(ctx context.Context, branch string, at time.Time) (live *rivertype.JobRow, err error)
+	// rush makes a job that waits for a later time run now.
+	rush(ctx context.Context, id int64) error
+	// complete ends the job that ctx is the context of.
+	complete(ctx context.Context, job *river.Job[drainArgs]) error
+}
+
+// store is a database together with River on it.
+type store interface {
+	// write runs f in a transaction that writes, and commits it unless f fails.
+	// f may run more than once.
+	write(ctx context.Context, f func(context.Context, tx) error) error
+	// read is for queries outside of a transaction.
+	read() querier
+	// lanes is how many transactions that write make sense side by side.
+	lanes() int
+
+	migrate(ctx context.Context) error
+	// open readies River; migrate comes first.
+	open(config *river.Config) error
+	// recover takes back what a former run left, where that can be known.
+	recover(ctx context.Context) error
+	start(ctx context.Context) error
+	// stop ends fetching and waits for jobs; with cancel, after ending their contexts.
+	stop(ctx context.Context, cancel bool) error
+	close() error
+}
+
+// engine is River on a driver D with transactions of type T.
+type engine[D riverdriver.Driver[T], T any] struct {
+	client *river.Client[T]
+}
+
+func (e *engine[D, T]) open(driver D, config *river.Config) error {
+	client, err := river.NewClient(driver, config)
+	if err != nil {
+		return fmt.Errorf("queue: set up the workers: %w", err)
+	}
+	e.client = client
+	return nil
+}
+
+func (e *engine[D, T]) start(ctx context.Context) error { return e.client.Start(ctx) }
+
+func (e *engine[D, T]) stop(ctx context.Context, cancel bool) error {
+	if cancel {
+		return e.client.StopAndCancel(ctx)
+	}
+	return e.client.Stop(ctx)
+}
+
+// jobsOf are the jobs of an engine in the transaction raw.
+type jobsOf[D riverdriver.Driver[T], T any] struct {
+	engine *engine[D, T]
+	raw    T
+}
+
+func (j jobsOf[D, T]) insert(ctx context.Context, branch string, at time.Time) (*rivertype.JobRow, error) {
+	result, err := j.engine.client.InsertTx(ctx, j.raw, drainArgs{Branch: branch}, &river.InsertOpts{ScheduledAt: at})
+	if err != nil {
+		return nil, fmt.Errorf("insert the job of %s: %w", branch, err)
+	}
+	if !result.UniqueSkippedAsDuplicate {
+		return nil, nil //nolint:nilnil // there was none
+	}
+	return result.Job, nil
+}
+
+func (j jobsOf[D, T]) rush(ctx context.Context, id int64) error {
+	if _, err := j.engine.client.JobRetryTx(ctx, j.raw, id); err != nil {
+		return fmt.Errorf("hurry job %d: %w", id, err)
+	}
+	return nil
+}
+
+func (j jobsOf[D, T]) complete(ctx context.Context, job *river.Job[drainArgs]) error {
+	if _, err := river.JobCompleteTx[D](ctx, j.raw, job); err != nil {
+		return fmt.Errorf("complete job %d: %w", job.ID, err)
+	}
+	return nil
+}
+
+// each runs a query and calls f for each of its rows, with what scans it.
+func each(ctx context.Context, q querier, f func(scan func(...any) error) error, statement string, args ...any) error {
+	found, err := q.query(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	defer found.Close()
+	for found.Next() {
+		if err := f(found.Scan); err != nil {
+			return err
+		}
+	}
+	return found.Err()
+}
+
+// one scans the first row of a query into dest, and says whether there was one.
+func one(ctx context.Context, q querier, dest []any, statement string, args ...any) (found bool, err error) {
+	err = each(ctx, q, func(scan func(...any) error) error {
+		if found {
+			return nil
+		}
+		found = true
+		return scan(dest...)
+	}, statement, args...)
+	return found, err
+}
+
+// micros is a time as it is stored.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(m int64) time.Time {
+	if m == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(m).UTC()
+}
+
+// openStore opens the store that a URL names.
+func openStore(ctx context.Context, url string) (store, error) {
+	switch {
+	case strings.HasPrefix(url, "sqlite:"):
+		return openSQLite(ctx, strings.TrimPrefix(strings.TrimPrefix(url, "sqlite:"), "//"))
+	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
+		return openPostgres(ctx, url)
+	}
+	return nil, fmt.Errorf("queue: the store's URL begins with neither sqlite: nor postgres://")
+}

@@ -1,0 +1,118 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+const (
+	sweepEvery = time.Minute
+	// sweepAge is how long a task is due before its branch is woken once more. A
+	// wake-up does not get lost; this is for jobs that somebody else removed.
+	sweepAge = 30 * time.Second
+	// sweepStep bounds what one transaction deletes: others wait for it.
+	sweepStep = 200
+)
+
+func (q *Queue) sweepLoop() {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-q.stopping:
+			return
+		case <-tick.C:
+		}
+		if err := q.sweep(context.Background()); err != nil {
+			q.options.Logger.Error("the queue could not be swept", slog.Any("error", err))
+		}
+	}
+}
+
+// sweep wakes branches that should have been at work, and deletes what is over.
+func (q *Queue) sweep(ctx context.Context) error {
+	if err := q.sweepBranches(ctx, sweepAge); err != nil {
+		return err
+	}
+	now := q.options.Now()
+	if err := q.deleteUpdates(ctx, now.Add(-q.options.Retention)); err != nil {
+		return fmt.Errorf("delete old updates: %w", err)
+	}
+	if err := q.deleteKeys(ctx, now.Add(-keyRetention)); err != nil {
+		return fmt.Errorf("delete old idempotency keys: %w", err)
+	}
+	return nil
+}
+
+// sweepBranches wakes the branches that have tasks which are due for a time.
+func (q *Queue) sweepBranches(ctx context.Context, age time.Duration) error {
+	var branches []string
+	if err := each(ctx, q.store.read(), func(scan func(...any) error) error {
+		var branch string
+		err := scan(&branch)
+		branches = append(branches, branch)
+		return err
+	}, `SELECT DISTINCT branch FROM versions_task WHERE status = 'queued' AND next_at <= $1`,
+		micros(q.options.Now().Add(-age))); err != nil {
+		return fmt.Errorf("look for branches: %w", err)
+	}
+	for _, branch := range branches {
+		if err := q.write(ctx, func(ctx context.Context, c *change) error {
+			c.wakes[branch] = true
+			return c.lock(ctx, []string{branchLock(branch)})
+		}); err != nil {
+			return fmt.Errorf("wake %s: %w", branch, err)
+		}
+	}
+	return nil
+}
+
+// deleteUpdates deletes the updates that ended before a time.
+func (q *Queue) deleteUpdates(ctx context.Context, before time.Time) error {
+	for deleted := sweepStep; deleted == sweepStep; {
+		if err := q.write(ctx, func(ctx context.Context, c *change) error {
+			var over []int64
+			if err := each(ctx, c, func(scan func(...any) error) error {
+				var seq int64
+				err := scan(&seq)
+				over = append(over, seq)
+				return err
+			}, `SELECT seq FROM versions_update WHERE finished_at > 0 AND finished_at < $1
+				ORDER BY finished_at LIMIT $2`+c.rowLock(), micros(before), sweepStep); err != nil {
+				return err
+			}
+			for _, seq := range over {
+				for _, statement := range []string{
+					`DELETE FROM versions_task WHERE seq = $1`, `DELETE FROM versions_update WHERE seq = $1`,
+				} {
+					if _, err := c.exec(ctx, statement, seq); err != nil {
+						return err
+					}
+				}
+			}
+			deleted = len(over)
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteKeys deletes the idempotency keys that came before a time.
+func (q *Queue) deleteKeys(ctx context.Context, before time.Time) error {
+	for deleted := int64(sweepStep); deleted == sweepStep; {
+		if err := q.write(ctx, func(ctx context.Context, c *change) (err error) {
+			deleted, err = c.exec(ctx, `
+				DELETE FROM versions_key WHERE (caller, name) IN (
+					SELECT caller, name FROM versions_key WHERE created_at < $1 ORDER BY created_at LIMIT $2)`,
+				micros(before), sweepStep)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

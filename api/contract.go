@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -78,6 +79,13 @@ func (c *contract) check(g *gin.Context) {
 	if !ok {
 		return
 	}
+	if op.raw() {
+		return
+	}
+	if err := op.checkQuery(g.Request); err != nil {
+		abort(g, err)
+		return
+	}
 	if op.RequestBody != nil {
 		if err := takeJSON(g.Request); err != nil {
 			abort(g, err)
@@ -96,22 +104,36 @@ func (c *contract) check(g *gin.Context) {
 	}
 }
 
+// raw tells that a body of any type is taken as it is: what a registry sends is
+// nothing to be judged before it is known to be the registry's.
+func (o operation) raw() bool {
+	return o.RequestBody != nil && o.RequestBody.Value.Content["*/*"] != nil
+}
+
+// checkQuery refuses parameters that the operation does not know: a misspelt
+// filter would show everything.
+func (o operation) checkQuery(r *http.Request) error {
+	var wrong []FieldError
+	for name := range r.URL.Query() {
+		if o.Parameters.GetByInAndName(openapi3.ParameterInQuery, name) == nil && o.RequestBody == nil {
+			wrong = append(wrong, FieldError{Detail: brief(strconv.Quote(name)) + " is not a parameter of this path; remove it"})
+		}
+	}
+	if wrong == nil {
+		return nil
+	}
+	return wrongFields(wrong)
+}
+
 // takeJSON reads the body of r, which must be one JSON value of at most maxBody
 // bytes, and puts it back. The error is an *invalidError.
 func takeJSON(r *http.Request) error {
 	if err := wantJSON(r.Header); err != nil {
 		return err
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	body, err := readBody(r, maxBody)
 	if err != nil {
-		return malformed("the body could not be read: " + brief(err.Error()))
-	}
-	if len(body) > maxBody {
-		_, _ = io.CopyN(io.Discard, r.Body, maxDrain)
-		return &invalidError{
-			status: http.StatusRequestEntityTooLarge, code: ProblemCodeTooLarge,
-			detail: fmt.Sprintf("the body is larger than %d bytes", maxBody),
-		}
+		return err
 	}
 	if err := strictJSON(body); err != nil {
 		return malformed("the body is not one valid JSON value: " + err.Error())
@@ -120,22 +142,44 @@ func takeJSON(r *http.Request) error {
 	return nil
 }
 
+// readBody reads a body of at most limit bytes. The error is an *invalidError.
+func readBody(r *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if err != nil {
+		return nil, malformed("the body could not be read: " + brief(err.Error()))
+	}
+	if int64(len(body)) > limit {
+		_, _ = io.CopyN(io.Discard, r.Body, maxDrain)
+		return nil, &invalidError{
+			status: http.StatusRequestEntityTooLarge, code: ProblemCodeTooLarge,
+			detail: fmt.Sprintf("the body is larger than %d bytes", limit),
+		}
+	}
+	return body, nil
+}
+
 // wantJSON refuses what is not sent as plain JSON in UTF-8.
 func wantJSON(h http.Header) error {
-	refuse := func(detail string) error {
-		return &invalidError{status: http.StatusUnsupportedMediaType, code: ProblemCodeUnsupportedMediaType, detail: detail}
-	}
 	media, params, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if err != nil || media != "application/json" {
-		return refuse("send the body as Content-Type: application/json")
+		return unsupported("send the body as Content-Type: application/json")
 	}
 	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return refuse("send the body in UTF-8")
+		return unsupported("send the body in UTF-8")
 	}
+	return wantIdentity(h)
+}
+
+// wantIdentity refuses what is compressed.
+func wantIdentity(h http.Header) error {
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return refuse("send the body without Content-Encoding")
+		return unsupported("send the body without Content-Encoding")
 	}
 	return nil
+}
+
+func unsupported(detail string) error {
+	return &invalidError{status: http.StatusUnsupportedMediaType, code: ProblemCodeUnsupportedMediaType, detail: detail}
 }
 
 func malformed(detail string) error {
@@ -171,6 +215,12 @@ func fieldErrors(err error, explain func(pointer string, value any) string) []Fi
 	var schema *openapi3.SchemaError
 	var request *openapi3filter.RequestError
 	switch {
+	case errors.As(err, &request) && request.Parameter != nil && request.Err != nil:
+		fields := fieldErrors(request.Err, func(string, any) string { return "" })
+		for i := range fields {
+			fields[i] = FieldError{Detail: request.Parameter.Name + ": " + fields[i].Detail}
+		}
+		return fields
 	case errors.As(err, &request) && request.Err != nil:
 		return fieldErrors(request.Err, explain)
 	case errors.As(err, &many):

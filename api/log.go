@@ -88,7 +88,7 @@ func logRequests(logger *slog.Logger, m *metrics) gin.HandlerFunc {
 		status := c.Writer.Status()
 		route := c.FullPath()
 		m.request(c.Request.Method, route, status, duration)
-		if route == updatesRoute {
+		if route == updatesRoute && c.Request.Method == http.MethodPost {
 			m.update(f.outcome, duration)
 		}
 
@@ -107,22 +107,29 @@ func logRequests(logger *slog.Logger, m *metrics) gin.HandlerFunc {
 		}
 		attrs = append(attrs, slog.Duration("duration", duration))
 		if last := c.Errors.Last(); last != nil {
-			attrs = append(attrs, slog.String("error", last.Err.Error()))
-			var fault *update.PanicError
-			if errors.As(last.Err, &fault) {
-				attrs = append(attrs, slog.String("stack", string(fault.Stack)))
-			}
+			attrs = append(attrs, errorAttrs(last.Err)...)
 		}
-		logger.LogAttrs(c.Request.Context(), level(route, status), "request", attrs...)
+		logger.LogAttrs(c.Request.Context(), level(c.Request.Method, route, status), "request", attrs...)
 	}
 }
 
-// level tells failures of the service from everything else, and updates from noise.
-func level(route string, status int) slog.Level {
+// errorAttrs tell of an error, and of a panic's stack.
+func errorAttrs(err error) []slog.Attr {
+	attrs := []slog.Attr{slog.String("error", err.Error())}
+	var fault *update.PanicError
+	if errors.As(err, &fault) {
+		attrs = append(attrs, slog.String("stack", string(fault.Stack)))
+	}
+	return attrs
+}
+
+// level tells failures of the service from everything else, and what changes
+// something from noise.
+func level(method, route string, status int) slog.Level {
 	switch {
 	case status >= http.StatusInternalServerError && route != readinessRoute:
 		return slog.LevelError
-	case route == updatesRoute:
+	case method == http.MethodPost && route != "":
 		return slog.LevelInfo
 	case status >= http.StatusBadRequest:
 		return slog.LevelInfo

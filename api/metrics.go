@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
 // metrics counts requests and updates. Labels are routes, statuses and
@@ -17,6 +19,8 @@ type metrics struct {
 	updateSeconds   *prometheus.HistogramVec
 	updatedFiles    prometheus.Histogram
 	githubPerUpdate prometheus.Histogram
+	unrecorded      prometheus.Counter
+	deliveries      *prometheus.CounterVec
 	handler         http.Handler // shows the whole registry
 }
 
@@ -45,9 +49,15 @@ func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 			Name: "versions_service_update_github_requests", Help: "Requests to GitHub that an update took.",
 			Buckets: []float64{1, 2, 3, 4, 5, 6, 8, 12, 20, 50, 100},
 		}),
+		unrecorded: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "versions_service_updates_unrecorded_total", Help: "Updates that ended and are not in the history, because the store did not take them.",
+		}),
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "versions_service_webhook_deliveries_total", Help: "Deliveries by webhook source and verdict.",
+		}, []string{"source", "verdict"}),
 	}
 	for _, c := range []prometheus.Collector{
-		m.requests, m.requestSeconds, m.updates, m.updateSeconds, m.updatedFiles, m.githubPerUpdate,
+		m.requests, m.requestSeconds, m.updates, m.updateSeconds, m.updatedFiles, m.githubPerUpdate, m.unrecorded, m.deliveries,
 	} {
 		if err := registry.Register(c); err != nil {
 			return nil, err
@@ -64,6 +74,13 @@ func (m *metrics) request(method, route string, status int, d time.Duration) {
 	}
 	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
 	m.requestSeconds.WithLabelValues(method, route).Observe(d.Seconds())
+}
+
+// result counts what one target's commit came to.
+func (m *metrics) result(r update.Result) {
+	if r.Err == nil && r.Status == update.Committed {
+		m.updatedFiles.Observe(float64(len(r.Files)))
+	}
 }
 
 func (m *metrics) update(outcome string, d time.Duration) {

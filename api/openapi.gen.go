@@ -21,6 +21,7 @@ const (
 	GitHubReadinessStateLimited     GitHubReadinessState = "limited"
 	GitHubReadinessStateOk          GitHubReadinessState = "ok"
 	GitHubReadinessStateRefused     GitHubReadinessState = "refused"
+	GitHubReadinessStateUnknown     GitHubReadinessState = "unknown"
 	GitHubReadinessStateUnreachable GitHubReadinessState = "unreachable"
 )
 
@@ -32,6 +33,8 @@ func (e GitHubReadinessState) Valid() bool {
 	case GitHubReadinessStateOk:
 		return true
 	case GitHubReadinessStateRefused:
+		return true
+	case GitHubReadinessStateUnknown:
 		return true
 	case GitHubReadinessStateUnreachable:
 		return true
@@ -64,6 +67,7 @@ const (
 	ProblemCodeInternal             ProblemCode = "internal"
 	ProblemCodeInvalidRequest       ProblemCode = "invalid_request"
 	ProblemCodeMethodNotAllowed     ProblemCode = "method_not_allowed"
+	ProblemCodeNotFailed            ProblemCode = "not_failed"
 	ProblemCodeNotFound             ProblemCode = "not_found"
 	ProblemCodeRateLimited          ProblemCode = "rate_limited"
 	ProblemCodeRepositoryNotFound   ProblemCode = "repository_not_found"
@@ -94,6 +98,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeInvalidRequest:
 		return true
 	case ProblemCodeMethodNotAllowed:
+		return true
+	case ProblemCodeNotFailed:
 		return true
 	case ProblemCodeNotFound:
 		return true
@@ -142,10 +148,36 @@ func (e ReadinessStatus) Valid() bool {
 	}
 }
 
+// Defines values for ReceiptStatus.
+const (
+	ReceiptStatusDuplicate ReceiptStatus = "duplicate"
+	ReceiptStatusIgnored   ReceiptStatus = "ignored"
+	ReceiptStatusQueued    ReceiptStatus = "queued"
+	ReceiptStatusRetried   ReceiptStatus = "retried"
+)
+
+// Valid indicates whether the value is a known member of the ReceiptStatus enum.
+func (e ReceiptStatus) Valid() bool {
+	switch e {
+	case ReceiptStatusDuplicate:
+		return true
+	case ReceiptStatusIgnored:
+		return true
+	case ReceiptStatusQueued:
+		return true
+	case ReceiptStatusRetried:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Status.
 const (
 	StatusCommitted  Status = "committed"
+	StatusFailed     Status = "failed"
 	StatusPlanned    Status = "planned"
+	StatusQueued     Status = "queued"
 	StatusSuperseded Status = "superseded"
 	StatusUnchanged  Status = "unchanged"
 )
@@ -155,11 +187,60 @@ func (e Status) Valid() bool {
 	switch e {
 	case StatusCommitted:
 		return true
+	case StatusFailed:
+		return true
 	case StatusPlanned:
+		return true
+	case StatusQueued:
 		return true
 	case StatusSuperseded:
 		return true
 	case StatusUnchanged:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StoreReadinessState.
+const (
+	StoreReadinessStateFailed StoreReadinessState = "failed"
+	StoreReadinessStateOk     StoreReadinessState = "ok"
+)
+
+// Valid indicates whether the value is a known member of the StoreReadinessState enum.
+func (e StoreReadinessState) Valid() bool {
+	switch e {
+	case StoreReadinessStateFailed:
+		return true
+	case StoreReadinessStateOk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListUpdatesParamsStatus.
+const (
+	ListUpdatesParamsStatusCommitted  ListUpdatesParamsStatus = "committed"
+	ListUpdatesParamsStatusFailed     ListUpdatesParamsStatus = "failed"
+	ListUpdatesParamsStatusQueued     ListUpdatesParamsStatus = "queued"
+	ListUpdatesParamsStatusSuperseded ListUpdatesParamsStatus = "superseded"
+	ListUpdatesParamsStatusUnchanged  ListUpdatesParamsStatus = "unchanged"
+)
+
+// Valid indicates whether the value is a known member of the ListUpdatesParamsStatus enum.
+func (e ListUpdatesParamsStatus) Valid() bool {
+	switch e {
+	case ListUpdatesParamsStatusCommitted:
+		return true
+	case ListUpdatesParamsStatusFailed:
+		return true
+	case ListUpdatesParamsStatusQueued:
+		return true
+	case ListUpdatesParamsStatusSuperseded:
+		return true
+	case ListUpdatesParamsStatusUnchanged:
 		return true
 	default:
 		return false
@@ -234,7 +315,8 @@ type GitHubReadiness struct {
 	Repository string `json:"repository"`
 
 	// State `ok`; `refused` (the credential or a permission, or the repository is not shown), `limited` (a rate
-	// limit is reached), `unreachable`. Only `refused` makes the service not ready.
+	// limit is reached), `unreachable`, `unknown` (not asked yet). The service is not ready while every
+	// repository that was asked about is `refused`.
 	State GitHubReadinessState `json:"state"`
 
 	// Detail What is wrong and what to do.
@@ -245,8 +327,14 @@ type GitHubReadiness struct {
 }
 
 // GitHubReadinessState `ok`; `refused` (the credential or a permission, or the repository is not shown), `limited` (a rate
-// limit is reached), `unreachable`. Only `refused` makes the service not ready.
+// limit is reached), `unreachable`, `unknown` (not asked yet). The service is not ready while every
+// repository that was asked about is `refused`.
 type GitHubReadinessState string
+
+// Handshake defines model for Handshake.
+type Handshake struct {
+	ValidationResponse string `json:"validationResponse"`
+}
 
 // Health defines model for Health.
 type Health struct {
@@ -306,12 +394,46 @@ type RateLimit struct {
 type Readiness struct {
 	Status ReadinessStatus `json:"status"`
 
+	// Store The durable queue's database.
+	Store StoreReadiness `json:"store"`
+
 	// Github One entry for each target.
 	Github []GitHubReadiness `json:"github"`
 }
 
 // ReadinessStatus defines model for Readiness.Status.
 type ReadinessStatus string
+
+// Receipt What became of a webhook's delivery.
+type Receipt struct {
+	// Id The first of the updates.
+	Id *string `json:"id,omitempty"`
+
+	// Status `queued`: stored. `duplicate`: was here before, nothing is done. `retried`: was here before and
+	// failed, and is tried again. `ignored`: nothing that this service writes; `reason` says why.
+	Status ReceiptStatus `json:"status"`
+
+	// Reason Why it was ignored.
+	Reason *string `json:"reason,omitempty"`
+
+	// Updates One for each image and version that was pushed.
+	Updates []ReceivedUpdate `json:"updates"`
+}
+
+// ReceiptStatus `queued`: stored. `duplicate`: was here before, nothing is done. `retried`: was here before and
+// failed, and is tried again. `ignored`: nothing that this service writes; `reason` says why.
+type ReceiptStatus string
+
+// ReceivedUpdate defines model for ReceivedUpdate.
+type ReceivedUpdate struct {
+	Id string `json:"id"`
+
+	// Status `queued`: stored. `duplicate`: was here before, nothing is done. `retried`: was here before and
+	// failed, and is tried again. `ignored`: nothing that this service writes; `reason` says why.
+	Status  ReceiptStatus `json:"status"`
+	Image   string        `json:"image"`
+	Version string        `json:"version"`
+}
 
 // Skip defines model for Skip.
 type Skip struct {
@@ -347,20 +469,52 @@ type Source struct {
 
 // Status `committed`: one commit is on the branch. `unchanged`: nothing to write, each reference has the
 // version already or stands under `skipped`. `superseded`: a newer request for the image won.
-// `planned`: a dry run.
+// `planned`: a dry run. `queued`: stored, and under way. `failed`: ended with a problem, on one
+// target at least.
 type Status string
+
+// StoreReadiness The durable queue's database.
+type StoreReadiness struct {
+	State StoreReadinessState `json:"state"`
+
+	// Detail What is wrong.
+	Detail *string `json:"detail,omitempty"`
+}
+
+// StoreReadinessState defines model for StoreReadiness.State.
+type StoreReadinessState string
+
+// TargetProblem Why it failed on this target, or, while it is queued, why it will be tried again.
+type TargetProblem struct {
+	// Status The HTTP status that the problem has as an answer.
+	//
+	// Example: 409
+	Status int `json:"status"`
+
+	// Code Stable, for programs.
+	Code   ProblemCode `json:"code"`
+	Detail string      `json:"detail"`
+}
 
 // TargetUpdate defines model for TargetUpdate.
 type TargetUpdate struct {
+	// Name The target's name; left out when it has none.
+	//
+	// Example: production
+	Name *string `json:"name,omitempty"`
+
 	// Repository Example: refty-yapi/refty-infra-test
 	Repository string `json:"repository"`
 
-	// Branch Example: main
+	// Branch Empty for a default branch that was not read yet.
+	//
+	// Example: main
 	Branch string `json:"branch"`
 
 	// Status `committed`: one commit is on the branch. `unchanged`: nothing to write, each reference has the
 	// version already or stands under `skipped`. `superseded`: a newer request for the image won.
-	// `planned`: a dry run.
+	// `planned`: a dry run. `queued`: stored, and under way. `failed`: ended with a problem, on one
+	// target at least.
 	Status Status  `json:"status"`
 	Commit *Commit `json:"commit,omitempty"`
 
@@ -372,6 +526,9 @@ type TargetUpdate struct {
 
 	// Diff Dry run only. A unified diff that `git apply` takes.
 	Diff *string `json:"diff,omitempty"`
+
+	// Problem Why it failed on this target, or, while it is queued, why it will be tried again.
+	Problem *TargetProblem `json:"problem,omitempty"`
 }
 
 // Update defines model for Update.
@@ -383,7 +540,8 @@ type Update struct {
 
 	// Status `committed`: one commit is on the branch. `unchanged`: nothing to write, each reference has the
 	// version already or stands under `skipped`. `superseded`: a newer request for the image won.
-	// `planned`: a dry run.
+	// `planned`: a dry run. `queued`: stored, and under way. `failed`: ended with a problem, on one
+	// target at least.
 	Status Status `json:"status"`
 
 	// Image As it was sent.
@@ -394,6 +552,62 @@ type Update struct {
 	// Version Example: 05-06-42a252
 	Version string         `json:"version"`
 	Targets []TargetUpdate `json:"targets"`
+}
+
+// UpdatePage defines model for UpdatePage.
+type UpdatePage struct {
+	Updates []UpdateRecord `json:"updates"`
+
+	// NextCursor Left out on the last page.
+	NextCursor *string `json:"next_cursor,omitempty"`
+}
+
+// UpdateRecord An update with its history.
+type UpdateRecord struct {
+	// Id Example: 019a8f5e-7c1b-7d3f-8a51-3f0f6a3f9c10
+	Id string `json:"id"`
+
+	// Status `committed`: one commit is on the branch. `unchanged`: nothing to write, each reference has the
+	// version already or stands under `skipped`. `superseded`: a newer request for the image won.
+	// `planned`: a dry run. `queued`: stored, and under way. `failed`: ended with a problem, on one
+	// target at least.
+	Status Status `json:"status"`
+
+	// Image Example: ghcr.io/refty-yapi/refty-node/refty-node
+	Image string `json:"image"`
+
+	// Version Example: 05-06-42a252
+	Version string `json:"version"`
+
+	// Digest Example: sha256:9b2a28eb47540823042a2ba401386845089bb7b62a9637d55816132c4c3c36eb
+	Digest  *string        `json:"digest,omitempty"`
+	Targets []TargetUpdate `json:"targets"`
+
+	// Caller The caller who asked for it.
+	//
+	// Example: ci
+	Caller *string `json:"caller,omitempty"`
+
+	// Webhook The webhook source that told of the push.
+	//
+	// Example: ghcr
+	Webhook *string `json:"webhook,omitempty"`
+
+	// Attempts How often it was tried, on the target where that was most.
+	//
+	// Example: 1
+	Attempts int `json:"attempts"`
+
+	// LastError Why the last try failed.
+	LastError *string `json:"last_error,omitempty"`
+
+	// NextAttemptAt When a queued one is tried next.
+	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty"`
+
+	// PushedAt When the image was pushed, as far as the registry told.
+	PushedAt   *time.Time `json:"pushed_at,omitempty"`
+	CreatedAt  time.Time  `json:"created_at"`
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
 }
 
 // UpdateRequest defines model for UpdateRequest.
@@ -446,8 +660,17 @@ type UpdateRequest struct {
 	Version string `json:"version"`
 }
 
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
+
+// Prefer defines model for Prefer.
+type Prefer = string
+
 // RequestId defines model for RequestId.
 type RequestId = string
+
+// UpdateId Example: 019a8f5e-7c1b-7d3f-8a51-3f0f6a3f9c10
+type UpdateId = string
 
 // Conflict RFC 9457 problem details.
 type Conflict = Problem
@@ -464,8 +687,14 @@ type Malformed = Problem
 // MethodNotAllowed RFC 9457 problem details.
 type MethodNotAllowed = Problem
 
+// NoUpdate RFC 9457 problem details.
+type NoUpdate = Problem
+
 // NotFound RFC 9457 problem details.
 type NotFound = Problem
+
+// Queued defines model for Queued.
+type Queued = Update
 
 // RateLimited RFC 9457 problem details.
 type RateLimited = Problem
@@ -488,8 +717,49 @@ type UnsupportedMediaType = Problem
 // Upstream RFC 9457 problem details.
 type Upstream = Problem
 
+// ListUpdatesParams defines parameters for ListUpdates.
+type ListUpdatesParams struct {
+	// Image Only this image, by its repository name.
+	Image *string `form:"image,omitempty" json:"image,omitempty"`
+
+	// Status Only updates with this status.
+	Status *ListUpdatesParamsStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit How many at most.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// XRequestId Taken over when it is 1 to 128 characters of `A-Z a-z 0-9 . _ : / + = @ -`, else replaced.
+	XRequestId *RequestId `json:"X-Request-Id,omitempty"`
+}
+
+// ListUpdatesParamsStatus defines parameters for ListUpdates.
+type ListUpdatesParamsStatus string
+
 // CreateUpdateParams defines parameters for CreateUpdate.
 type CreateUpdateParams struct {
+	// XRequestId Taken over when it is 1 to 128 characters of `A-Z a-z 0-9 . _ : / + = @ -`, else replaced.
+	XRequestId *RequestId `json:"X-Request-Id,omitempty"`
+
+	// Prefer RFC 7240: `respond-async`, or `wait=N` with a number of seconds. Others are ignored, and so are all
+	// in a dry run.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IdempotencyKey Any text that is new for each update. For a day, the same key with the same body gets the same
+	// answer, and with another body a 422. An answer that says to try again later is not kept.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetUpdateParams defines parameters for GetUpdate.
+type GetUpdateParams struct {
+	// XRequestId Taken over when it is 1 to 128 characters of `A-Z a-z 0-9 . _ : / + = @ -`, else replaced.
+	XRequestId *RequestId `json:"X-Request-Id,omitempty"`
+}
+
+// RetryUpdateParams defines parameters for RetryUpdate.
+type RetryUpdateParams struct {
 	// XRequestId Taken over when it is 1 to 128 characters of `A-Z a-z 0-9 . _ : / + = @ -`, else replaced.
 	XRequestId *RequestId `json:"X-Request-Id,omitempty"`
 }
@@ -508,9 +778,18 @@ type ServerInterface interface {
 	// GetReadiness Can updates be served
 	// (GET /readyz)
 	GetReadiness(c *gin.Context)
+	// ListUpdates The latest updates, newest first
+	// (GET /v1/updates)
+	ListUpdates(c *gin.Context, params ListUpdatesParams)
 	// CreateUpdate Set an image to a version everywhere it is referenced
 	// (POST /v1/updates)
 	CreateUpdate(c *gin.Context, params CreateUpdateParams)
+	// GetUpdate What became of one update
+	// (GET /v1/updates/{id})
+	GetUpdate(c *gin.Context, id UpdateId, params GetUpdateParams)
+	// RetryUpdate Try a failed update once more
+	// (POST /v1/updates/{id}/retry)
+	RetryUpdate(c *gin.Context, id UpdateId, params RetryUpdateParams)
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -561,6 +840,78 @@ func (siw *ServerInterfaceWrapper) GetReadiness(c *gin.Context) {
 	siw.Handler.GetReadiness(c)
 }
 
+// ListUpdates operation middleware
+func (siw *ServerInterfaceWrapper) ListUpdates(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListUpdatesParams
+
+	// ------------- Optional query parameter "image" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "image", c.Request.URL.Query(), &params.Image, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter image: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", c.Request.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter status: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "X-Request-Id" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Request-Id")]; found {
+		var XRequestId RequestId
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for X-Request-Id, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", valueList[0], &XRequestId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter X-Request-Id: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.XRequestId = &XRequestId
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListUpdates(c, params)
+}
+
 // CreateUpdate operation middleware
 func (siw *ServerInterfaceWrapper) CreateUpdate(c *gin.Context) {
 
@@ -591,6 +942,44 @@ func (siw *ServerInterfaceWrapper) CreateUpdate(c *gin.Context) {
 
 	}
 
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Prefer, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Prefer: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.Prefer = &Prefer
+
+	}
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -599,6 +988,104 @@ func (siw *ServerInterfaceWrapper) CreateUpdate(c *gin.Context) {
 	}
 
 	siw.Handler.CreateUpdate(c, params)
+}
+
+// GetUpdate operation middleware
+func (siw *ServerInterfaceWrapper) GetUpdate(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id UpdateId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetUpdateParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "X-Request-Id" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Request-Id")]; found {
+		var XRequestId RequestId
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for X-Request-Id, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", valueList[0], &XRequestId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter X-Request-Id: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.XRequestId = &XRequestId
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetUpdate(c, id, params)
+}
+
+// RetryUpdate operation middleware
+func (siw *ServerInterfaceWrapper) RetryUpdate(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id UpdateId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetryUpdateParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "X-Request-Id" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Request-Id")]; found {
+		var XRequestId RequestId
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for X-Request-Id, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", valueList[0], &XRequestId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter X-Request-Id: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.XRequestId = &XRequestId
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RetryUpdate(c, id, params)
 }
 
 // GinServerOptions provides options for the Gin server.
@@ -631,7 +1118,10 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth)
 	router.GET(options.BaseURL+"/metrics", wrapper.GetMetrics)
 	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness)
+	router.GET(options.BaseURL+"/v1/updates", wrapper.ListUpdates)
 	router.POST(options.BaseURL+"/v1/updates", wrapper.CreateUpdate)
+	router.GET(options.BaseURL+"/v1/updates/:id", wrapper.GetUpdate)
+	router.POST(options.BaseURL+"/v1/updates/:id/retry", wrapper.RetryUpdate)
 }
 
 type ConflictResponseHeaders struct {
@@ -680,6 +1170,15 @@ type MethodNotAllowedApplicationProblemPlusJSONResponse struct {
 	Headers MethodNotAllowedResponseHeaders
 }
 
+type NoUpdateResponseHeaders struct {
+	XRequestId *string
+}
+type NoUpdateApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers NoUpdateResponseHeaders
+}
+
 type NotFoundResponseHeaders struct {
 	XRequestId *string
 }
@@ -687,6 +1186,17 @@ type NotFoundApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers NotFoundResponseHeaders
+}
+
+type QueuedResponseHeaders struct {
+	Location          *string
+	PreferenceApplied *string
+	XRequestId        *string
+}
+type QueuedJSONResponse struct {
+	Body Update
+
+	Headers QueuedResponseHeaders
 }
 
 type RateLimitedResponseHeaders struct {
@@ -895,6 +1405,120 @@ func (response GetReadiness503JSONResponse) VisitGetReadinessResponse(w http.Res
 	return err
 }
 
+type ListUpdatesRequestObject struct {
+	Params ListUpdatesParams
+}
+
+type ListUpdatesResponseObject interface {
+	VisitListUpdatesResponse(w http.ResponseWriter) error
+}
+
+type ListUpdates200ResponseHeaders struct {
+	XRequestId *string
+}
+
+type ListUpdates200JSONResponse struct {
+	Body    UpdatePage
+	Headers ListUpdates200ResponseHeaders
+}
+
+func (response ListUpdates200JSONResponse) VisitListUpdatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUpdates401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUpdates401ApplicationProblemPlusJSONResponse) VisitListUpdatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUpdates422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUpdates422ApplicationProblemPlusJSONResponse) VisitListUpdatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUpdates500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListUpdates500ApplicationProblemPlusJSONResponse) VisitListUpdatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUpdates503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUpdates503ApplicationProblemPlusJSONResponse) VisitListUpdatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateUpdateRequestObject struct {
 	Params CreateUpdateParams
 	Body   *CreateUpdateJSONRequestBody
@@ -952,6 +1576,53 @@ func (response CreateUpdate201JSONResponse) VisitCreateUpdateResponse(w http.Res
 		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
 	}
 	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateUpdate202JSONResponse struct{ QueuedJSONResponse }
+
+func (response CreateUpdate202JSONResponse) VisitCreateUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateUpdate207ResponseHeaders struct {
+	XRequestId *string
+}
+
+type CreateUpdate207JSONResponse struct {
+	Body    Update
+	Headers CreateUpdate207ResponseHeaders
+}
+
+func (response CreateUpdate207JSONResponse) VisitCreateUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(207)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1193,6 +1864,259 @@ func (response CreateUpdate504ApplicationProblemPlusJSONResponse) VisitCreateUpd
 	return err
 }
 
+type GetUpdateRequestObject struct {
+	Id     UpdateId `json:"id"`
+	Params GetUpdateParams
+}
+
+type GetUpdateResponseObject interface {
+	VisitGetUpdateResponse(w http.ResponseWriter) error
+}
+
+type GetUpdate200ResponseHeaders struct {
+	XRequestId *string
+}
+
+type GetUpdate200JSONResponse struct {
+	Body    UpdateRecord
+	Headers GetUpdate200ResponseHeaders
+}
+
+func (response GetUpdate200JSONResponse) VisitGetUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUpdate401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetUpdate401ApplicationProblemPlusJSONResponse) VisitGetUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUpdate404ApplicationProblemPlusJSONResponse struct {
+	NoUpdateApplicationProblemPlusJSONResponse
+}
+
+func (response GetUpdate404ApplicationProblemPlusJSONResponse) VisitGetUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUpdate500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetUpdate500ApplicationProblemPlusJSONResponse) VisitGetUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUpdate503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetUpdate503ApplicationProblemPlusJSONResponse) VisitGetUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryUpdateRequestObject struct {
+	Id     UpdateId `json:"id"`
+	Params RetryUpdateParams
+}
+
+type RetryUpdateResponseObject interface {
+	VisitRetryUpdateResponse(w http.ResponseWriter) error
+}
+
+type RetryUpdate202JSONResponse struct{ QueuedJSONResponse }
+
+func (response RetryUpdate202JSONResponse) VisitRetryUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryUpdate401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryUpdate401ApplicationProblemPlusJSONResponse) VisitRetryUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryUpdate404ApplicationProblemPlusJSONResponse struct {
+	NoUpdateApplicationProblemPlusJSONResponse
+}
+
+func (response RetryUpdate404ApplicationProblemPlusJSONResponse) VisitRetryUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryUpdate409ResponseHeaders struct {
+	XRequestId *string
+}
+
+type RetryUpdate409ApplicationProblemPlusJSONResponse struct {
+	Body    Problem
+	Headers RetryUpdate409ResponseHeaders
+}
+
+func (response RetryUpdate409ApplicationProblemPlusJSONResponse) VisitRetryUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryUpdate500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response RetryUpdate500ApplicationProblemPlusJSONResponse) VisitRetryUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryUpdate503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetryUpdate503ApplicationProblemPlusJSONResponse) VisitRetryUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetHealth Is the process alive
@@ -1204,9 +2128,18 @@ type StrictServerInterface interface {
 	// GetReadiness Can updates be served
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// ListUpdates The latest updates, newest first
+	// (GET /v1/updates)
+	ListUpdates(ctx context.Context, request ListUpdatesRequestObject) (ListUpdatesResponseObject, error)
 	// CreateUpdate Set an image to a version everywhere it is referenced
 	// (POST /v1/updates)
 	CreateUpdate(ctx context.Context, request CreateUpdateRequestObject) (CreateUpdateResponseObject, error)
+	// GetUpdate What became of one update
+	// (GET /v1/updates/{id})
+	GetUpdate(ctx context.Context, request GetUpdateRequestObject) (GetUpdateResponseObject, error)
+	// RetryUpdate Try a failed update once more
+	// (POST /v1/updates/{id}/retry)
+	RetryUpdate(ctx context.Context, request RetryUpdateRequestObject) (RetryUpdateResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
@@ -1338,6 +2271,32 @@ func (sh *strictHandler) GetReadiness(ctx *gin.Context) {
 	}
 }
 
+// ListUpdates operation middleware
+func (sh *strictHandler) ListUpdates(ctx *gin.Context, params ListUpdatesParams) {
+	var request ListUpdatesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUpdates(ctx, request.(ListUpdatesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUpdates")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListUpdatesResponseObject); ok {
+		if err := validResponse.VisitListUpdatesResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // CreateUpdate operation middleware
 func (sh *strictHandler) CreateUpdate(ctx *gin.Context, params CreateUpdateParams) {
 	var request CreateUpdateRequestObject
@@ -1375,6 +2334,60 @@ func (sh *strictHandler) CreateUpdate(ctx *gin.Context, params CreateUpdateParam
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(CreateUpdateResponseObject); ok {
 		if err := validResponse.VisitCreateUpdateResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetUpdate operation middleware
+func (sh *strictHandler) GetUpdate(ctx *gin.Context, id UpdateId, params GetUpdateParams) {
+	var request GetUpdateRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetUpdate(ctx, request.(GetUpdateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetUpdate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetUpdateResponseObject); ok {
+		if err := validResponse.VisitGetUpdateResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RetryUpdate operation middleware
+func (sh *strictHandler) RetryUpdate(ctx *gin.Context, id UpdateId, params RetryUpdateParams) {
+	var request RetryUpdateRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryUpdate(ctx, request.(RetryUpdateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryUpdate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(RetryUpdateResponseObject); ok {
+		if err := validResponse.VisitRetryUpdateResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

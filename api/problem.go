@@ -4,15 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/render"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
@@ -20,6 +21,8 @@ import (
 var (
 	errNoRoute         = errors.New("no such path; GET /docs shows what there is")
 	errNoMethod        = errors.New("the path does not know this method")
+	errKeys            = errors.New("the sender's keys cannot be had now; send the delivery again")
+	errNotAuthentic    = errors.New("the delivery is not authentic")
 	errUnauthenticated = errors.New("send a token of API_TOKENS as Authorization: Bearer TOKEN")
 )
 
@@ -34,6 +37,14 @@ type invalidError struct {
 // Error returns the detail.
 func (e *invalidError) Error() string { return e.detail }
 
+// problemType is the media type of RFC 9457.
+const problemType = "application/problem+json"
+
+// wrongParameter is the error of a parameter in the query or a header.
+func wrongParameter(name, detail string) error {
+	return wrongFields([]FieldError{{Detail: name + ": " + detail}})
+}
+
 // problem is what an error looks like from outside.
 type problem struct {
 	status     int
@@ -43,7 +54,21 @@ type problem struct {
 	retryAfter time.Duration // zero: no header
 }
 
+// again tells that the same request may well succeed later, as it is.
+func (p problem) again() bool {
+	switch p.code {
+	case ProblemCodeBranchMoved, ProblemCodeRateLimited, ProblemCodeUpstreamUnauthorized, ProblemCodeUpstreamError,
+		ProblemCodeUpstreamRateLimited, ProblemCodeUnavailable, ProblemCodeTimeout, ProblemCodeInternal:
+		return true
+	}
+	return false
+}
+
 const (
+	// retryStore is about the time in which a database comes back, and retryFull
+	// that in which a full queue gets some room.
+	retryStore = 10 * time.Second
+	retryFull  = time.Minute
 	// retryStopping is about the time in which another replica takes over.
 	retryStopping = 5 * time.Second
 	// retryInFlight is about the time of one update.
@@ -56,25 +81,38 @@ const (
 // problemOf is the one table of errors.
 func problemOf(err error) problem {
 	var (
-		invalid *invalidError
-		limited *github.RateLimitError
-		busy    *inFlightError
-		absent  *update.NotReferencedError
-		foreign *update.NoTargetError
-		late    *timeoutError
-		doubt   *github.UnknownOutcomeError
+		invalid      *invalidError
+		limited      *github.RateLimitError
+		busy         *inFlightError
+		absent       *update.NotReferencedError
+		foreign      *update.NoTargetError
+		foreignImage *update.NotTakenError
+		late         *timeoutError
+		doubt        *github.UnknownOutcomeError
+		ended        *endedError
+		store        *storeError
 	)
 	switch {
 	case errors.As(err, &doubt): // before all that promise that nothing was written
 		return upstreamProblem(err)
 	case errors.As(err, &invalid):
 		return problem{status: invalid.status, code: invalid.code, detail: invalid.detail, fields: invalid.fields}
+	case errors.As(err, &ended):
+		return ended.problem
+	case errors.As(err, &store):
+		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: errStore.Error(), retryAfter: retryStore}
 	case errors.Is(err, errNoRoute):
 		return problem{status: http.StatusNotFound, code: ProblemCodeNotFound, detail: errNoRoute.Error()}
 	case errors.Is(err, errNoMethod):
 		return problem{status: http.StatusMethodNotAllowed, code: ProblemCodeMethodNotAllowed, detail: errNoMethod.Error()}
 	case errors.Is(err, errUnauthenticated):
 		return problem{status: http.StatusUnauthorized, code: ProblemCodeUnauthenticated, detail: errUnauthenticated.Error()}
+	case errors.Is(err, errKeys):
+		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: errKeys.Error(), retryAfter: retryStore}
+	case errors.Is(err, errNotAuthentic):
+		return problem{status: http.StatusUnauthorized, code: ProblemCodeUnauthenticated, detail: errNotAuthentic.Error()}
+	case errors.As(err, &foreignImage):
+		return problem{status: http.StatusNotFound, code: ProblemCodeImageNotReferenced, detail: foreignImage.Error()}
 	case errors.As(err, &busy):
 		return problem{status: http.StatusTooManyRequests, code: ProblemCodeRateLimited, detail: busy.Error(), retryAfter: retryInFlight}
 	case errors.As(err, &absent):
@@ -96,7 +134,46 @@ func problemOf(err error) problem {
 	case errors.Is(err, context.Canceled):
 		return problem{status: statusGone, code: ProblemCodeTimeout, detail: "the caller is gone; nothing was written"}
 	}
+	if p, ok := queueProblem(err); ok {
+		return p
+	}
 	return upstreamProblem(err)
+}
+
+// queueProblem is the part of the table for what the queue says of an update.
+func queueProblem(err error) (problem, bool) {
+	table := []struct {
+		fact error
+		problem
+	}{
+		{queue.ErrNotFound, problem{
+			status: http.StatusNotFound, code: ProblemCodeNotFound,
+			detail: "there is no such update, or none any more; GET /v1/updates lists them",
+		}},
+		{queue.ErrNotFailed, problem{
+			status: http.StatusConflict, code: ProblemCodeNotFailed,
+			detail: "the update has not failed; only a failed one can be tried again",
+		}},
+		{queue.ErrFull, problem{
+			status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, retryAfter: retryFull,
+			detail: "too many updates are waiting; nothing was stored, send the request again later",
+		}},
+		{queue.ErrKeyReused, problem{
+			status: http.StatusUnprocessableEntity, code: ProblemCodeInvalidRequest,
+			detail: "Idempotency-Key: came with another body before; use a new key for another update",
+			fields: []FieldError{{Detail: "the Idempotency-Key came with another body before"}},
+		}},
+		{queue.ErrKeyBusy, problem{
+			status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, retryAfter: retryInFlight,
+			detail: "the first request with this Idempotency-Key is still under way; send it again to get its answer",
+		}},
+	}
+	for _, row := range table {
+		if errors.Is(err, row.fact) {
+			return row.problem, true
+		}
+	}
+	return problem{}, false
 }
 
 func foreignCode(e *update.NoTargetError) ProblemCode {
@@ -187,6 +264,17 @@ func writeErrors(c *gin.Context) {
 	if p.status == http.StatusUnauthorized {
 		c.Header("WWW-Authenticate", "Bearer")
 	}
+	a, err := newAnswer(p.status, "", problemBody(c, p))
+	if err == nil {
+		err = a.send(c.Writer)
+	}
+	if err != nil {
+		note(c, slog.String("not_sent", err.Error()))
+	}
+}
+
+// problemBody tells of the problem of this request.
+func problemBody(c *gin.Context, p problem) Problem {
 	body := Problem{
 		Type: "about:blank", Title: http.StatusText(p.status), Status: p.status, Detail: p.detail,
 		Instance: c.Request.URL.Path, Code: p.code, RequestId: requestID(c),
@@ -194,8 +282,7 @@ func writeErrors(c *gin.Context) {
 	if len(p.fields) > 0 {
 		body.Errors = &p.fields
 	}
-	c.Header("Content-Type", "application/problem+json")
-	c.Render(p.status, render.JSON{Data: body})
+	return body
 }
 
 // recoverPanics makes an error of a panic.

@@ -4,25 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
-
-// failing is an Updater whose only result is an error.
-type failing struct{ err error }
-
-func (f failing) Update(context.Context, update.Request) ([]update.Result, error) {
-	return []update.Result{{Err: f.err}}, nil
-}
 
 // TestDoubtIsNotDenied reads the answer for a commit of which nobody knows whether
 // it is on the branch, whatever else went wrong: it must not say that nothing was
@@ -41,13 +31,7 @@ func TestDoubtIsNotDenied(t *testing.T) {
 				Kind: github.ErrUpstream, Detail: "see whether commit 42a252d is on the branch",
 				Err: errors.Join(&github.UnknownOutcomeError{Commit: github.Commit{SHA: "42a252d"}}, why),
 			}
-			server, buildErr := api.New(api.Options{
-				Updates: failing{err}, Ready: func(context.Context) api.Readiness { return api.Readiness{} },
-				UpdateTimeout: time.Minute, Metrics: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
-			})
-			if buildErr != nil {
-				t.Fatal(buildErr)
-			}
+			server := newServer(t, quiet, func(update.Request) update.Result { return update.Result{Err: err} })
 			answer := post(server, `{"image": "octo-org/app", "version": "1"}`)
 			var problem api.Problem
 			if err := json.Unmarshal(answer.Body.Bytes(), &problem); err != nil {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -11,17 +12,26 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
-// Updater applies one request to its targets. *update.Service is one.
+// Updater applies requests to targets. *update.Service is one.
 type Updater interface {
 	Update(ctx context.Context, r update.Request) ([]update.Result, error)
+	Choose(r update.Request) ([]update.Place, error)
+	Apply(ctx context.Context, target string, requests []update.Request) []update.Result
 }
 
 // Options say what the server serves.
 type Options struct {
 	Updates Updater
+	// Queue stores updates, to be handed to Server.Apply, and their history.
+	Queue *queue.Queue
+	// Webhooks are the sources of webhooks by their names.
+	Webhooks map[string]Webhook
+	// WebhookBody bounds a webhook's body in bytes; 0 means DefaultWebhookBody.
+	WebhookBody int64
 	// Ready tells whether updates can be served; it is asked for every GET /readyz.
 	Ready func(context.Context) Readiness
 	// Callers may use the service; nil lets everybody.
@@ -33,9 +43,20 @@ type Options struct {
 	Logger  *slog.Logger
 }
 
-// New returns the handler of every path. It is safe for concurrent use. An
-// error says that the embedded description or the metrics are broken.
-func New(o Options) (http.Handler, error) {
+// Server answers every path, and carries out what the queue has stored. It is safe
+// for concurrent use.
+type Server struct {
+	http.Handler
+	*server
+}
+
+// Stop answers 202 to those who wait for the end of a stored update. Everything
+// else goes on.
+func (s *Server) Stop() { s.stop() }
+
+// New returns a Server. An error says that the embedded description or the
+// metrics are broken.
+func New(o Options) (*Server, error) {
 	contract, err := loadContract()
 	if err != nil {
 		return nil, err
@@ -57,6 +78,19 @@ func New(o Options) (http.Handler, error) {
 	if err := engine.SetTrustedProxies(nil); err != nil {
 		return nil, err
 	}
+	handlers := &server{
+		updates:     o.Updates,
+		queue:       o.Queue,
+		webhooks:    o.Webhooks,
+		webhookBody: cmp.Or(o.WebhookBody, DefaultWebhookBody),
+		ready:       o.Ready,
+		timeout:     o.UpdateTimeout,
+		metrics:     metrics,
+		logger:      o.Logger,
+		inFlight:    newInFlight(maxInFlight),
+		newID:       func() string { return uuid.Must(uuid.NewV7()).String() },
+	}
+	handlers.stopping, handlers.stop = context.WithCancel(context.Background())
 	engine.Use(
 		identify,
 		logRequests(o.Logger, metrics),
@@ -68,15 +102,9 @@ func New(o Options) (http.Handler, error) {
 	engine.NoRoute(fail(errNoRoute))
 	engine.NoMethod(fail(errNoMethod))
 	docs.register(engine)
+	engine.POST(webhooksRoute, handlers.receiveWebhook)
+	engine.OPTIONS(webhooksRoute, handlers.allowWebhook)
 
-	handlers := &server{
-		updates:  o.Updates,
-		ready:    o.Ready,
-		timeout:  o.UpdateTimeout,
-		metrics:  metrics,
-		inFlight: newInFlight(maxInFlight),
-		newID:    func() string { return uuid.Must(uuid.NewV7()).String() },
-	}
 	RegisterHandlersWithOptions(engine, NewStrictHandlerWithOptions(handlers, nil, StrictGinServerOptions{
 		RequestErrorHandlerFunc:  func(c *gin.Context, err error) { abort(c, malformed(brief(err.Error()))) },
 		HandlerErrorFunc:         abort,
@@ -84,17 +112,23 @@ func New(o Options) (http.Handler, error) {
 	}), GinServerOptions{
 		ErrorHandler: func(c *gin.Context, err error, _ int) { abort(c, malformed(brief(err.Error()))) },
 	})
-	return engine, nil
+	return &Server{Handler: engine, server: handlers}, nil
 }
 
 // server implements the operations of the description.
 type server struct {
-	updates  Updater
-	ready    func(context.Context) Readiness
-	timeout  time.Duration
-	metrics  *metrics
-	inFlight *inFlight
-	newID    func() string
+	updates     Updater
+	queue       *queue.Queue
+	webhooks    map[string]Webhook
+	webhookBody int64
+	ready       func(context.Context) Readiness
+	timeout     time.Duration
+	metrics     *metrics
+	logger      *slog.Logger
+	inFlight    *inFlight
+	newID       func() string
+	stopping    context.Context // ends with Stop
+	stop        context.CancelFunc
 }
 
 // fail answers every request with err.

@@ -17,6 +17,7 @@ import (
 type hub struct {
 	url           string
 	repositoryDir string
+	dataDir       string // for what the service stores
 	stop          func() error
 }
 
@@ -46,6 +47,7 @@ func startHub(dir, addr string, files sandbox.Files) (*hub, error) {
 	return &hub{
 		url:           api.url,
 		repositoryDir: repo.Dir(),
+		dataDir:       filepath.Join(dir, "data"),
 		stop: func() error {
 			return errors.Join(api.stop(), archives.stop(), server.Close())
 		},

@@ -47,8 +47,10 @@ Usage: sandbox [flags]
 
 The repository is refty-yapi/refty-infra-test, its branch main, and GitHub's
 token sandbox. Environment: LISTEN_ADDR (127.0.0.1:8080), API_TOKENS (none:
-everybody may call), UPDATE_TIMEOUT, GROUP_COMMITS, COMMIT_AUTHOR,
-COMMIT_SIGNING_KEY, CACHE_BYTES, LOG_LEVEL and LOG_FORMAT as of versions-service.
+everybody may call), DATA_DIR (a folder in DIR), and as of versions-service:
+CONFIG_FILE (with webhooks, without targets), WEBHOOK_…_SECRET, DATABASE_URL,
+UPDATE_TIMEOUT, GROUP_COMMITS, COMMIT_AUTHOR, COMMIT_SIGNING_KEY, CACHE_BYTES,
+LOG_LEVEL and LOG_FORMAT.
 `
 
 // run is the program; it returns the exit code.
@@ -153,6 +155,9 @@ func environment(hub *hub, getenv func(string) string) func(string) string {
 		"GITHUB_TOKEN":      token,
 		"GITHUB_API_URL":    hub.url,
 		"LISTEN_ADDR":       listenAddr(getenv),
+	}
+	if getenv("DATA_DIR") == "" {
+		fixed["DATA_DIR"] = hub.dataDir
 	}
 	for _, name := range []string{
 		"GITHUB_TOKEN_FILE", "GITHUB_APP_ID", "GITHUB_APP_PRIVATE_KEY", "GITHUB_APP_PRIVATE_KEY_FILE", "GITHUB_APP_INSTALLATION_ID",

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/mail"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -16,13 +17,20 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/config"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
 )
 
 // Settings are what the environment says, checked.
 type Settings struct {
-	Repository    github.Repo
-	Branch        string // empty: the default branch
+	// Targets is at least one, of CONFIG_FILE or of the variables.
+	Targets []config.Target
+	// Webhooks are those of CONFIG_FILE and of the variables.
+	Webhooks      []config.Webhook
+	WebhookBody   int64 // 0: the default
+	Queue         config.Queue
+	StoreURL      string
 	Credential    github.Credential
 	APIURL        string
 	Callers       *api.Callers // nil: everybody
@@ -37,6 +45,12 @@ type Settings struct {
 	// Unpaced says that the server has no limits to keep to; no variable sets it.
 	Unpaced bool
 
+	repository     string
+	branch         string
+	configFile     string
+	databaseURL    string
+	dataDir        string
+	secrets        map[webhook.Kind]string
 	token          string
 	appID          int64
 	appKey         string
@@ -65,14 +79,46 @@ const defaultListenAddr = ":8080"
 
 // variables are all that the program reads.
 func variables() []variable {
+	return append(variablesOfOne(), webhookVariables()...)
+}
+
+// webhookVariables switch a webhook source on that is named after its kind.
+func webhookVariables() []variable {
+	var out []variable
+	for _, kind := range webhook.SwitchedOnBySecret() {
+		out = append(out, variable{
+			name: webhookVariable(kind), secret: true, help: "secret of the webhook source " + string(kind) + ", which it switches on",
+			set: func(s *Settings, v string) error {
+				if s.secrets == nil {
+					s.secrets = map[webhook.Kind]string{}
+				}
+				s.secrets[kind] = v
+				return nil
+			},
+		})
+	}
+	return out
+}
+
+func webhookVariable(kind webhook.Kind) string {
+	return "WEBHOOK_" + strings.ToUpper(string(kind)) + "_SECRET"
+}
+
+// variablesOfOne are those that there is one of.
+func variablesOfOne() []variable {
 	return []variable{
-		{name: "GITHUB_REPOSITORY", help: "owner/name of the repository to write to; needed", set: func(s *Settings, v string) (err error) {
-			s.Repository, err = github.ParseRepo(v)
+		{name: "GITHUB_REPOSITORY", help: "owner/name of the repository to write to; needed, unless CONFIG_FILE has targets", set: func(s *Settings, v string) error {
+			s.repository = v
+			_, err := github.ParseRepo(v)
 			return err
 		}},
 		{name: "GITHUB_BRANCH", help: "the branch to write to; the repository's default branch when empty", set: func(s *Settings, v string) error {
-			s.Branch = v
+			s.branch = v
 			return branchName(v)
+		}},
+		{name: "CONFIG_FILE", help: "YAML file with several targets and with webhooks; check-config checks it", set: func(s *Settings, v string) error {
+			s.configFile = v
+			return nil
 		}},
 		{name: "GITHUB_TOKEN", secret: true, help: "personal access token; a fine-grained one needs Contents: read and write", set: func(s *Settings, v string) error {
 			s.token = v
@@ -102,6 +148,14 @@ func variables() []variable {
 				return fmt.Errorf("%q is not known; only none is, and lets everybody call", v)
 			}
 			return nil
+		}},
+		{name: "DATA_DIR", fallback: "./data", help: "folder of the queue's database", set: func(s *Settings, v string) error {
+			s.dataDir = v
+			return nil
+		}},
+		{name: "DATABASE_URL", secret: true, help: "the queue's database: sqlite:PATH, or postgres://… for several replicas; a file in DATA_DIR when empty", set: func(s *Settings, v string) error {
+			s.databaseURL = v
+			return storeURL(v)
 		}},
 		{name: "LISTEN_ADDR", fallback: defaultListenAddr, help: "address to listen on", set: func(s *Settings, v string) error {
 			s.ListenAddr = v
@@ -167,7 +221,10 @@ func ReadEnvironment(getenv func(string) string) (Settings, error) {
 			return s, fmt.Errorf("%s: %w", v.name, err)
 		}
 	}
-	return s, s.check()
+	if err := s.check(); err != nil {
+		return s, err
+	}
+	return s, s.configure(getenv)
 }
 
 // read returns the variable's text, from its file if one is named.
@@ -199,8 +256,10 @@ func (v variable) read(getenv func(string) string) (string, error) {
 // check finds what one variable alone cannot tell, and builds the credential.
 func (s *Settings) check() error {
 	switch {
-	case s.Repository.IsZero():
-		return errors.New("GITHUB_REPOSITORY: set it to the repository to write to, as owner/name")
+	case s.repository == "" && s.configFile == "":
+		return errors.New("GITHUB_REPOSITORY: set it to the repository to write to, as owner/name, or CONFIG_FILE")
+	case s.repository == "" && s.branch != "":
+		return errors.New("GITHUB_BRANCH: unset it; the targets of CONFIG_FILE have branches of their own")
 	case s.token != "" && s.appID != 0:
 		return errors.New("GITHUB_TOKEN: unset it or GITHUB_APP_ID; only one credential is used")
 	case s.token == "" && s.appID == 0:
@@ -217,6 +276,10 @@ func (s *Settings) check() error {
 	s.Credential = github.Token(s.token)
 	if s.appID != 0 {
 		s.Credential = github.App{ID: s.appID, PrivateKey: []byte(s.appKey), InstallationID: s.installationID}
+	}
+	s.StoreURL = s.databaseURL
+	if s.StoreURL == "" {
+		s.StoreURL = "sqlite:" + filepath.Join(s.dataDir, "versions-service.db")
 	}
 	return nil
 }
@@ -265,6 +328,17 @@ func branchName(text string) error {
 		return fmt.Errorf("%q is not the name of a branch, such as main", text)
 	}
 	return nil
+}
+
+// storeURL tells early what is no database. The error does not hold the text,
+// which may have a password in it.
+func storeURL(text string) error {
+	for _, scheme := range []string{"sqlite:", "postgres://", "postgresql://"} {
+		if rest, ok := strings.CutPrefix(text, scheme); ok && rest != "" {
+			return nil
+		}
+	}
+	return errors.New("it is neither sqlite:PATH nor postgres://USER:PASSWORD@HOST/DATABASE")
 }
 
 func listenAddress(text string) error {

@@ -17,8 +17,8 @@ func TestEnvironmentDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := fmt.Sprintln(s.Repository, s.Branch, s.APIURL, s.ListenAddr, s.UpdateTimeout, s.LogLevel, s.LogFormat, s.GroupCommits, s.CacheBytes, s.Author, s.Callers)
-	want := fmt.Sprintln("o/r", "", "https://api.github.com/", ":8080", time.Minute, "INFO", "auto", true, 128<<20, "<nil>", "<nil>")
+	got := fmt.Sprintln(s.Targets[0].Repository, s.Targets[0].Branch, s.StoreURL, s.APIURL, s.ListenAddr, s.UpdateTimeout, s.LogLevel, s.LogFormat, s.GroupCommits, s.CacheBytes, s.Author, s.Callers)
+	want := fmt.Sprintln("o/r", "", "sqlite:data/versions-service.db", "https://api.github.com/", ":8080", time.Minute, "INFO", "auto", true, 128<<20, "<nil>", "<nil>")
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -82,6 +82,12 @@ func (b Build) Main(ctx context.Context, args []string, getenv func(string) stri
 		return b.serve(ctx, getenv, stderr)
 	case "healthcheck":
 		return healthcheck(ctx, getenv, stderr)
+	case "check-config":
+		if flags.NArg() != 2 {
+			fmt.Fprintln(stderr, "versions-service: check-config wants the path of one file")
+			return exitMisused
+		}
+		return checkConfig(flags.Arg(1), stdout, stderr)
 	default:
 		fmt.Fprintf(stderr, "versions-service: unknown command %q; --help shows what there is\n", flags.Arg(0))
 		return exitMisused
@@ -92,13 +98,15 @@ func usage(w io.Writer) {
 	fmt.Fprint(w, `Sets an image to a version in every manifest of a GitHub repository, in one commit.
 
 Usage:
-  versions-service              serve, configured by the environment
-  versions-service healthcheck  exit 0 when the service on LISTEN_ADDR is alive
-  versions-service --version    print version, commit and date
-  versions-service --help       print this
+  versions-service                    serve, configured by the environment
+  versions-service check-config FILE  say whether a CONFIG_FILE is right, without starting
+  versions-service healthcheck        exit 0 when the service on LISTEN_ADDR is alive
+  versions-service --version          print version, commit and date
+  versions-service --help             print this
 
 Environment (a secret X may come as X_FILE, the path of a file that holds it:
-GITHUB_TOKEN, GITHUB_APP_PRIVATE_KEY, API_TOKENS, COMMIT_SIGNING_KEY):
+GITHUB_TOKEN, GITHUB_APP_PRIVATE_KEY, API_TOKENS, COMMIT_SIGNING_KEY,
+DATABASE_URL and the secrets of webhooks):
 `)
 	writeVariables(w)
 }

@@ -1,12 +1,15 @@
 package service
 
 import (
+	"context"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 )
 
 // githubMetrics count what is asked of GitHub and show the budget that is left.
@@ -53,6 +56,86 @@ func registerWaiting(registry *prometheus.Registry, waiting func() int) {
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "versions_service_updates_waiting", Help: "Updates that wait for the commit before theirs.",
 	}, func() float64 { return float64(waiting()) }))
+}
+
+// queueMetrics count what happens to stored updates.
+type queueMetrics struct {
+	retries, postponed prometheus.Counter
+	ended              *prometheus.CounterVec
+	seconds            *prometheus.HistogramVec
+}
+
+func newQueueMetrics(registry *prometheus.Registry) *queueMetrics {
+	m := &queueMetrics{
+		retries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "versions_service_queue_retries_total", Help: "Tries of stored updates that failed and are followed by another.",
+		}),
+		postponed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "versions_service_queue_postponed_total", Help: "Stored updates that were put off until a limit is over.",
+		}),
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "versions_service_queue_ended_total", Help: "Stored updates that ended, by target's status; failed ones are dead until somebody retries them.",
+		}, []string{"status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "versions_service_queue_duration_seconds", Help: "Time from an update's acceptance to its end on a target, by status.",
+			Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400},
+		}, []string{"status"}),
+	}
+	registry.MustRegister(m.retries, m.postponed, m.ended, m.seconds)
+	return m
+}
+
+func (m *queueMetrics) observe(e queue.Event) {
+	switch e.Kind {
+	case queue.TaskRetried:
+		m.retries.Inc()
+	case queue.TaskPostponed:
+		m.postponed.Inc()
+	case queue.TaskEnded:
+		m.ended.WithLabelValues(string(e.Status)).Inc()
+		m.seconds.WithLabelValues(string(e.Status)).Observe(e.Since.Seconds())
+	}
+}
+
+// statsPatience bounds the question to the store when metrics are collected.
+const statsPatience = 2 * time.Second
+
+// registerStore shows what waits in the store; nothing while it does not answer.
+func registerStore(registry *prometheus.Registry, q *queue.Queue) {
+	registry.MustRegister(&storeCollector{
+		queue: q,
+		waiting: prometheus.NewDesc("versions_service_queue_waiting",
+			"Stored updates that wait, counted for each target.", nil, nil),
+		oldest: prometheus.NewDesc("versions_service_queue_oldest_seconds",
+			"How long the oldest of them waits.", nil, nil),
+		failed: prometheus.NewDesc("versions_service_queue_failed",
+			"Failed updates in the history, which can be retried.", nil, nil),
+	})
+}
+
+type storeCollector struct {
+	queue                   *queue.Queue
+	waiting, oldest, failed *prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (c *storeCollector) Describe(out chan<- *prometheus.Desc) {
+	out <- c.waiting
+	out <- c.oldest
+	out <- c.failed
+}
+
+// Collect implements prometheus.Collector.
+func (c *storeCollector) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), statsPatience)
+	defer cancel()
+	stats, err := c.queue.Stats(ctx)
+	if err != nil {
+		return
+	}
+	out <- prometheus.MustNewConstMetric(c.waiting, prometheus.GaugeValue, float64(stats.Waiting))
+	out <- prometheus.MustNewConstMetric(c.oldest, prometheus.GaugeValue, stats.Oldest.Seconds())
+	out <- prometheus.MustNewConstMetric(c.failed, prometheus.GaugeValue, float64(stats.Failed))
 }
 
 // registerBudget shows what the client knows of GitHub's limits.

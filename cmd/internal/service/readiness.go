@@ -3,11 +3,13 @@ package service
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
 const (
@@ -18,48 +20,91 @@ const (
 	readinessTimeout = 4 * time.Second
 )
 
-// readiness tells whether GitHub takes the credential for the repository. It is
-// safe for concurrent use.
+// readiness tells whether the store answers, and whether GitHub takes the
+// credential for the targets' repositories. It is safe for concurrent use.
 type readiness struct {
-	check func(context.Context) (github.Status, error)
+	check func(context.Context, github.Repo) (github.Status, error)
 	limit func() github.RateLimit
-	repo  github.Repo
+	store func(context.Context) error
 	now   func() time.Time
 
 	mu    sync.Mutex // held while GitHub is asked: the others wait for the answer
 	asked time.Time
+	turn  int // of the repository that is asked about next
+	repos []repoReadiness
+}
+
+// repoReadiness is what GitHub last said about a repository.
+type repoReadiness struct {
+	repo  github.Repo
 	state api.GitHubReadinessState
 	why   string
 }
 
-// get answers from memory, and asks GitHub when that is older than a minute.
+func newReadiness(targets []update.Target, client *github.Client, store func(context.Context) error) *readiness {
+	r := &readiness{check: client.Check, limit: client.RateLimit, store: store, now: time.Now}
+	for _, t := range targets {
+		if !slices.ContainsFunc(r.repos, func(known repoReadiness) bool { return known.repo.Equal(t.Repo) }) {
+			r.repos = append(r.repos, repoReadiness{repo: t.Repo, state: api.GitHubReadinessStateUnknown})
+		}
+	}
+	return r
+}
+
+// get asks the store, and GitHub about one repository when that was last done a
+// minute ago; of the others it answers from memory. One repository that is
+// refused among others that are not keeps nobody from the rest.
 func (r *readiness) get(ctx context.Context) api.Readiness {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.asked.IsZero() || r.now().Sub(r.asked) >= readinessAge {
 		r.ask(ctx)
 	}
-	target := api.GitHubReadiness{Repository: r.repo.String(), State: r.state}
-	if why := r.why; why != "" {
-		target.Detail = &why
+	answer := api.Readiness{Status: api.ReadinessStatusReady, Store: r.storeReadiness(ctx), Github: []api.GitHubReadiness{}}
+	limit := r.limit()
+	refused, well := 0, 0
+	for _, known := range r.repos {
+		target := api.GitHubReadiness{Repository: known.repo.String(), State: known.state}
+		if known.why != "" {
+			target.Detail = &known.why
+		}
+		if limit.Limit > 0 {
+			target.RateLimit = &api.RateLimit{Limit: limit.Limit, Remaining: limit.Remaining, Reset: limit.Reset.UTC()}
+		}
+		answer.Github = append(answer.Github, target)
+		switch known.state {
+		case api.GitHubReadinessStateUnknown:
+		case api.GitHubReadinessStateRefused:
+			refused++
+		default:
+			well++
+		}
 	}
-	if limit := r.limit(); limit.Limit > 0 {
-		target.RateLimit = &api.RateLimit{Limit: limit.Limit, Remaining: limit.Remaining, Reset: limit.Reset.UTC()}
-	}
-	answer := api.Readiness{Status: api.ReadinessStatusReady, Github: []api.GitHubReadiness{target}}
-	if r.state == api.GitHubReadinessStateRefused {
+	if refused > 0 && well == 0 || answer.Store.State == api.StoreReadinessStateFailed {
 		answer.Status = api.ReadinessStatusNotReady
 	}
 	return answer
+}
+
+func (r *readiness) storeReadiness(ctx context.Context) api.StoreReadiness {
+	ctx, cancel := context.WithTimeout(ctx, readinessTimeout)
+	defer cancel()
+	if err := r.store(ctx); err != nil {
+		why := "the database cannot be used; the log has more"
+		return api.StoreReadiness{State: api.StoreReadinessStateFailed, Detail: &why}
+	}
+	return api.StoreReadiness{State: api.StoreReadinessStateOk}
 }
 
 // ask is not ended by the probe that caused it: the answer is everybody's.
 func (r *readiness) ask(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readinessTimeout)
 	defer cancel()
-	_, err := r.check(ctx)
+	known := &r.repos[r.turn]
+	r.turn = (r.turn + 1) % len(r.repos)
+	_, err := r.check(ctx, known.repo)
 	r.asked = r.now()
-	r.state, r.why = verdict(err)
+	known.state, known.why = verdict(err)
 }
 
 // verdict says what an error means for the readiness.

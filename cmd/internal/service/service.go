@@ -14,6 +14,7 @@ import (
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
@@ -33,6 +34,9 @@ const (
 	// stopWaiting is when, during a stop, updates that still wait for their turn
 	// are sent away; what runs by then is waited for.
 	stopWaiting = 15 * time.Second
+	// openPatience bounds the opening of the store: another process may still have
+	// it, or a database may just be starting.
+	openPatience = 30 * time.Second
 )
 
 // Service is everything, built and ready to run.
@@ -40,21 +44,24 @@ type Service struct {
 	settings Settings
 	logger   *slog.Logger
 	updates  *update.Service
+	queue    *queue.Queue
+	handler  *api.Server
 	server   *http.Server
 	listener net.Listener
 }
 
-// New builds the service and listens; nothing is answered before Run. Nothing is
-// asked of GitHub. Logs go to w.
-func New(s Settings, build Build, w io.Writer) (*Service, error) {
+// New builds the service, opens its store and listens; nothing is answered, and
+// nothing stored is worked on, before Run. Nothing is asked of GitHub. Logs go to w.
+func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 	gin.SetMode(gin.ReleaseMode)
 	logger := newLogger(w, s)
 	registry := newRegistry(build)
 	calls := newGitHubMetrics(registry)
+	transport := newTransport()
 	client, err := github.NewClient(github.Options{
 		BaseURL:    s.APIURL,
 		Credential: s.Credential,
-		Transport:  newTransport(),
+		Transport:  transport,
 		CacheBytes: s.CacheBytes - s.CacheBytes/indexShare,
 		Author:     s.Author,
 		SigningKey: s.SigningKey,
@@ -69,23 +76,37 @@ func New(s Settings, build Build, w io.Writer) (*Service, error) {
 	}
 	registerBudget(registry, client)
 
-	updates := update.New(update.Options{
-		Targets: []update.Target{{
-			Repo: s.Repository, Branch: s.Branch, Repository: client.Branch(s.Repository, s.Branch),
-		}},
-		Share:      s.GroupCommits,
-		IndexBytes: s.CacheBytes / indexShare,
-	})
-	registerWaiting(registry, updates.Waiting)
-	ready := &readiness{
-		check: func(ctx context.Context) (github.Status, error) { return client.Check(ctx, s.Repository) },
-		limit: client.RateLimit,
-		repo:  s.Repository,
-		now:   time.Now,
+	targets, err := newTargets(s.Targets, client)
+	if err != nil {
+		return nil, err
 	}
-	handler, err := api.New(api.Options{
+	webhooks, err := newWebhooks(s.Webhooks, transport)
+	if err != nil {
+		return nil, err
+	}
+	updates := update.New(update.Options{Targets: targets, Share: s.GroupCommits, IndexBytes: s.CacheBytes / indexShare})
+	registerWaiting(registry, updates.Waiting)
+
+	var handler *api.Server
+	stored, err := s.openQueue(logger, newQueueMetrics(registry).observe, func(ctx context.Context, b queue.Batch) []queue.Outcome {
+		return handler.Apply(ctx, b)
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = stored.Close()
+		}
+	}()
+	registerStore(registry, stored)
+	ready := newReadiness(targets, client, stored.Check)
+	handler, err = api.New(api.Options{
 		Updates:       updates,
-		Ready:         func(ctx context.Context) api.Readiness { return ready.get(ctx) },
+		Queue:         stored,
+		Webhooks:      webhooks,
+		WebhookBody:   s.WebhookBody,
+		Ready:         ready.get,
 		Callers:       s.Callers,
 		UpdateTimeout: s.UpdateTimeout,
 		Metrics:       registry,
@@ -99,7 +120,7 @@ func New(s Settings, build Build, w io.Writer) (*Service, error) {
 		return nil, fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
 	return &Service{
-		settings: s, logger: logger, updates: updates, listener: listener,
+		settings: s, logger: logger, updates: updates, queue: stored, handler: handler, listener: listener,
 		server: &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: readHeaderTimeout,
@@ -110,6 +131,25 @@ func New(s Settings, build Build, w io.Writer) (*Service, error) {
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 		},
 	}, nil
+}
+
+// openQueue opens the store that the settings name; apply carries out what is in it.
+func (s *Settings) openQueue(logger *slog.Logger, observe func(queue.Event), apply queue.Apply) (*queue.Queue, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), openPatience)
+	defer cancel()
+	stored, err := queue.Open(ctx, queue.Options{
+		URL: s.StoreURL, Apply: apply, Logger: logger, Observe: observe,
+		Retention: s.Queue.Retention, MaxWaiting: s.Queue.MaxWaiting,
+		ApplyTimeout: min(s.UpdateTimeout+answerMargin, queue.MaxApplyTimeout),
+	})
+	switch {
+	case err == nil:
+		return stored, nil
+	case s.databaseURL != "":
+		return nil, fmt.Errorf("DATABASE_URL: %w", err)
+	default:
+		return nil, fmt.Errorf("DATA_DIR: %w", err)
+	}
 }
 
 // newTransport carries every request that leaves the process.
@@ -124,16 +164,21 @@ func (s *Service) Addr() net.Addr { return s.listener.Addr() }
 
 // Run serves until ctx ends, and then stops: it takes no further connections,
 // lets the updates that run finish, sends those away that still wait after a
-// while, and returns nil when all are answered. The error says that serving
-// failed, or that updates were cut off because they took longer than they may.
-func (s *Service) Run(ctx context.Context) error {
-	s.logger.Info("listening", "addr", s.Addr().String(), "repository", s.settings.Repository.String(),
-		"branch", s.settings.Branch, "github", s.settings.APIURL)
+// while, and returns nil when all are answered. Stored updates that wait stay
+// where they are. The error says that serving failed, or that updates were cut
+// off because they took longer than they may.
+func (s *Service) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, s.queue.Close()) }()
+	s.logger.Info("listening", "addr", s.Addr().String(), "targets", s.targets(), "webhooks", len(s.settings.Webhooks),
+		"github", s.settings.APIURL)
+	if err := s.queue.Start(ctx); err != nil {
+		return errors.Join(fmt.Errorf("start the queue: %w", err), s.listener.Close())
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- s.server.Serve(s.listener) }()
 	select {
 	case err := <-failed:
-		return fmt.Errorf("serve: %w", err)
+		return errors.Join(fmt.Errorf("serve: %w", err), s.stop(context.WithoutCancel(ctx)))
 	case <-ctx.Done():
 	}
 	return s.stop(context.WithoutCancel(ctx))
@@ -145,13 +190,29 @@ func (s *Service) stop(ctx context.Context) error {
 	defer cancel()
 	sendAway := time.AfterFunc(stopWaiting, s.updates.Stop)
 	defer sendAway.Stop()
-	if err := s.server.Shutdown(ctx); err != nil {
+	s.handler.Stop()
+	drained := make(chan error, 1)
+	go func() { drained <- s.queue.Stop(ctx) }()
+	err := s.server.Shutdown(ctx)
+	if err != nil {
 		_ = s.server.Close()
-		if errors.Is(err, context.DeadlineExceeded) {
-			return errors.New("stop: updates were cut off that did not end in time")
-		}
+	}
+	err = errors.Join(err, <-drained)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return errors.New("stop: updates were cut off that did not end in time")
+	case err != nil:
 		return fmt.Errorf("stop: %w", err)
 	}
 	s.logger.Info("stopped")
 	return nil
+}
+
+// targets names the targets for the log.
+func (s *Service) targets() []string {
+	var names []string
+	for _, t := range s.settings.Targets {
+		names = append(names, t.Name)
+	}
+	return names
 }

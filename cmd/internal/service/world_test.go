@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -104,7 +105,13 @@ func start(t *testing.T, options ...option) *world {
 
 func (w *world) run() {
 	w.t.Helper()
-	settings, err := service.ReadEnvironment(func(name string) string { return w.env[name] })
+	data := w.t.TempDir() // of this process alone, unless the test says otherwise
+	settings, err := service.ReadEnvironment(func(name string) string {
+		if name == "DATA_DIR" {
+			return cmp.Or(w.env[name], data)
+		}
+		return w.env[name]
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}

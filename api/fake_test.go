@@ -1,0 +1,56 @@
+package api_test
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/refty-yapi/refty-node-versions-service/api"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
+)
+
+// updater is a use case whose every request comes to one result, after it was
+// shown the request.
+type updater func(update.Request) update.Result
+
+func (u updater) Update(_ context.Context, r update.Request) ([]update.Result, error) {
+	return []update.Result{u(r)}, nil
+}
+
+func (u updater) Choose(update.Request) ([]update.Place, error) {
+	return []update.Place{{ID: "octo-org/infra", Key: "octo-org/infra@"}}, nil
+}
+
+func (u updater) Apply(_ context.Context, _ string, requests []update.Request) []update.Result {
+	var results []update.Result
+	for _, r := range requests {
+		results = append(results, u(r))
+	}
+	return results
+}
+
+// unchanged finds everything done already.
+func unchanged(update.Request) update.Result { return update.Result{Status: update.Unchanged} }
+
+// newServer serves the updater with a store of its own.
+func newServer(t testing.TB, logger *slog.Logger, u updater) *api.Server {
+	t.Helper()
+	store, err := queue.Open(t.Context(), queue.Options{URL: "sqlite:" + filepath.Join(t.TempDir(), "queue.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	server, err := api.New(api.Options{
+		Updates: u, Queue: store, Ready: func(context.Context) api.Readiness { return api.Readiness{} },
+		UpdateTimeout: time.Minute, Metrics: prometheus.NewRegistry(), Logger: logger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server
+}

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+)
+
+// pageSize is how many updates a page has unless the caller says another number.
+const pageSize = 20
+
+// ListUpdates answers GET /v1/updates.
+func (s *server) ListUpdates(ctx context.Context, in ListUpdatesRequestObject) (ListUpdatesResponseObject, error) {
+	filter := queue.Filter{Limit: pageSize, Cursor: valueOf(in.Params.Cursor), Status: queue.Status(valueOf(in.Params.Status))}
+	if in.Params.Limit != nil {
+		filter.Limit = *in.Params.Limit
+	}
+	if in.Params.Image != nil {
+		repository, err := image.ParseRepository(*in.Params.Image)
+		if err != nil {
+			return nil, wrongParameter("image", err.Error())
+		}
+		filter.Image = repository.Name()
+	}
+	page, err := s.queue.List(ctx, filter)
+	if errors.Is(err, queue.ErrCursor) {
+		return nil, wrongParameter("cursor", "is not the next_cursor of a page")
+	}
+	if err != nil {
+		return nil, asStoreError(err)
+	}
+	body := UpdatePage{Updates: []UpdateRecord{}, NextCursor: present(page.Next)}
+	for _, u := range page.Updates {
+		body.Updates = append(body.Updates, recordView(u))
+	}
+	return ListUpdates200JSONResponse{Body: body}, nil
+}
+
+// GetUpdate answers GET /v1/updates/{id}.
+func (s *server) GetUpdate(ctx context.Context, in GetUpdateRequestObject) (GetUpdateResponseObject, error) {
+	u, err := s.queue.Get(ctx, in.Id)
+	if err != nil {
+		return nil, asStoreError(err)
+	}
+	return GetUpdate200JSONResponse{Body: recordView(u)}, nil
+}
+
+// RetryUpdate answers POST /v1/updates/{id}/retry.
+func (s *server) RetryUpdate(ctx context.Context, in RetryUpdateRequestObject) (RetryUpdateResponseObject, error) {
+	u, err := s.queue.Retry(ctx, in.Id)
+	if err != nil {
+		return nil, asStoreError(err)
+	}
+	noteOutcome(ctx.(*gin.Context), string(StatusQueued))
+	return queuedAnswer(u)
+}
+
+// bodyOf is the stored update as an answer has it. Targets that do not name the
+// image are left out once another one does.
+func bodyOf(u queue.Update) Update {
+	body := Update{Id: u.ID, Status: Status(u.Status), Image: u.Image, Version: u.Version, Targets: []TargetUpdate{}}
+	var in UpdateRequest
+	if err := json.Unmarshal(u.Request, &in); err == nil && in.Image != "" {
+		body.Image = in.Image // as it was sent
+	}
+	named := slices.ContainsFunc(u.Tasks, func(t queue.Task) bool { return t.Status != queue.Absent })
+	for _, task := range u.Tasks {
+		var target TargetUpdate
+		err := json.Unmarshal(task.Result, &target)
+		if err != nil || task.Status == queue.Absent && named {
+			continue
+		}
+		target.Status = Status(cmp.Or(task.Status, queue.Queued))
+		switch task.Status {
+		case queue.Absent:
+			target.Status = Status(cmp.Or(u.AbsentAs, queue.Unchanged))
+		case queue.Superseded:
+			target.Problem = nil
+		}
+		body.Targets = append(body.Targets, target)
+	}
+	return body
+}
+
+// recordView is the stored update with its history.
+func recordView(u queue.Update) UpdateRecord {
+	body := bodyOf(u)
+	r := UpdateRecord{
+		Id: body.Id, Status: body.Status, Image: body.Image, Version: body.Version, Digest: present(u.Digest), Targets: body.Targets,
+		Caller: present(u.Caller), Webhook: present(u.Webhook), CreatedAt: u.AcceptedAt.UTC(), FinishedAt: presentTime(u.FinishedAt),
+	}
+	if u.PushedAt.Before(u.AcceptedAt) {
+		r.PushedAt = presentTime(u.PushedAt)
+	}
+	for _, task := range u.Tasks {
+		r.Attempts = max(r.Attempts, task.Attempts)
+		if r.LastError == nil {
+			r.LastError = present(task.LastError)
+		}
+		if next := presentTime(task.NextAttempt); task.Status == queue.Queued && next != nil && (r.NextAttemptAt == nil || next.Before(*r.NextAttemptAt)) {
+			r.NextAttemptAt = next
+		}
+	}
+	return r
+}
+
+func presentTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}

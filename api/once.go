@@ -1,0 +1,119 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
+)
+
+const (
+	// leaseMargin is how much longer than an update its key is held: a ref update
+	// once sent is followed to its end.
+	leaseMargin = time.Minute
+	// lookAgain is how often a second request looks whether the first is answered.
+	lookAgain = 200 * time.Millisecond
+	// outcomeReplayed is the outcome of a request that got the answer of an earlier one.
+	outcomeReplayed = "replayed"
+)
+
+// createOnce applies the update unless a request with the same key was answered
+// within the last day: then that is the answer. One that is under way is waited for.
+func (s *server) createOnce(g *gin.Context, r update.Request, in *UpdateRequest, key string) (answer, error) {
+	k := keyOf(r.Caller, key, in)
+	switch earlier, found, err := s.reserve(g.Request.Context(), *k); {
+	case err != nil:
+		return answer{}, asStoreError(err)
+	case found:
+		noteOutcome(g, outcomeReplayed)
+		return earlier, nil
+	}
+	answered := false
+	defer func() {
+		if !answered { // a panic
+			s.release(g, *k)
+		}
+	}()
+	a, err := s.createNow(g, r, in)
+	answered = true
+	s.keep(g, *k, a, err)
+	return a, err
+}
+
+// keyOf is the caller's key for this body. Bodies that say the same are the same,
+// however they are laid out.
+func keyOf(caller, key string, in *UpdateRequest) *queue.Key {
+	return &queue.Key{Caller: caller, Key: key, Hash: sha256.Sum256(encode(in))}
+}
+
+// reserve takes the key, or finds the answer of the request that had it.
+func (s *server) reserve(ctx context.Context, k queue.Key) (earlier answer, found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	tick := time.NewTicker(lookAgain)
+	defer tick.Stop()
+	for {
+		reservation, err := s.queue.Reserve(ctx, k, s.timeout+leaseMargin)
+		if err != nil {
+			return answer{}, false, err
+		}
+		switch reservation.State {
+		case queue.KeyNew:
+			return answer{}, false, nil
+		case queue.KeyDone:
+			return kept(reservation.Answer), true, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return answer{}, false, queue.ErrKeyBusy
+		}
+	}
+}
+
+// keep remembers what the request with the key was answered, but for answers that
+// say to send it again: then the key is free again. err is a problem in place of
+// the answer a.
+func (s *server) keep(g *gin.Context, k queue.Key, a answer, err error) {
+	if err != nil {
+		p := problemOf(err)
+		if p.again() {
+			s.release(g, k)
+			return
+		}
+		if a, err = newAnswer(p.status, "", problemBody(g, p)); err != nil {
+			s.release(g, k)
+			return
+		}
+	}
+	k.Answer = a.keep()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.Request.Context()), recordPatience)
+	defer cancel()
+	if err := s.queue.Keep(ctx, k); err != nil {
+		note(g, slog.String("key_not_kept", err.Error()))
+	}
+}
+
+func (s *server) release(g *gin.Context, k queue.Key) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.Request.Context()), recordPatience)
+	defer cancel()
+	if err := s.queue.Release(ctx, k); err != nil && !errors.Is(err, queue.ErrNotFound) {
+		note(g, slog.String("key_not_released", err.Error()))
+	}
+}
+
+// keep is the answer as the store has it.
+func (a answer) keep() queue.Answer {
+	return queue.Answer{Status: a.status, Location: a.location, Body: a.body}
+}
+
+// kept is the answer that the store has.
+func kept(a queue.Answer) answer {
+	return answer{status: a.Status, location: a.Location, body: a.Body}
+}

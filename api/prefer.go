@@ -1,0 +1,48 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// prefer is what a caller would rather have (RFC 7240).
+type prefer struct {
+	stored bool          // do not wait for the end in any case
+	wait   time.Duration // but for this long
+	text   string        // as it is told back when it was followed
+}
+
+// parsePrefer reads the preferences that this server knows; of two with one name
+// the first counts, and what it cannot read it passes over, as the RFC asks for.
+// Asked for both, to wait and to be answered without the end, it waits first.
+func parsePrefer(h http.Header) (p prefer) {
+	seen := map[string]bool{}
+	for preference := range strings.SplitSeq(strings.Join(h.Values("Prefer"), ","), ",") {
+		preference, _, _ = strings.Cut(preference, ";")
+		name, value, _ := strings.Cut(preference, "=")
+		name = strings.ToLower(strings.TrimSpace(name))
+		value = strings.Trim(strings.TrimSpace(value), `"`)
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		switch name {
+		case "respond-async":
+			p.stored = true
+			if p.text == "" {
+				p.text = "respond-async"
+			}
+		case "wait":
+			seconds, err := strconv.ParseUint(value, 10, 31)
+			if err != nil {
+				continue
+			}
+			p.stored = true
+			p.wait = time.Duration(seconds) * time.Second
+			p.text = "wait=" + value
+		}
+	}
+	return p
+}

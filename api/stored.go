@@ -1,0 +1,176 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
+)
+
+// recordPatience is how long an answer that is certain waits for its place in
+// the history.
+const recordPatience = 500 * time.Millisecond
+
+// errStore is what a caller gets to hear when the store does not take an update.
+var errStore = errors.New("the store does not take the update now; nothing was written, send the request again")
+
+// storeError tells the caller of errStore and the log of the cause.
+type storeError struct {
+	cause error
+}
+
+// Error is for the log.
+func (e *storeError) Error() string { return "store: " + e.cause.Error() }
+
+// Unwrap returns the cause.
+func (e *storeError) Unwrap() error { return e.cause }
+
+// createStored stores the update and answers with where to ask for it, or with
+// its end when that comes within the time that the caller would wait.
+func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateRequest, p prefer, key string) (answer, error) {
+	places, err := s.updates.Choose(r)
+	if err != nil {
+		return answer{}, err
+	}
+	stored := toStore(r, in, places)
+	stored.AbsentAs = queue.Failed
+	queued, err := queuedAnswer(stored)
+	if err != nil {
+		return answer{}, err
+	}
+	queued.applied = p.text
+	var idempotency *queue.Key
+	if key != "" {
+		idempotency = keyOf(r.Caller, key, in)
+		idempotency.Answer = queued.keep()
+	}
+	var again *queue.AnsweredError
+	switch _, err := s.queue.Accept(g.Request.Context(), []queue.Update{stored}, idempotency); {
+	case errors.As(err, &again):
+		noteOutcome(g, outcomeReplayed)
+		return kept(again.Answer), nil
+	case err != nil:
+		return answer{}, asStoreError(err)
+	}
+	ended, ok := s.await(g.Request.Context(), r.ID, p.wait)
+	if !ok {
+		noteOutcome(g, string(StatusQueued))
+		return queued, nil
+	}
+	body := bodyOf(ended)
+	noteOutcome(g, string(body.Status))
+	final, err := conclude(body, 0)
+	final.applied = p.text
+	if idempotency != nil {
+		s.keep(g, *idempotency, final, err)
+	}
+	return final, err
+}
+
+// await returns the update if it ends in time.
+func (s *server) await(ctx context.Context, id string, wait time.Duration) (queue.Update, bool) {
+	if wait == 0 {
+		return queue.Update{}, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(wait, s.timeout))
+	defer cancel()
+	defer context.AfterFunc(s.stopping, cancel)()
+	u, err := s.queue.Wait(ctx, id)
+	return u, err == nil
+}
+
+// asStoreError tells apart what the store says about an update from a store that
+// says nothing.
+func asStoreError(err error) error {
+	for _, known := range []error{queue.ErrFull, queue.ErrKeyReused, queue.ErrKeyBusy, queue.ErrNotFound, queue.ErrNotFailed, queue.ErrCursor} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	return &storeError{cause: err}
+}
+
+// record puts an update that has ended into the history. The answer is certain,
+// so that a store which is away or slow does not keep it back.
+func (s *server) record(g *gin.Context, u queue.Update) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.Request.Context()), recordPatience)
+	defer cancel()
+	if err := s.queue.Record(ctx, u); err != nil {
+		s.metrics.unrecorded.Inc()
+		note(g, slog.String("not_recorded", err.Error()))
+	}
+}
+
+// toStore is the update with a task for each place, on its way.
+func toStore(r update.Request, in *UpdateRequest, places []update.Place) queue.Update {
+	u := queue.Update{
+		ID: r.ID, Image: r.Image.Name(), Version: r.Version.String(), Digest: r.Digest.String(), Scope: r.Scope(),
+		Caller: r.Caller, Request: encode(in),
+	}
+	for _, p := range places {
+		u.Tasks = append(u.Tasks, queue.Task{Target: p.ID, Branch: p.Key, Result: encode(waiting(p))})
+	}
+	return u
+}
+
+// waiting is a target on which nothing was done yet.
+func waiting(p update.Place) TargetUpdate {
+	return TargetUpdate{
+		Name: present(p.Name), Repository: p.Repo.String(), Branch: p.Branch, Status: StatusQueued,
+		Files: []FileUpdate{}, Skipped: []Skip{},
+	}
+}
+
+// recordOf is the update as it ended.
+func recordOf(r update.Request, in *UpdateRequest, results []update.Result, body Update, came time.Time) queue.Update {
+	u := toStore(r, in, nil)
+	u.AbsentAs = queue.Failed
+	u.PushedAt, u.AcceptedAt = came, came
+	for i, result := range results {
+		o := outcome(result)
+		if o.Status == queue.Queued {
+			o.Status = queue.Failed // nobody will try it again
+		}
+		u.Tasks = append(u.Tasks, queue.Task{
+			Target: result.ID, Branch: result.Key, Status: o.Status, Attempts: 1, LastError: o.Error, Result: encode(body.Targets[i]),
+		})
+	}
+	return u
+}
+
+// encode is for values of this package, which can always be encoded.
+func encode(v any) []byte {
+	content, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return content
+}
+
+// requestOf reads what toStore has stored.
+func requestOf(u queue.Update) (update.Request, error) {
+	var in UpdateRequest
+	if err := json.Unmarshal(u.Request, &in); err != nil {
+		return update.Request{}, err
+	}
+	r, err := parseUpdate(&in)
+	r.ID = u.ID
+	r.Caller = u.Caller
+	if u.Webhook != "" {
+		r.Caller = "webhook/" + u.Webhook
+	}
+	return r, err
+}
+
+// queuedAnswer is the 202 of an update that is stored.
+func queuedAnswer(u queue.Update) (answer, error) {
+	u.Status = queue.Queued
+	return newAnswer(http.StatusAccepted, updatesRoute+"/"+u.ID, bodyOf(u))
+}

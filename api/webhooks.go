@@ -1,0 +1,209 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
+)
+
+// webhooksRoute is where registries post.
+const webhooksRoute = "/v1/webhooks/:source"
+
+// DefaultWebhookBody bounds a webhook's body in bytes, unless configured otherwise.
+const DefaultWebhookBody = maxBody
+
+// Webhook is a source of webhooks, and the targets, by their ids, that it may
+// change; none means all.
+type Webhook struct {
+	Source  *webhook.Source
+	Targets []string
+}
+
+// Verdicts on deliveries that do not get as far as a receipt, for the metrics.
+const (
+	verdictHandshake = "handshake"
+	verdictRefused   = "refused"
+	verdictFailed    = "failed"
+)
+
+// receiveWebhook answers POST /v1/webhooks/{source}: what was pushed is stored, and
+// then answered.
+func (s *server) receiveWebhook(c *gin.Context) {
+	name := c.Param("source")
+	hook, ok := s.webhooks[name]
+	if !ok {
+		abort(c, errNoRoute)
+		return
+	}
+	note(c, slog.String("source", name))
+	verdict, err := s.receive(c, name, hook)
+	if err != nil {
+		verdict = verdictFailed
+		if problemOf(err).status < http.StatusInternalServerError {
+			verdict = verdictRefused
+		}
+		abort(c, err)
+	}
+	note(c, slog.String("verdict", verdict))
+	s.metrics.deliveries.WithLabelValues(name, verdict).Inc()
+}
+
+func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict string, err error) {
+	delivery, err := s.readDelivery(c, hook)
+	if err != nil {
+		return "", err
+	}
+	if delivery.Reply != nil {
+		c.JSON(http.StatusOK, delivery.Reply)
+		return verdictHandshake, nil
+	}
+	reason := delivery.Ignored
+	var updates []queue.Update
+	for _, push := range delivery.Pushes {
+		u, err := s.storePush(name, hook, push)
+		if err != nil {
+			reason = err.Error()
+			continue
+		}
+		updates = append(updates, u)
+	}
+	receipt := Receipt{Status: ReceiptStatusIgnored, Updates: []ReceivedUpdate{}}
+	if len(updates) == 0 {
+		receipt.Reason = &reason
+		note(c, slog.String("reason", reason))
+		c.JSON(http.StatusOK, receipt)
+		return string(receipt.Status), nil
+	}
+	accepted, err := s.queue.Accept(c.Request.Context(), updates, nil)
+	if err != nil {
+		return "", asStoreError(err)
+	}
+	receipt = receiptOf(updates, accepted)
+	note(c, slog.String("update", *receipt.Id), slog.String("image", receipt.Updates[0].Image),
+		slog.String("version", receipt.Updates[0].Version), slog.Int("pushes", len(updates)))
+	status := http.StatusOK
+	if receipt.Status != ReceiptStatusDuplicate {
+		status = http.StatusAccepted
+		c.Header("Location", updatesRoute+"/"+*receipt.Id)
+	}
+	c.JSON(status, receipt)
+	return string(receipt.Status), nil
+}
+
+// readDelivery reads the body, which is no JSON yet for what comes before its
+// authenticity is proven.
+func (s *server) readDelivery(c *gin.Context, hook Webhook) (webhook.Delivery, error) {
+	if err := wantPlain(c.Request.Header); err != nil {
+		return webhook.Delivery{}, err
+	}
+	body, err := readBody(c.Request, s.webhookBody)
+	if err != nil {
+		return webhook.Delivery{}, err
+	}
+	delivery, err := hook.Source.Receive(c.Request.Context(), webhook.Request{
+		Header: c.Request.Header, Query: c.Request.URL.Query(), Body: body,
+	})
+	var bad *webhook.MalformedError
+	switch {
+	case errors.Is(err, webhook.ErrUnauthenticated):
+		return delivery, fmt.Errorf("%w: %w", errNotAuthentic, err) // the cause is for the log
+	case errors.As(err, &bad):
+		return delivery, malformed("the body is not one valid JSON value: " + brief(bad.Cause))
+	case errors.Is(err, webhook.ErrUnavailable):
+		return delivery, fmt.Errorf("%w: %w", errKeys, err)
+	}
+	return delivery, err
+}
+
+// wantPlain refuses bodies that are packed in a way that nobody signs.
+func wantPlain(h http.Header) error {
+	if err := wantIdentity(h); err != nil {
+		return err
+	}
+	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	if media == "application/x-www-form-urlencoded" || strings.HasPrefix(media, "multipart/") {
+		return unsupported("set the webhook's content type to application/json")
+	}
+	return nil
+}
+
+// storePush is the push as an update to store. The error is a reason to ignore it.
+func (s *server) storePush(source string, hook Webhook, push webhook.Push) (queue.Update, error) {
+	if push.Unusable != "" {
+		return unusable(s.newID(), source, push), nil
+	}
+	in := &UpdateRequest{Image: push.Image.String(), Version: push.Tag.String(), Digest: present(push.Digest.String())}
+	r := update.Request{ID: s.newID(), Image: push.Image, Version: push.Tag, Digest: push.Digest, Targets: hook.Targets}
+	places, err := s.updates.Choose(r)
+	if err != nil {
+		return queue.Update{}, err
+	}
+	u := toStore(r, in, places)
+	u.Webhook, u.DeliveryID, u.PushedAt, u.AbsentAs = source, push.ID, push.Time, queue.Unchanged
+	return u, nil
+}
+
+// unusable is a push of an image that has no name here: it is seen as failed,
+// since the sender can do nothing about it.
+func unusable(id, source string, push webhook.Push) queue.Update {
+	return queue.Update{
+		ID: id, Image: push.Name, Version: push.Tag.String(), Digest: push.Digest.String(),
+		Webhook: source, DeliveryID: push.ID, PushedAt: push.Time, Status: queue.Failed,
+		Tasks: []queue.Task{{Status: queue.Failed, LastError: oneLine(push.Unusable)}},
+	}
+}
+
+// receiptOf tells what became of the updates: of several, that for which most is
+// left to do.
+func receiptOf(updates []queue.Update, accepted []queue.Accepted) Receipt {
+	words := map[queue.Verdict]ReceiptStatus{
+		queue.Stored: ReceiptStatusQueued, queue.Retried: ReceiptStatusRetried, queue.Duplicate: ReceiptStatusDuplicate,
+	}
+	rank := map[ReceiptStatus]int{ReceiptStatusDuplicate: 1, ReceiptStatusRetried: 2, ReceiptStatusQueued: 3}
+	var receipt Receipt
+	for i, a := range accepted {
+		status := words[a.Verdict]
+		receipt.Updates = append(receipt.Updates, ReceivedUpdate{
+			Id: a.ID, Status: status, Image: updates[i].Image, Version: updates[i].Version,
+		})
+		if rank[status] > rank[receipt.Status] {
+			receipt.Status, receipt.Id = status, &receipt.Updates[i].Id
+		}
+	}
+	id := *receipt.Id // not in the slice, which has moved since
+	receipt.Id = &id
+	return receipt
+}
+
+// allowWebhook answers OPTIONS /v1/webhooks/{source}.
+func (s *server) allowWebhook(c *gin.Context) {
+	hook, ok := s.webhooks[c.Param("source")]
+	if !ok {
+		abort(c, errNoRoute)
+		return
+	}
+	header, err := hook.Source.Preflight(c.GetHeader("WebHook-Request-Origin"), c.Request.URL.Query())
+	switch {
+	case errors.Is(err, webhook.ErrNoPreflight):
+		c.Header("Allow", http.MethodPost)
+		abort(c, errNoMethod)
+	case errors.Is(err, webhook.ErrUnauthenticated):
+		abort(c, fmt.Errorf("%w: %w", errNotAuthentic, err))
+	case err != nil:
+		abort(c, malformed(brief(err.Error())))
+	default:
+		for name, values := range header {
+			c.Header(name, strings.Join(values, ", "))
+		}
+		c.Status(http.StatusOK)
+	}
+}

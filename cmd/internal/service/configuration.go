@@ -1,0 +1,181 @@
+package service
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+
+	"github.com/refty-yapi/refty-node-versions-service/api"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/config"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
+)
+
+// configure reads the configuration file, if there is one, and adds what the
+// variables say. The error begins with a variable's name.
+func (s *Settings) configure(getenv func(string) string) error {
+	file := &config.File{}
+	if s.configFile != "" {
+		var err error
+		if file, err = readConfig(s.configFile, config.Options{Getenv: getenv, ReadFile: os.ReadFile, Targets: s.ownTargets()}); err != nil {
+			return fmt.Errorf("CONFIG_FILE: %w", err)
+		}
+	}
+	s.Targets, s.Webhooks, s.Queue, s.WebhookBody = file.Targets, file.Webhooks, file.Queue, file.Limits.WebhookBody
+	switch {
+	case s.repository != "" && len(file.Targets) > 0:
+		return errors.New("GITHUB_REPOSITORY: unset it; the targets are those of CONFIG_FILE")
+	case s.repository != "":
+		s.Targets = []config.Target{{Name: s.ownTargets()[0], Repository: s.repository, Branch: s.branch, Embedded: true}}
+	case len(file.Targets) == 0:
+		return errors.New("CONFIG_FILE: has no targets; add some, or set GITHUB_REPOSITORY")
+	}
+	return s.addWebhooks()
+}
+
+// ownTargets is the name of the target that the variables mean, as the file would
+// name it.
+func (s *Settings) ownTargets() []string {
+	switch {
+	case s.repository == "":
+		return nil
+	case s.branch == "":
+		return []string{s.repository}
+	default:
+		return []string{s.repository + "@" + s.branch}
+	}
+}
+
+// addWebhooks adds the sources that variables switch on.
+func (s *Settings) addWebhooks() error {
+	for _, kind := range webhook.SwitchedOnBySecret() {
+		secret := s.secrets[kind]
+		if secret == "" {
+			continue
+		}
+		name := webhookVariable(kind)
+		if s.repository == "" {
+			return fmt.Errorf("%s: unset it; it is for the single target of GITHUB_REPOSITORY, name the source in CONFIG_FILE", name)
+		}
+		for _, w := range s.Webhooks {
+			if w.Name == string(kind) {
+				return fmt.Errorf("%s: unset it; CONFIG_FILE has a source %s", name, kind)
+			}
+		}
+		added := config.Webhook{Name: string(kind), Kind: string(kind), Secrets: []config.Secret{config.NewSecret(secret)}}
+		if err := checkWebhook(added); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		s.Webhooks = append(s.Webhooks, added)
+	}
+	return nil
+}
+
+func readConfig(path string, o config.Options) (*config.File, error) {
+	content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, err
+	}
+	o.CheckTarget, o.CheckWebhook = checkTarget, checkWebhook
+	return config.Parse(path, content, o)
+}
+
+// checkConfig is the command check-config: it says what is wrong with a file, or
+// what is in it. Secrets are not looked up.
+func checkConfig(path string, stdout, stderr io.Writer) int {
+	file, err := readConfig(path, config.Options{})
+	if err != nil {
+		fmt.Fprintf(stderr, "%v\n", err)
+		return exitFailed
+	}
+	fmt.Fprintf(stdout, "%s: good: %d targets, %d webhooks\n", path, len(file.Targets), len(file.Webhooks))
+	return exitOK
+}
+
+func checkTarget(t config.Target) error {
+	if _, err := github.ParseRepo(t.Repository); err != nil {
+		return &config.Error{Key: "repository", Detail: err.Error(), Err: err}
+	}
+	return nil
+}
+
+func checkWebhook(w config.Webhook) error {
+	_, err := newSource(w, nil)
+	var option *webhook.OptionError
+	if errors.As(err, &option) {
+		return &config.Error{Key: option.Option, Detail: option.Detail, Err: err}
+	}
+	return err
+}
+
+// newSource builds a webhook source. A secret that was not looked up counts as one.
+func newSource(w config.Webhook, transport http.RoundTripper) (*webhook.Source, error) {
+	o := webhook.Options{
+		Name: w.Name, Kind: webhook.Kind(w.Kind), Registry: w.Registry,
+		Audience: w.Audience, ServiceAccount: w.ServiceAccount, Transport: cmp.Or(transport, http.DefaultTransport),
+	}
+	for _, secret := range w.Secrets {
+		o.Secrets = append(o.Secrets, cmp.Or(secret.Reveal(), "not looked up"))
+	}
+	for _, r := range w.Rewrite {
+		o.Rewrite = append(o.Rewrite, webhook.Rewrite(r))
+	}
+	if g := w.Generic; g != nil {
+		o.Generic = &webhook.Generic{Image: g.Image, Version: g.Version, Digest: g.Digest, Time: g.Time, ID: g.ID}
+		o.Generic.Signature = (*webhook.Signature)(g.Signature)
+	}
+	var err error
+	switch {
+	case w.Tags.Regexp != "":
+		o.Tags, err = webhook.ParseTagRegexp(w.Tags.Regexp)
+	case w.Tags.Semver != "":
+		o.Tags, err = webhook.ParseTagRange(w.Tags.Semver)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return webhook.New(o)
+}
+
+// newWebhooks builds every source.
+func newWebhooks(sources []config.Webhook, transport http.RoundTripper) (map[string]api.Webhook, error) {
+	webhooks := map[string]api.Webhook{}
+	for _, w := range sources {
+		source, err := newSource(w, transport)
+		if err != nil {
+			return nil, err
+		}
+		webhooks[w.Name] = api.Webhook{Source: source, Targets: w.Targets}
+	}
+	return webhooks, nil
+}
+
+// newTargets are the targets as the use case wants them.
+func newTargets(targets []config.Target, client *github.Client) ([]update.Target, error) {
+	var out []update.Target
+	for _, t := range targets {
+		repo, err := github.ParseRepo(t.Repository)
+		if err != nil {
+			return nil, err
+		}
+		target := update.Target{
+			Repo: repo, Branch: t.Branch, Repository: client.Branch(repo, t.Branch),
+			Include: t.Include, Exclude: t.Exclude, Images: t.Images, SkipEmbedded: !t.Embedded,
+		}
+		if t.Name != (update.Place{Repo: repo, Branch: t.Branch}).String() {
+			target.Name = t.Name
+		}
+		if !t.Message.IsZero() {
+			target.Message = t.Message.Fill
+		}
+		if t.Author != nil {
+			target.Author = &github.Signature{Name: t.Author.Name, Email: t.Author.Email}
+		}
+		out = append(out, target)
+	}
+	return out, nil
+}

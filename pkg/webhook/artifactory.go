@@ -21,6 +21,9 @@ type artifactoryBody struct {
 		ImageName string `json:"image_name"`
 		Tag       string `json:"tag"`
 		SHA256    string `json:"sha256"`
+		// Target is where a promotion copied the tag to: a repository, and maybe a
+		// path in it.
+		Target string `json:"target_repo_path"`
 	} `json:"data"`
 	Origin string `json:"jpd_origin"`
 }
@@ -34,17 +37,23 @@ func readArtifactory(r Request) (reading, error) {
 }
 
 func (b *artifactoryBody) event() event {
+	repository := b.Data.RepoKey
 	switch {
 	case b.Domain != "docker":
 		return skipped("the domain " + quote(b.Domain) + " is not docker")
-	case b.EventType != "pushed" && b.EventType != "promoted":
+	case b.EventType == "promoted" && b.Data.Target != "":
+		repository, _, _ = strings.Cut(b.Data.Target, "/")
+	case b.EventType == "promoted":
+		return skipped("the promotion does not say where to")
+	case b.EventType != "pushed":
 		return noPush(b.EventType)
-	case strings.HasPrefix(b.Data.Tag, "sha256__"):
+	}
+	if strings.HasPrefix(b.Data.Tag, "sha256__") {
 		return skipped(noTag)
 	}
 	e := event{host: hostOf(b.Origin), tag: b.Data.Tag}
-	if name := b.image(); name != "" && b.Data.RepoKey != "" {
-		e.repository = b.Data.RepoKey + "/" + name
+	if name := b.image(); name != "" && repository != "" {
+		e.repository = repository + "/" + name
 	}
 	if b.Data.SHA256 != "" {
 		e.digest = "sha256:" + b.Data.SHA256

@@ -1,9 +1,6 @@
 package webhook
 
-import (
-	"encoding/base64"
-	"encoding/json"
-)
+import "encoding/json"
 
 // envelope is one event around a payload: a CloudEvent 1.0 in any of the three
 // modes of its HTTP binding, or an event in Event Grid's own schema, which says
@@ -65,7 +62,7 @@ func (e *envelope) unify() {
 		e.Time = e.GridTime
 	}
 	if e.Data == nil && e.DataBase64 != "" {
-		if data, err := base64.StdEncoding.DecodeString(e.DataBase64); err == nil && json.Valid(data) {
+		if data, ok := unbase64(e.DataBase64); ok && json.Valid(data) {
 			e.Data = data
 		}
 	}

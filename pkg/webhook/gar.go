@@ -29,17 +29,20 @@ type garData struct {
 }
 
 func readGAR(r Request) (reading, error) {
-	var body garBody
-	if decode(r.Body, &body) != nil {
+	if !json.Valid(r.Body) {
 		return ignored("the message is no JSON"), nil
+	}
+	var body garBody
+	if err := decode(r.Body, &body); err != nil {
+		return reading{}, err
 	}
 	message := body.Message
 	if message == nil {
 		published := parseTime(r.Header.Get("X-Goog-Pubsub-Publish-Time"))
 		return readGARData(r.Body, r.Header.Get("X-Goog-Pubsub-Message-Id"), published), nil
 	}
-	data, err := base64.StdEncoding.DecodeString(message.Data)
-	if err != nil {
+	data, ok := unbase64(message.Data)
+	if !ok {
 		return ignored("the message's data is no base64"), nil
 	}
 	id := message.ID
@@ -61,4 +64,9 @@ func readGARData(data []byte, id string, published time.Time) reading {
 	_, _, digest := cutReference(body.Digest)
 	host, repository := cutHost(name)
 	return reading{events: []event{{host: host, repository: repository, tag: tag, digest: digest, id: id, time: published}}}
+}
+
+func unbase64(text string) ([]byte, bool) {
+	data, err := base64.StdEncoding.DecodeString(text)
+	return data, err == nil
 }

@@ -163,14 +163,3 @@ func answer(r *http.Request, body []byte) *http.Response {
 		Request:       r,
 	}
 }
-
-// maxCause is how much of a verifier's error is repeated, in bytes.
-const maxCause = 200
-
-func shown(err error) string {
-	text := err.Error()
-	if len(text) > maxCause {
-		text = text[:maxCause]
-	}
-	return strings.Map(printable, text)
-}

@@ -30,7 +30,7 @@ func readHarbor(r Request) (reading, error) {
 	var read reading
 	for _, e := range found {
 		body := harborBody{Type: e.Type, OccurAt: e.Time}
-		if e.SpecVersion == "" {
+		if e.SpecVersion == "" && e.whole != nil {
 			err = decode(e.whole, &body)
 		} else {
 			err = e.read(&body.EventData)

@@ -110,16 +110,18 @@ func (d *Delivery) drop(why string) {
 // number tells pushes of one event apart. It comes before the filter, so that
 // another filter does not give a push another's id.
 func number(pushes []Push) {
-	seen := make(map[string]int, len(pushes))
+	next := make(map[string]int, len(pushes))
+	taken := make(map[string]bool, len(pushes))
 	for i := range pushes {
 		id := pushes[i].ID
 		if id == "" {
 			continue
 		}
-		seen[id]++
-		if n := seen[id]; n > 1 {
-			pushes[i].ID = cleanID(id + "#" + strconv.Itoa(n))
+		for taken[pushes[i].ID] {
+			next[id]++
+			pushes[i].ID = cleanID(id + "#" + strconv.Itoa(next[id]+1))
 		}
+		taken[pushes[i].ID] = true
 	}
 }
 

@@ -18,6 +18,8 @@ type Options struct {
 	Secrets []string
 	// Registry is the registry's host[:port], as manifests name it, in place of
 	// what payloads say. Needed for kinds zot and nexus, whose payloads name none.
+	// Kind distribution should have it: its payloads repeat the Host header of
+	// whoever pushed, who could so name images of another registry.
 	Registry string
 	// Rewrite maps names of images, host included, to those that manifests use.
 	// Only the first rule that fits a name is applied.

@@ -1,0 +1,49 @@
+package webhook_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
+)
+
+func ExampleSource_Receive() {
+	tags, err := webhook.ParseTagRange(">=1.0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	source, err := webhook.New(webhook.Options{
+		Name:    "quay",
+		Kind:    webhook.KindQuay,
+		Secrets: []string{"new-secret", "old-secret"},
+		Tags:    tags,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	d, err := source.Receive(context.Background(), webhook.Request{
+		Query: url.Values{"token": {"old-secret"}},
+		Body:  []byte(`{"docker_url": "quay.io/octo-org/web", "updated_tags": ["1.4.0", "latest"]}`),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, p := range d.Pushes {
+		fmt.Println(p.Image, p.Tag)
+	}
+	fmt.Println(d.Dropped)
+	// Output:
+	// quay.io/octo-org/web 1.4.0
+	// [no tag passes the filter]
+}
+
+func ExampleNew() {
+	_, err := webhook.New(webhook.Options{Name: "edge", Kind: webhook.KindZot, Secrets: []string{"s3cret"}})
+	fmt.Println(err)
+	// Output:
+	// webhook source "edge": registry: the payloads of kind zot name no registry: give the host[:port] that manifests name
+}

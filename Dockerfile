@@ -21,7 +21,7 @@ RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -o /out/ \
       ./cmd/versions-service ./cmd/sandbox
 
 # The runtime image has no shell to make a folder with.
-RUN mkdir -m 0770 /data
+RUN mkdir /data
 
 FROM gcr.io/distroless/static-debian12:nonroot
 ARG VERSION=dev

@@ -63,8 +63,7 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 		return "", err
 	}
 	if delivery.Reply != nil {
-		c.JSON(http.StatusOK, delivery.Reply)
-		return verdictHandshake, nil
+		return verdictHandshake, answerWebhook(c, http.StatusOK, "", delivery.Reply)
 	}
 	reason := delivery.Ignored
 	var updates []queue.Update
@@ -80,8 +79,7 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 	if len(updates) == 0 {
 		receipt.Reason = &reason
 		note(c, slog.String("reason", reason))
-		c.JSON(http.StatusOK, receipt)
-		return string(receipt.Status), nil
+		return string(receipt.Status), answerWebhook(c, http.StatusOK, "", receipt)
 	}
 	accepted, err := s.queue.Accept(c.Request.Context(), updates, nil)
 	if err != nil {
@@ -90,13 +88,18 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 	receipt = receiptOf(updates, accepted)
 	note(c, slog.String("update", *receipt.Id), slog.String("image", receipt.Updates[0].Image),
 		slog.String("version", receipt.Updates[0].Version), slog.Int("pushes", len(updates)))
-	status := http.StatusOK
-	if receipt.Status != ReceiptStatusDuplicate {
-		status = http.StatusAccepted
-		c.Header("Location", updatesRoute+"/"+*receipt.Id)
+	if receipt.Status == ReceiptStatusDuplicate {
+		return string(receipt.Status), answerWebhook(c, http.StatusOK, "", receipt)
 	}
-	c.JSON(status, receipt)
-	return string(receipt.Status), nil
+	return string(receipt.Status), answerWebhook(c, http.StatusAccepted, updatesRoute+"/"+*receipt.Id, receipt)
+}
+
+func answerWebhook(c *gin.Context, status int, location string, body any) error {
+	a, err := newAnswer(status, location, body)
+	if err != nil {
+		return err
+	}
+	return a.send(c.Writer)
 }
 
 // readDelivery reads the body, which is no JSON yet for what comes before its

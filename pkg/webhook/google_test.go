@@ -17,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc/oidctest"
@@ -268,20 +269,50 @@ func TestGARKeysAreUnavailable(t *testing.T) {
 			}
 		})
 	}
+}
 
-	t.Run("the caller's time is over", func(t *testing.T) {
+// silent is a transport whose answer never comes. It tells when a request ends.
+func silent(ended chan<- struct{}) http.RoundTripper {
+	return carrier(func(r *http.Request) (*http.Response, error) {
+		defer close(ended)
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	})
+}
+
+func TestGARKeysNeverCome(t *testing.T) {
+	t.Parallel()
+	given := token(nil)
+	t.Run("the fetch ends by itself", func(t *testing.T) {
 		t.Parallel()
-		ctx, cancel := context.WithCancel(t.Context())
-		o := options(webhook.KindGAR)
-		o.Transport = carrier(func(r *http.Request) (*http.Response, error) {
-			cancel()
-			<-r.Context().Done()
-			return nil, r.Context().Err()
+		synctest.Test(t, func(t *testing.T) {
+			o, ended := options(webhook.KindGAR), make(chan struct{})
+			o.Transport = silent(ended)
+			start := time.Now()
+			_, err := newSource(t, o).Receive(t.Context(), pubsub(t, given))
+			wantKind(t, err, webhook.ErrUnavailable)
+			if took := time.Since(start); took != 8*time.Second {
+				t.Errorf("took %v", took)
+			}
+			<-ended
 		})
-		// The request for the keys outlives its caller, and so has to end by itself.
-		_, err := newSource(t, o).Receive(ctx, pubsub(t, token(nil)))
-		wantKind(t, err, webhook.ErrUnavailable)
-		wantKind(t, err, context.Canceled)
+	})
+	t.Run("the caller goes first", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			o, ended := options(webhook.KindGAR), make(chan struct{})
+			o.Transport = silent(ended)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			start := time.Now()
+			_, err := newSource(t, o).Receive(ctx, pubsub(t, given))
+			wantKind(t, err, webhook.ErrUnavailable)
+			wantKind(t, err, context.DeadlineExceeded)
+			if took := time.Since(start); took != time.Second {
+				t.Errorf("took %v", took)
+			}
+			<-ended // The request outlives its caller, and ends by itself.
+		})
 	})
 }
 

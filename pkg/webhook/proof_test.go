@@ -186,8 +186,10 @@ func TestSourceHidesItsSecrets(t *testing.T) {
 	for _, kind := range webhook.Kinds() {
 		s := newSource(t, options(kind))
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
-			if text := fmt.Sprintf(verb, s); strings.Contains(text, secret) || !strings.Contains(text, string(kind)) {
-				t.Errorf("%s shows %s", verb, text)
+			for _, value := range []any{s, options(kind)} {
+				if text := fmt.Sprintf(verb, value); strings.Contains(text, secret) || !strings.Contains(text, string(kind)) {
+					t.Errorf("%s shows %s", verb, text)
+				}
 			}
 		}
 		if s.Name() != string(kind) || s.Kind() != kind {

@@ -50,7 +50,7 @@ func TestDistribution(t *testing.T) {
 		{
 			name: "a layer, a pull and a tag", file: "distribution/push.json",
 			header: map[string]string{"Content-Type": "application/vnd.docker.distribution.events.v2+json"}, want: []push{app},
-			dropped: []string{`the media type "application/vnd.docker.image.rootfs.diff.tar.gz" is no image's`, `"pull" is no push`},
+			dropped: []string{`the media type "application/vnd.docker.image.rootfs.diff.tar.gzip" is no image's`, `"pull" is no push`},
 		},
 		{name: "an index and its parts", file: "distribution/index.json", want: []push{index}, dropped: []string{"untagged"}},
 		{name: "a deletion without media type", file: "distribution/delete.json", ignored: `"delete" is no push`},

@@ -40,6 +40,12 @@ type Options struct {
 	Now func() time.Time
 }
 
+// String returns name and kind, so that printing options shows no secret.
+func (o Options) String() string { return o.Name + " (" + string(o.Kind) + ")" }
+
+// GoString is String.
+func (o Options) GoString() string { return o.String() }
+
 // Source receives the webhooks of one sender. It is safe for concurrent use.
 // Printing one shows its name and kind and no secret.
 type Source struct {

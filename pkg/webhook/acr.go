@@ -29,33 +29,26 @@ func readACR(r Request) (reading, error) {
 	}
 	var read reading
 	for i := range found {
-		e := &found[i]
-		if e.Type == gridValidating {
-			return e.validation()
+		if found[i].Type == gridValidating {
+			return found[i].validation(), nil
 		}
-		one, err := e.acr()
-		if err != nil {
-			return reading{}, err
-		}
-		read.events = append(read.events, one)
+		read.events = append(read.events, found[i].acr())
 	}
 	return read, nil
 }
 
 // acr reads an event that is Event Grid's when it has a type, and else the
 // registry's own.
-func (e *envelope) acr() (event, error) {
+func (e *envelope) acr() event {
 	var body registryEvent
-	if e.Type == "" {
-		err := decode(e.whole, &body)
-		return body.event(), err
+	switch {
+	case e.Type == "":
+		fill(e.whole, &body)
+		return body.event()
+	case !strings.EqualFold(e.Type, acrPushed):
+		return noPush(e.Type)
 	}
-	if !strings.EqualFold(e.Type, acrPushed) {
-		return noPush(e.Type), nil
-	}
-	if err := e.read(&body); err != nil {
-		return event{}, err
-	}
+	fill(e.Data, &body)
 	if body.Action == "" {
 		body.Action = "push"
 	}
@@ -63,18 +56,16 @@ func (e *envelope) acr() (event, error) {
 		body.Timestamp = e.Time
 	}
 	body.ID = e.ID
-	return body.event(), nil
+	return body.event()
 }
 
-func (e *envelope) validation() (reading, error) {
+func (e *envelope) validation() reading {
 	var data struct {
 		ValidationCode string `json:"validationCode"`
 	}
-	if err := e.read(&data); err != nil {
-		return reading{}, err
-	}
+	fill(e.Data, &data)
 	if data.ValidationCode == "" || len(data.ValidationCode) > maxCode {
-		return ignored("the handshake of Event Grid has no code"), nil
+		return ignored("the handshake of Event Grid has no code")
 	}
-	return reading{ignored: "the handshake of Event Grid", reply: gridValidation{data.ValidationCode}}, nil
+	return reading{ignored: "the handshake of Event Grid", reply: gridValidation{data.ValidationCode}}
 }

@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -83,6 +84,10 @@ func TestPreflight(t *testing.T) {
 			name: "Event Grid asks", kind: webhook.KindACR, origin: "eventgrid.azure.net", query: good,
 			want: http.Header{"Allow": {"POST"}, "Webhook-Allowed-Origin": {"eventgrid.azure.net"}, "Webhook-Allowed-Rate": {"*"}},
 		},
+		{
+			name: "anybody may deliver", kind: webhook.KindACR, origin: "*", query: good,
+			want: http.Header{"Allow": {"POST"}, "Webhook-Allowed-Origin": {"*"}, "Webhook-Allowed-Rate": {"*"}},
+		},
 		{name: "a stranger asks", kind: webhook.KindACR, origin: "eventgrid.azure.net", query: url.Values{"token": {"x"}}, err: webhook.ErrUnauthenticated},
 		{name: "nobody proves anything", kind: webhook.KindACR, origin: "eventgrid.azure.net", err: webhook.ErrUnauthenticated},
 		{name: "an origin that is none", kind: webhook.KindACR, origin: "a\r\nSet-Cookie: x", query: good, err: webhook.ErrMalformed},
@@ -145,6 +150,11 @@ func TestGAR(t *testing.T) {
 		{name: "a push in the envelope", file: "gar/insert.json", want: []push{web}},
 		{name: "a push without wrapper", file: "gar/unwrapped.json", want: []push{bare}},
 		{name: "a push without wrapper, with metadata", file: "gar/unwrapped.json", header: metadata, want: []push{web}},
+		{
+			name: "the message's id in its other spelling",
+			body: `{"message":{"message_id":"7","data":"` + base64.StdEncoding.EncodeToString(payload(t, "gar/unwrapped.json")) + `"}}`,
+			want: []push{{Image: web.Image, Tag: web.Tag, Digest: web.Digest, ID: "7"}},
+		},
 		{name: "a push by digest", file: "gar/untagged.json", ignored: "untagged"},
 		{name: "a deletion", file: "gar/delete.json", ignored: `"DELETE" is no push`},
 		{name: "data that is no base64", file: "gar/not-base64.json", ignored: "no base64"},

@@ -43,9 +43,7 @@ func envelopes(r Request) ([]envelope, error) {
 	}
 	events := make([]envelope, len(parts))
 	for i, part := range parts {
-		if err := decode(part, &events[i]); err != nil {
-			return nil, err
-		}
+		fill(part, &events[i])
 		events[i].whole = part
 		events[i].unify()
 	}
@@ -66,12 +64,4 @@ func (e *envelope) unify() {
 			e.Data = data
 		}
 	}
-}
-
-// read decodes the data; absent or null data leaves into as it is.
-func (e *envelope) read(into any) error {
-	if e.Data == nil {
-		return nil
-	}
-	return decode(e.Data, into)
 }

@@ -42,8 +42,8 @@
 // # Maintainer's notes
 //
 // encoding/json goes on after a value of the wrong type and leaves that field
-// zero. decode relies on it: a wrong shape reads as an absent field, which every
-// sender's file has to expect anyway.
+// zero. decode and fill rely on it: a wrong shape reads as an absent field, which
+// every sender's file has to expect anyway.
 //
 // Each sender's file begins with where its format is described. A kind needs
 // two functions, one that proves and one that reads, and one line in senderOf.

@@ -33,9 +33,7 @@ func readGAR(r Request) (reading, error) {
 		return ignored("the message is no JSON"), nil
 	}
 	var body garBody
-	if err := decode(r.Body, &body); err != nil {
-		return reading{}, err
-	}
+	fill(r.Body, &body)
 	message := body.Message
 	if message == nil {
 		published := parseTime(r.Header.Get("X-Goog-Pubsub-Publish-Time"))
@@ -53,10 +51,11 @@ func readGAR(r Request) (reading, error) {
 }
 
 func readGARData(data []byte, id string, published time.Time) reading {
-	var body garData
-	if !json.Valid(data) || decode(data, &body) != nil {
+	if !json.Valid(data) {
 		return ignored("the message's data is no JSON")
 	}
+	var body garData
+	fill(data, &body)
 	if body.Action != "INSERT" {
 		return reading{events: []event{noPush(body.Action)}}
 	}

@@ -119,7 +119,7 @@ func into(whole json.RawMessage, pointer string, value any) {
 			return
 		}
 	}
-	_ = decode(whole, value) // It was valid as a part of the body.
+	fill(whole, value)
 }
 
 // child returns the member or element of a value that a pointer's token names,

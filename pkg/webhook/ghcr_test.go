@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
@@ -35,7 +36,17 @@ func TestGHCR(t *testing.T) {
 		{name: "the ping after the webhook was made", file: "ghcr/ping.json", header: map[string]string{"X-GitHub-Event": "ping"}, ignored: `"ping" is no push`},
 		{name: "the ping without its header", file: "ghcr/ping.json", ignored: "no package"},
 		{name: "another event on the same webhook", file: "ghcr/published.json", header: map[string]string{"X-GitHub-Event": "release"}, ignored: `"release" is no push`},
+		{
+			name: "tag and digest stand in their other places",
+			body: `{"action":"published","package":{"package_type":"docker","package_version":{"package_url":"ghcr.io/octo-org/web:2.0",` +
+				`"container_metadata":{"manifest":{"digest":"` + digest("web") + `"}}}}}`,
+			want: []push{{Image: "ghcr.io/octo-org/web", Tag: "2.0", Digest: digest("web"), ID: delivery}},
+		},
 		{name: "a package for npm", file: "ghcr/npm.json", ignored: `"npm" and no container`},
+		{
+			name: "a type that is long and has an escape", body: `{"action":"published","package":{"package_type":"\u001b[31m` + strings.Repeat("x", 500) + `"}}`,
+			ignored: `type "\x1b[31mxxx`,
+		},
 		{name: "a deletion", file: "ghcr/deleted.json", ignored: `"deleted" is no push`},
 	})
 }

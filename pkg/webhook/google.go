@@ -57,11 +57,7 @@ type google struct {
 // kept.
 func newGoogle(o Options) *google {
 	keys := o.Keys.withDefaults()
-	client := &http.Client{
-		Transport:     &sparing{next: o.Transport, now: o.Now},
-		Timeout:       keysTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	client := &http.Client{Transport: &sparing{next: o.Transport, now: o.Now}, Timeout: keysTimeout}
 	return &google{
 		issuer:  keys.Issuer,
 		config:  &oidc.Config{ClientID: o.Audience, Now: o.Now, SupportedSigningAlgs: []string{oidc.RS256}},
@@ -128,6 +124,7 @@ type sparing struct {
 }
 
 // RoundTrip keeps good answers only, so that a failure is tried again at once.
+// An answer that is not good, a redirect too, is an error.
 func (s *sparing) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

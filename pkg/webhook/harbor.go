@@ -31,12 +31,9 @@ func readHarbor(r Request) (reading, error) {
 	for _, e := range found {
 		body := harborBody{Type: e.Type, OccurAt: e.Time}
 		if e.SpecVersion == "" && e.whole != nil {
-			err = decode(e.whole, &body)
+			fill(e.whole, &body)
 		} else {
-			err = e.read(&body.EventData)
-		}
-		if err != nil {
-			return reading{}, err
+			fill(e.Data, &body.EventData)
 		}
 		read.events = append(read.events, body.events(e.ID)...)
 	}

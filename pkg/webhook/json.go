@@ -18,6 +18,10 @@ func decode(body []byte, into any) error {
 	return malformed(body, err)
 }
 
+// fill is decode for a part of a body that was decoded, which has no error left
+// to find. A part that was not there leaves into as it is.
+func fill(part json.RawMessage, into any) { _ = json.Unmarshal(part, into) }
+
 func malformed(body []byte, err error) error {
 	switch trimmed := bytes.TrimSpace(body); {
 	case len(trimmed) == 0:

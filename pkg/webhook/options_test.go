@@ -46,6 +46,7 @@ func TestNewRefuses(t *testing.T) {
 		{"generic with a path of dots", webhook.KindGeneric, func(o *webhook.Options) { o.Generic.Version = "$.tag" }, "generic.version", "begins with a slash"},
 		{"generic with a bad escape", webhook.KindGeneric, func(o *webhook.Options) { o.Generic.Digest = "/a~2" }, "generic.digest", "tilde"},
 		{"generic signed in no header", webhook.KindGeneric, func(o *webhook.Options) { o.Generic.Signature = &webhook.Signature{} }, "generic.signature.header", "no header"},
+		{"generic signed in two headers", webhook.KindGeneric, func(o *webhook.Options) { o.Generic.Signature = &webhook.Signature{Header: "X-A, X-B"} }, "generic.signature.header", "no header"},
 		{"paths elsewhere", webhook.KindQuay, func(o *webhook.Options) { o.Generic = &webhook.Generic{Image: "/image"} }, "generic", "kind generic alone"},
 	}
 	for _, tt := range tests {

@@ -20,9 +20,7 @@ func readZot(r Request) (reading, error) {
 	var read reading
 	for _, e := range found {
 		var data zotData
-		if err := e.read(&data); err != nil {
-			return reading{}, err
-		}
+		fill(e.Data, &data)
 		if !strings.HasSuffix(e.Type, "image.updated") {
 			read.events = append(read.events, noPush(e.Type))
 			continue

@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -42,10 +44,12 @@ type world struct {
 	t    *testing.T
 	hub  *sandbox.Server
 	repo *sandbox.Repository
-	url  string
-	env  map[string]string
-	logs *logBook
-	stop func() error
+	// others are the repositories beside repo, by their names.
+	others map[string]*sandbox.Repository
+	url    string
+	env    map[string]string
+	logs   *logBook
+	stop   func() error
 }
 
 // option changes the environment or the repository before the program starts.
@@ -57,6 +61,44 @@ func withEnv(name, value string) option {
 
 func withFiles(files map[string]string) option {
 	return func(w *world) { w.push(files) }
+}
+
+// withConfig gives the program a CONFIG_FILE; targets in it replace the one of the
+// variables.
+func withConfig(content string) option {
+	return func(w *world) {
+		path := filepath.Join(w.t.TempDir(), "config.yaml")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+		w.env["CONFIG_FILE"] = path
+		if strings.Contains(content, "targets:\n  -") {
+			delete(w.env, "GITHUB_REPOSITORY")
+		}
+	}
+}
+
+// withRepository adds a repository with files on its branch main.
+func withRepository(name string, files map[string]string) option {
+	return func(w *world) {
+		other, err := w.hub.CreateRepository(name, sandbox.RepositoryOptions{Branch: "main", Empty: true})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.others[name] = other
+		seed := sandbox.Files{}
+		for path, content := range files {
+			seed[path] = sandbox.File{Content: []byte(content)}
+		}
+		if _, err := other.Commit("main", seed, "start"); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// withData keeps the store where the next run finds it.
+func withData() option {
+	return func(w *world) { w.env["DATA_DIR"] = w.t.TempDir() }
 }
 
 func deployment(image string) string {
@@ -88,7 +130,7 @@ func start(t *testing.T, options ...option) *world {
 		t.Fatal(err)
 	}
 	w := &world{
-		t: t, hub: hub, repo: repo, logs: &logBook{},
+		t: t, hub: hub, repo: repo, others: map[string]*sandbox.Repository{}, logs: &logBook{},
 		env: map[string]string{
 			"GITHUB_REPOSITORY": repoName, "GITHUB_TOKEN": githubToken, "GITHUB_API_URL": web.URL,
 			"AUTH": "none", "LISTEN_ADDR": "127.0.0.1:0", "LOG_LEVEL": "debug",
@@ -199,6 +241,9 @@ type reply struct {
 	header  http.Header
 	body    string
 	update  api.Update
+	record  api.UpdateRecord
+	page    api.UpdatePage
+	receipt api.Receipt
 	problem api.Problem
 }
 
@@ -252,7 +297,9 @@ func (w *world) try(method, path string, body io.Reader, headers ...string) (rep
 	r := reply{status: response.StatusCode, header: response.Header, body: string(content)}
 	switch response.Header.Get("Content-Type") {
 	case "application/json":
-		_ = json.Unmarshal(content, &r.update)
+		for _, body := range []any{&r.update, &r.record, &r.page, &r.receipt} {
+			_ = json.Unmarshal(content, body)
+		}
 	case "application/problem+json":
 		err = json.Unmarshal(content, &r.problem)
 	}
@@ -325,4 +372,12 @@ func (b *logBook) requests(t *testing.T, path string) []map[string]any {
 		}
 	}
 	return lines
+}
+
+// wantProblem checks that the answer is that problem.
+func wantProblem(t *testing.T, r reply, status int, code api.ProblemCode) {
+	t.Helper()
+	if r.status != status || r.problem.Code != code {
+		t.Errorf("status %d %s, want %d %s\n%s", r.status, r.problem.Code, status, code, r.body)
+	}
 }

@@ -1,0 +1,48 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+)
+
+// Sweep does at once what the sweeper does each minute.
+func (q *Queue) Sweep(ctx context.Context) error { return q.sweep(ctx) }
+
+// Wake wakes the branches that have something due.
+func (q *Queue) Wake(ctx context.Context) error { return q.sweepBranches(ctx, 0) }
+
+// Exec runs a statement in a transaction of the store.
+func (q *Queue) Exec(ctx context.Context, statement string, args ...any) error {
+	return q.store.write(ctx, func(ctx context.Context, t tx) error {
+		_, err := t.exec(ctx, statement, args...)
+		return err
+	})
+}
+
+// Count is the single figure that a query gives.
+func (q *Queue) Count(ctx context.Context, statement string, args ...any) (n int64, err error) {
+	_, err = one(ctx, q.store.read(), []any{&n}, statement, args...)
+	return n, err
+}
+
+// FillDisk lets the file of SQLite grow by no more than some pages; a negative
+// number makes room again.
+func (q *Queue) FillDisk(ctx context.Context, pages int) error {
+	writer := q.store.(*sqliteStore).writer
+	most := 1 << 30
+	if pages >= 0 {
+		var now int
+		if err := writer.QueryRowContext(ctx, `PRAGMA page_count`).Scan(&now); err != nil {
+			return err
+		}
+		most = now + pages
+	}
+	_, err := writer.ExecContext(ctx, fmt.Sprintf(`PRAGMA max_page_count = %d`, most))
+	return err
+}
+
+// ReadOnly makes every write fail as on a file system that was mounted read-only.
+func (q *Queue) ReadOnly(ctx context.Context, on bool) error {
+	_, err := q.store.(*sqliteStore).writer.ExecContext(ctx, fmt.Sprintf(`PRAGMA query_only = %t`, on))
+	return err
+}

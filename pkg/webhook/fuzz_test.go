@@ -1,6 +1,8 @@
 package webhook_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -37,8 +39,12 @@ func fuzz(f *testing.F, kind webhook.Kind, header string) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(body, "")
-		f.Add(body, "zotregistry.image.updated")
+		var short bytes.Buffer
+		if err := json.Compact(&short, body); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(short.Bytes(), "")
+		f.Add(short.Bytes(), "zotregistry.image.updated")
 	}
 	f.Add([]byte(`[{"type":{},"data":"x"},null]`), "harbor.artifact.pushed")
 	f.Add([]byte("{"), "\x00")

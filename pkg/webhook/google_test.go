@@ -37,6 +37,9 @@ var (
 	anotherKey = sync.OnceValue(newKey)
 )
 
+// goodToken is one that the sources of the tests take.
+var goodToken = sync.OnceValue(func() string { return token(nil) })
+
 func newKey() *rsa.PrivateKey {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

@@ -73,7 +73,7 @@ func authentic(kind webhook.Kind, body []byte) webhook.Request {
 	case webhook.KindECR:
 		r.Header.Set("X-Api-Key", secret)
 	case webhook.KindGAR:
-		r.Header.Set("Authorization", "Bearer "+token(nil))
+		r.Header.Set("Authorization", "Bearer "+goodToken())
 	case webhook.KindArtifactory:
 		r.Header.Set("X-JFrog-Event-Auth", secret)
 	case webhook.KindNexus:

@@ -93,8 +93,9 @@ func (c *contract) check(g *gin.Context) {
 		}
 	}
 	err := openapi3filter.ValidateRequest(g.Request.Context(), &openapi3filter.RequestValidationInput{
-		Request: g.Request,
-		Route:   &routers.Route{Spec: c.doc, Path: op.path, PathItem: op.item, Method: g.Request.Method, Operation: op.Operation},
+		Request:    g.Request,
+		PathParams: pathParams(g),
+		Route:      &routers.Route{Spec: c.doc, Path: op.path, PathItem: op.item, Method: g.Request.Method, Operation: op.Operation},
 		Options: &openapi3filter.Options{
 			MultiError: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, SkipSettingDefaults: true,
 		},
@@ -102,6 +103,14 @@ func (c *contract) check(g *gin.Context) {
 	if err != nil {
 		abort(g, wrongFields(fieldErrors(err, explainField)))
 	}
+}
+
+func pathParams(g *gin.Context) map[string]string {
+	params := make(map[string]string, len(g.Params))
+	for _, p := range g.Params {
+		params[p.Key] = p.Value
+	}
+	return params
 }
 
 // raw tells that a body of any type is taken as it is: what a registry sends is

@@ -37,6 +37,10 @@ func (s *Server) applyTo(ctx context.Context, target string, items []queue.Item,
 	var requests []update.Request
 	var readable []int
 	for _, i := range members {
+		if target == noTarget {
+			outcomes[i] = queue.Outcome{Status: queue.Failed, Error: "the push named no image; see the settings of its webhook source"}
+			continue
+		}
 		r, err := requestOf(items[i].Update)
 		if err != nil { // it was written by a version whose requests are not understood any more
 			outcomes[i] = queue.Outcome{Status: queue.Failed, Error: oneLine(err.Error())}

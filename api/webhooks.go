@@ -155,13 +155,16 @@ func (s *server) storePush(source string, hook Webhook, push webhook.Push) (queu
 	return u, nil
 }
 
+// noTarget stands for the target, and its branch, of a push that has none.
+const noTarget = "-"
+
 // unusable is a push of an image that has no name here: it is seen as failed,
 // since the sender can do nothing about it.
 func unusable(id, source string, push webhook.Push) queue.Update {
 	return queue.Update{
 		ID: id, Image: push.Name, Version: push.Tag.String(), Digest: push.Digest.String(),
 		Webhook: source, DeliveryID: push.ID, PushedAt: push.Time, Status: queue.Failed,
-		Tasks: []queue.Task{{Status: queue.Failed, LastError: oneLine(push.Unusable)}},
+		Tasks: []queue.Task{{Target: noTarget, Branch: noTarget, Status: queue.Failed, LastError: oneLine(push.Unusable)}},
 	}
 }
 

@@ -117,6 +117,14 @@ var sample = map[string]string{
 // start runs the program on a port of its own until the test ends.
 func start(t *testing.T, options ...option) *world {
 	t.Helper()
+	w := prepare(t, options...)
+	w.run()
+	return w
+}
+
+// prepare is the embedded GitHub and the environment, without the program.
+func prepare(t *testing.T, options ...option) *world {
+	t.Helper()
 	hub, err := sandbox.New(sandbox.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +149,6 @@ func start(t *testing.T, options ...option) *world {
 		o(w)
 	}
 	hub.ResetRequests()
-	w.run()
 	return w
 }
 
@@ -306,7 +313,10 @@ func (w *world) try(method, path string, body io.Reader, headers ...string) (rep
 	if err != nil {
 		return r, err
 	}
-	return r, fitsContract(request, r)
+	if err := fitsContract(request, r); err != nil {
+		return r, fmt.Errorf("%s %s is answered %d: %w\n%s", method, path, r.status, err, r.body)
+	}
+	return r, nil
 }
 
 // fitsContract checks an answer against the description of its operation.

@@ -65,7 +65,8 @@ type run struct {
 	q     *Queue
 	job   *river.Job[drainArgs]
 	claim string // marks the tasks that it applies
-	// last is the latest time to begin a call of Apply, so that it ends within the run.
+	// last is the latest time to begin a further call of Apply, so that it ends
+	// within the run.
 	last time.Time
 }
 
@@ -80,7 +81,7 @@ func (q *Queue) drain(ctx context.Context, job *river.Job[drainArgs]) error {
 	defer q.leave(job.Args.Branch)
 	r := &run{
 		q: q, job: job, claim: fmt.Sprintf("%d.%d", job.ID, job.Attempt),
-		last: time.Now().Add(q.jobTimeout() - q.options.ApplyTimeout - jobMargin/2),
+		last: time.Now().Add(q.options.times.run - q.options.ApplyTimeout - runMargin/2),
 	}
 	var done applied
 	for {
@@ -162,7 +163,7 @@ const (
 // the run lasts: what was applied would be applied again else.
 func (r *run) turn(ctx context.Context, done applied) ([]claimed, error) {
 	for wait := turnRetryFirst; ; wait = min(2*wait, turnRetryMost) {
-		over := r.q.isStopping() || ctx.Err() != nil || time.Now().After(r.last)
+		over := r.q.isStopping() || ctx.Err() != nil || len(done.tasks) > 0 && time.Now().After(r.last)
 		var (
 			tasks []claimed
 			mine  bool

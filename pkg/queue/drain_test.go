@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,9 @@ func TestMoreThanABatch(t *testing.T) {
 		for n := range 501 {
 			updates = append(updates, update(fmt.Sprintf("app-%d", n), "1"))
 		}
-		w.accept(updates...)
+		for some := range slices.Chunk(updates, 50) {
+			w.accept(some...)
+		}
 		w.begin()
 		w.ends(updates[500].ID, queue.Committed)
 		var sizes []int

@@ -3,7 +3,15 @@ package queue
 import (
 	"context"
 	"fmt"
+	"time"
 )
+
+// HurryRescue has the jobs of a replica that died taken over after seconds
+// instead of minutes.
+func HurryRescue(o *Options) {
+	o.ApplyTimeout = time.Second
+	o.times = times{run: 2 * time.Second, rescue: 3 * time.Second}
+}
 
 // Sweep does at once what the sweeper does each minute.
 func (q *Queue) Sweep(ctx context.Context) error { return q.sweep(ctx) }

@@ -40,6 +40,14 @@ type Options struct {
 	Observe func(Event)
 	Now     func() time.Time // default time.Now
 	Random  func() float64   // in [0, 1), for jitter; safe for concurrent use; default math/rand/v2
+
+	times times
+}
+
+// times are those of River's jobs.
+type times struct {
+	run    time.Duration // the longest run of a job
+	rescue time.Duration // how long after its start a run is taken for dead
 }
 
 // EventKind says what an Event tells.
@@ -133,6 +141,10 @@ func (o *Options) complete() error {
 	if o.Retention < 0 || o.MaxWaiting < 0 || o.ApplyTimeout < 0 || o.ApplyTimeout > MaxApplyTimeout {
 		return fmt.Errorf("queue: an option is negative, or ApplyTimeout is above %s", MaxApplyTimeout)
 	}
+	if o.times == (times{}) {
+		o.times.run = max(runMinimum, o.ApplyTimeout+runMargin)
+		o.times.rescue = o.times.run + rescueMargin
+	}
 	return nil
 }
 
@@ -222,12 +234,12 @@ func (q *Queue) isStopping() bool {
 	}
 }
 
-// The times of River's jobs. A job's run leaves room for what surrounds the last
-// call of Apply; River takes a job for dead some time after its run must be over.
 const (
-	jobMinimum  = 150 * time.Second
-	jobMargin   = 30 * time.Second
-	rescueAfter = 30 * time.Second
+	// A run has room for what surrounds its last call of Apply, and is taken for
+	// dead some time after it must be over.
+	runMinimum   = 150 * time.Second
+	runMargin    = 30 * time.Second
+	rescueMargin = 30 * time.Second
 	// branchesAtOnce is how many branches a process works on at the same time.
 	branchesAtOnce = 16
 	// finishedJobs is how long River keeps what is no more than a trace.
@@ -235,10 +247,6 @@ const (
 	// fetchEvery is how late a job may start of which no notification came.
 	fetchEvery = 500 * time.Millisecond
 )
-
-func (q *Queue) jobTimeout() time.Duration {
-	return max(jobMinimum, q.options.ApplyTimeout+jobMargin)
-}
 
 // workers is River's configuration; without Apply, one that only inserts.
 func (q *Queue) workers() *river.Config {
@@ -249,8 +257,8 @@ func (q *Queue) workers() *river.Config {
 	config.Workers = river.NewWorkers()
 	river.AddWorker(config.Workers, &drainer{q: q})
 	config.Queues = map[string]river.QueueConfig{riverQueue: {MaxWorkers: branchesAtOnce}}
-	config.JobTimeout = q.jobTimeout()
-	config.RescueStuckJobsAfter = q.jobTimeout() + rescueAfter
+	config.JobTimeout = q.options.times.run
+	config.RescueStuckJobsAfter = q.options.times.rescue
 	config.FetchPollInterval = fetchEvery
 	config.CompletedJobRetentionPeriod = finishedJobs
 	config.CancelledJobRetentionPeriod = finishedJobs

@@ -81,8 +81,8 @@ func TestPreflight(t *testing.T) {
 		err          error
 	}{
 		{
-			name: "Event Grid asks", kind: webhook.KindACR, origin: "eventgrid.azure.net", query: good,
-			want: http.Header{"Allow": {"POST"}, "Webhook-Allowed-Origin": {"eventgrid.azure.net"}, "Webhook-Allowed-Rate": {"*"}},
+			name: "Event Grid asks", kind: webhook.KindACR, origin: "Az09-_.example.com:443", query: good,
+			want: http.Header{"Allow": {"POST"}, "Webhook-Allowed-Origin": {"Az09-_.example.com:443"}, "Webhook-Allowed-Rate": {"*"}},
 		},
 		{
 			name: "anybody may deliver", kind: webhook.KindACR, origin: "*", query: good,

@@ -3,7 +3,6 @@ package webhook
 import (
 	"encoding/json"
 	"errors"
-	"net/textproto"
 	"strconv"
 	"strings"
 )
@@ -160,11 +159,10 @@ func parsePointer(pointer string) ([]string, error) {
 	return tokens, nil
 }
 
+// isHeader reports whether a text can be a header's name; RFC 9110 allows a few
+// more signs, which no sender uses.
 func isHeader(name string) bool {
-	for _, r := range name {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' {
-			return false
-		}
-	}
-	return textproto.TrimString(name) != ""
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return !isAlphanumeric(r) && r != '-' && r != '_'
+	})
 }

@@ -20,6 +20,10 @@ func shorten(s string) string {
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
+func isAlphanumeric(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+}
+
 func printable(r rune) rune {
 	if r < ' ' || r > '~' {
 		return '?'

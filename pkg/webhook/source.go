@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -178,15 +179,13 @@ func (s *Source) Preflight(origin string, query url.Values) (http.Header, error)
 	}, nil
 }
 
-// isOrigin reports whether s is a DNS name or a star, and fit for a header.
+// isOrigin reports whether s is a DNS name, with or without a port, or a star,
+// and so fit for a header.
 func isOrigin(s string) bool {
 	if s == "*" {
 		return true
 	}
-	for _, r := range s {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '-' && r != '_' && r != ':' {
-			return false
-		}
-	}
-	return s != "" && len(s) <= maxHost
+	return s != "" && len(s) <= maxHost && !strings.ContainsFunc(s, func(r rune) bool {
+		return !isAlphanumeric(r) && !strings.ContainsRune(".-_:", r)
+	})
 }

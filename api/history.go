@@ -30,7 +30,7 @@ func (s *server) ListUpdates(ctx context.Context, in ListUpdatesRequestObject) (
 		}
 		filter.Image = repository.Name()
 	}
-	page, err := s.queue.List(ctx, filter)
+	page, err := s.queue.List(requestContext(ctx), filter)
 	if errors.Is(err, queue.ErrCursor) {
 		return nil, wrongParameter("cursor", "is not the next_cursor of a page")
 	}
@@ -46,7 +46,7 @@ func (s *server) ListUpdates(ctx context.Context, in ListUpdatesRequestObject) (
 
 // GetUpdate answers GET /v1/updates/{id}.
 func (s *server) GetUpdate(ctx context.Context, in GetUpdateRequestObject) (GetUpdateResponseObject, error) {
-	u, err := s.queue.Get(ctx, in.Id)
+	u, err := s.queue.Get(requestContext(ctx), in.Id)
 	if err != nil {
 		return nil, asStoreError(err)
 	}
@@ -55,12 +55,19 @@ func (s *server) GetUpdate(ctx context.Context, in GetUpdateRequestObject) (GetU
 
 // RetryUpdate answers POST /v1/updates/{id}/retry.
 func (s *server) RetryUpdate(ctx context.Context, in RetryUpdateRequestObject) (RetryUpdateResponseObject, error) {
-	u, err := s.queue.Retry(ctx, in.Id)
+	u, err := s.queue.Retry(requestContext(ctx), in.Id)
 	if err != nil {
 		return nil, asStoreError(err)
 	}
 	noteOutcome(ctx.(*gin.Context), string(StatusQueued))
 	return queuedAnswer(u)
+}
+
+// requestContext is the context of the request that a handler was called for. The
+// one it was called with is gin's, which is used again for another request and
+// must not be kept by those who may look at it later.
+func requestContext(ctx context.Context) context.Context {
+	return ctx.(*gin.Context).Request.Context()
 }
 
 // bodyOf is the stored update as an answer has it. Targets that do not name the

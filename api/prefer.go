@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gin-gonic/gin"
 )
 
 // prefer is what a caller would rather have (RFC 7240).
@@ -14,12 +16,19 @@ type prefer struct {
 	text   string        // as it is told back when it was followed
 }
 
+// foldPrefer makes one line of several, which mean the same (RFC 9110, section 5.3).
+func foldPrefer(c *gin.Context) {
+	if lines := c.Request.Header.Values("Prefer"); len(lines) > 1 {
+		c.Request.Header.Set("Prefer", strings.Join(lines, ", "))
+	}
+}
+
 // parsePrefer reads the preferences that this server knows; of two with one name
 // the first counts, and what it cannot read it passes over, as the RFC asks for.
 // Asked for both, to wait and to be answered without the end, it waits first.
 func parsePrefer(h http.Header) (p prefer) {
 	seen := map[string]bool{}
-	for preference := range strings.SplitSeq(strings.Join(h.Values("Prefer"), ","), ",") {
+	for preference := range strings.SplitSeq(h.Get("Prefer"), ",") {
 		preference, _, _ = strings.Cut(preference, ";")
 		name, value, _ := strings.Cut(preference, "=")
 		name = strings.ToLower(strings.TrimSpace(name))

@@ -97,6 +97,7 @@ func New(o Options) (*Server, error) {
 		writeErrors,
 		recoverPanics,
 		authenticate(contract, o.Callers),
+		foldPrefer,
 		contract.check,
 	)
 	engine.NoRoute(fail(errNoRoute))

@@ -9,10 +9,12 @@ import (
 	"net/mail"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/dustin/go-humanize"
 
@@ -79,7 +81,7 @@ const defaultListenAddr = ":8080"
 
 // variables are all that the program reads.
 func variables() []variable {
-	return append(variablesOfOne(), webhookVariables()...)
+	return slices.Concat(githubVariables(), serviceVariables(), webhookVariables())
 }
 
 // webhookVariables switch a webhook source on that is named after its kind.
@@ -104,8 +106,8 @@ func webhookVariable(kind webhook.Kind) string {
 	return "WEBHOOK_" + strings.ToUpper(string(kind)) + "_SECRET"
 }
 
-// variablesOfOne are those that there is one of.
-func variablesOfOne() []variable {
+// githubVariables say where to write, and with which credential.
+func githubVariables() []variable {
 	return []variable{
 		{name: "GITHUB_REPOSITORY", help: "owner/name of the repository to write to; needed, unless CONFIG_FILE has targets", set: func(s *Settings, v string) error {
 			s.repository = v
@@ -138,6 +140,12 @@ func variablesOfOne() []variable {
 			s.APIURL = v
 			return checkClient(github.Options{Credential: github.Token("unused"), BaseURL: v})
 		}},
+	}
+}
+
+// serviceVariables say how to serve.
+func serviceVariables() []variable {
+	return []variable{
 		{name: "API_TOKENS", secret: true, help: "callers as name=secret, separated by commas; a name may have several secrets", set: func(s *Settings, v string) (err error) {
 			s.Callers, err = api.ParseCallers(v)
 			return err
@@ -371,7 +379,7 @@ func size(text string, n *int64) error {
 
 func signature(text string) (*github.Signature, error) {
 	address, err := mail.ParseAddress(text)
-	if err != nil || address.Name == "" {
+	if err != nil || address.Name == "" || strings.ContainsFunc(address.Name, unicode.IsControl) {
 		return nil, fmt.Errorf("%q is not an author as Name <mail>", text)
 	}
 	return &github.Signature{Name: address.Name, Email: address.Address}, nil

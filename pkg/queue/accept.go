@@ -219,31 +219,33 @@ func (c *change) add(ctx context.Context, u Update, record bool) (Accepted, erro
 	return Accepted{ID: u.ID, Verdict: Stored, Status: u.Status}, c.insertUpdate(ctx, u, tasks)
 }
 
-// place settles where a new task stands: the last to arrive.
+// place settles where a new task stands, as the last to arrive. One that ended
+// counts for the others only when it says what is on the branch.
 func (c *change) place(ctx context.Context, u Update, t *Task) error {
-	at := position{target: t.Target, image: u.Image, scope: u.Scope, pushed: micros(u.PushedAt), seq: math.MaxInt64}
-	if !t.Status.Ended() {
-		t.Status, t.NextAttempt, t.FinishedAt = Queued, c.now, time.Time{}
-		newer, err := c.newer(ctx, at)
-		if err != nil {
+	ended := t.Status.Ended()
+	late := false
+	if !ended || t.Status == Committed || t.Status == Unchanged {
+		var err error
+		if late, err = c.enter(ctx, position{
+			target: t.Target, image: u.Image, scope: u.Scope, pushed: micros(u.PushedAt), seq: math.MaxInt64,
+		}); err != nil {
 			return err
 		}
-		if newer {
-			t.Status = Superseded
-			c.events = append(c.events, Event{Kind: TaskEnded, Status: Superseded, Target: t.Target, Webhook: u.Webhook})
-		}
 	}
-	if t.Status == Queued {
+	switch {
+	case ended:
+	case late:
+		t.Status = Superseded
+		c.events = append(c.events, Event{Kind: TaskEnded, Status: Superseded, Target: t.Target, Webhook: u.Webhook})
+	default:
+		t.Status, t.NextAttempt, t.FinishedAt = Queued, c.now, time.Time{}
 		c.waiting++
 		c.wakes[t.Branch] = true
-	} else {
-		t.NextAttempt = time.Time{}
-		if t.FinishedAt.IsZero() {
-			t.FinishedAt = c.now
-		}
+		return nil
 	}
-	if t.Status == Queued || t.Status == Committed || t.Status == Unchanged {
-		return c.displace(ctx, at)
+	t.NextAttempt = time.Time{}
+	if t.FinishedAt.IsZero() {
+		t.FinishedAt = c.now
 	}
 	return nil
 }

@@ -24,15 +24,16 @@ type answer struct {
 	err      error
 }
 
-// group lets entries that come in at the same time share a transaction: what
-// makes one durable takes about as long for many. It is safe for concurrent use.
+// group lets entries that come in while a transaction is under way share the next
+// one: what makes one durable takes about as long for many. It is safe for
+// concurrent use. Several transactions at a time would not be faster: SQLite knows
+// one writer, and on PostgreSQL they wait for each other's branches.
 type group struct {
-	lanes  int // transactions side by side
 	commit func([]*entry)
 
 	mu      sync.Mutex
 	waiting []*entry // in order of arrival
-	running int
+	running bool
 }
 
 // do stores an entry. When ctx ends while it waits for its turn, it is withdrawn.
@@ -55,8 +56,8 @@ func (g *group) join(e *entry) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.waiting = append(g.waiting, e)
-	if g.running < g.lanes {
-		g.running++
+	if !g.running {
+		g.running = true
 		go g.run()
 	}
 }
@@ -83,13 +84,12 @@ func (g *group) run() {
 	}
 }
 
-// next takes the entries of the next transaction. When there are none, the
-// goroutine that asked is done.
+// next takes the entries of the next transaction; none ends the goroutine.
 func (g *group) next() []*entry {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.waiting) == 0 {
-		g.running--
+		g.running = false
 		return nil
 	}
 	n := min(len(g.waiting), groupSize)

@@ -9,19 +9,31 @@ type position struct {
 	pushed, seq          int64
 }
 
-// newer says whether a newer task than the one at p waits, was committed or found
-// nothing to do.
-func (c *change) newer(ctx context.Context, p position) (bool, error) {
-	var n int64
-	return one(ctx, c, []any{&n}, `
-		SELECT 1 FROM versions_task
-		WHERE target = $1 AND image = $2 AND scope = $3 AND status IN ('queued', 'committed', 'unchanged')
-			AND (pushed_at, seq) > ($4, $5)
-		LIMIT 1`, p.target, p.image, p.scope, p.pushed, p.seq)
+// enter says whether a task at p comes too late, because a newer one waits, was
+// committed or found nothing to do. If not, those that wait and are older than it
+// are superseded. One that is being applied goes on; if it comes back, it is
+// superseded then.
+func (c *change) enter(ctx context.Context, p position) (late bool, err error) {
+	var newer, older int64
+	if _, err := one(ctx, c, []any{&newer, &older}, `
+		SELECT CASE WHEN EXISTS (
+			SELECT 1 FROM versions_task
+			WHERE target = $1 AND image = $2 AND scope = $3 AND status IN ('queued', 'committed', 'unchanged')
+				AND (pushed_at, seq) > ($4, $5)
+		) THEN 1 ELSE 0 END, CASE WHEN EXISTS (
+			SELECT 1 FROM versions_task
+			WHERE target = $1 AND image = $2 AND scope = $3 AND status = 'queued' AND claim = ''
+				AND (pushed_at, seq) < ($4, $5)
+		) THEN 1 ELSE 0 END`, p.target, p.image, p.scope, p.pushed, p.seq); err != nil {
+		return false, err
+	}
+	if newer == 0 && older > 0 {
+		return false, c.displace(ctx, p)
+	}
+	return newer > 0, nil
 }
 
-// displace supersedes the tasks that wait and are older than the one at p. One
-// that is being applied goes on; if it comes back, it is superseded then.
+// displace supersedes the tasks that wait and are older than the one at p.
 func (c *change) displace(ctx context.Context, p position) error {
 	return each(ctx, c, func(scan func(...any) error) error {
 		var seq int64

@@ -22,8 +22,6 @@ const (
 	postgresConnections = 12
 	// postgresConnect bounds one connection attempt unless the URL does (connect_timeout).
 	postgresConnect = 5 * time.Second
-	// postgresLanes is how many groups of updates are accepted side by side.
-	postgresLanes = 4
 	// postgresTries is how often a transaction that PostgreSQL asks to run again is run.
 	postgresTries = 3
 )
@@ -141,8 +139,6 @@ func (s *postgresStore) write(ctx context.Context, f func(context.Context, tx) e
 }
 
 func (s *postgresStore) read() querier { return postgresQuerier{s.pool} }
-
-func (s *postgresStore) lanes() int { return postgresLanes }
 
 func (s *postgresStore) close() error {
 	s.pool.Close()

@@ -106,7 +106,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		stopping: make(chan struct{}),
 		waiters:  waiters{of: map[string]map[chan struct{}]bool{}},
 	}
-	q.entries = &group{lanes: s.lanes(), commit: q.commit}
+	q.entries = &group{commit: q.commit}
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}

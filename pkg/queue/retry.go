@@ -93,17 +93,17 @@ func (c *change) requeue(ctx context.Context, seq int64) (bool, error) {
 		again = found[Absent]
 	}
 	for _, p := range again {
-		status, err := c.reposition(ctx, p.position)
+		late, err := c.enter(ctx, p.position)
 		if err != nil {
 			return false, err
 		}
-		if status == Queued {
-			c.wakes[p.branch] = true
-		}
 		now := micros(c.now)
-		next, finished := now, int64(0)
-		if status.Ended() {
-			next, finished = 0, now
+		status, next, finished := Queued, now, int64(0)
+		if late {
+			status, next, finished = Superseded, 0, now
+		} else {
+			c.waiting++
+			c.wakes[p.branch] = true
 		}
 		if _, err := c.exec(ctx, `
 			UPDATE versions_task SET status = $1, attempts = 0, queued_at = $2, next_at = $3, finished_at = $4, claim = ''
@@ -113,14 +113,4 @@ func (c *change) requeue(ctx context.Context, seq int64) (bool, error) {
 		c.touch(seq)
 	}
 	return len(again) > 0, nil
-}
-
-// reposition says how a task at p begins anew, and supersedes those it is newer than.
-func (c *change) reposition(ctx context.Context, p position) (Status, error) {
-	newer, err := c.newer(ctx, p)
-	if err != nil || newer {
-		return Superseded, err
-	}
-	c.waiting++
-	return Queued, c.displace(ctx, p)
 }

@@ -31,33 +31,32 @@ type claimed struct {
 
 // take marks the due tasks of the run's branch as its own.
 func (r *run) take(ctx context.Context, c *change) ([]claimed, error) {
+	branch := r.job.Args.Branch
+	if _, err := c.exec(ctx, `
+		UPDATE versions_task SET claim = $1 WHERE (seq, n) IN (
+			SELECT seq, n FROM versions_task WHERE branch = $2 AND status = 'queued' AND next_at <= $3
+			ORDER BY pushed_at, seq, n LIMIT $4)`, r.claim, branch, micros(c.now), batchSize); err != nil {
+		return nil, err
+	}
 	var tasks []claimed
-	if err := each(ctx, c, func(scan func(...any) error) error {
+	err := each(ctx, c, func(scan func(...any) error) error {
 		var (
-			t      claimed
 			u      updateRow
-			task   taskRow
+			t      taskRow
 			queued int64
 		)
-		if err := scan(append(append(u.dest(), task.dest()...), &queued)...); err != nil {
+		if err := scan(append(append(u.dest(), t.dest()...), &queued)...); err != nil {
 			return err
 		}
-		t.Update, t.Task = u.value(), task.value()
-		t.seq, t.n, t.queuedAt = u.seq, task.n, fromMicros(queued)
-		tasks = append(tasks, t)
+		tasks = append(tasks, claimed{
+			Item: Item{Update: u.value(), Task: t.value()}, seq: u.seq, n: t.n, queuedAt: fromMicros(queued),
+		})
 		return nil
 	}, `SELECT `+updateColumns+`, `+taskColumns+`, t.queued_at
 		FROM versions_task AS t JOIN versions_update AS u ON u.seq = t.seq
-		WHERE t.branch = $1 AND t.status = 'queued' AND t.next_at <= $2
-		ORDER BY t.pushed_at, t.seq, t.n LIMIT $3`, r.job.Args.Branch, micros(c.now), batchSize); err != nil {
-		return nil, err
-	}
-	for _, t := range tasks {
-		if _, err := c.exec(ctx, `UPDATE versions_task SET claim = $1 WHERE seq = $2 AND n = $3`, r.claim, t.seq, t.n); err != nil {
-			return nil, err
-		}
-	}
-	return tasks, nil
+		WHERE t.branch = $1 AND t.status = 'queued' AND t.claim = $2
+		ORDER BY t.pushed_at, t.seq, t.n`, branch, r.claim)
+	return tasks, err
 }
 
 // settle stores what became of the tasks that the run applied, but for those that

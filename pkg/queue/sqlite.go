@@ -172,8 +172,6 @@ func (s *sqliteStore) write(ctx context.Context, f func(context.Context, tx) err
 
 func (s *sqliteStore) read() querier { return sqliteQuerier{s.readers} }
 
-func (s *sqliteStore) lanes() int { return 1 }
-
 func (s *sqliteStore) close() error {
 	var errs []error
 	for _, db := range []*sql.DB{s.readers, s.writer} {

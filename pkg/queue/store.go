@@ -57,8 +57,6 @@ type store interface {
 	write(ctx context.Context, f func(context.Context, tx) error) error
 	// read is for queries outside of a transaction.
 	read() querier
-	// lanes is how many transactions that write make sense side by side.
-	lanes() int
 
 	migrate(ctx context.Context) error
 	// open readies River; migrate comes first.

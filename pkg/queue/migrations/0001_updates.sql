@@ -45,6 +45,7 @@ CREATE TABLE versions_task (
     PRIMARY KEY (seq, n)
 );
 CREATE INDEX versions_task_waiting ON versions_task (branch, next_at) WHERE status = 'queued';
+CREATE INDEX versions_task_scope ON versions_task (target, image, scope) WHERE status = 'queued';
 CREATE INDEX versions_task_order ON versions_task (target, image, scope, pushed_at, seq)
     WHERE status IN ('queued', 'committed', 'unchanged');
 

@@ -669,7 +669,7 @@ type Prefer = string
 // RequestId defines model for RequestId.
 type RequestId = string
 
-// UpdateId Example: 019a8f5e-7c1b-7d3f-8a51-3f0f6a3f9c10
+// UpdateId defines model for UpdateId.
 type UpdateId = string
 
 // Conflict RFC 9457 problem details.
@@ -747,7 +747,7 @@ type CreateUpdateParams struct {
 	// in a dry run.
 	Prefer *Prefer `json:"Prefer,omitempty"`
 
-	// IdempotencyKey Any text that is new for each update. For a day, the same key with the same body gets the same
+	// IdempotencyKey Any text that is new for each update, such as a UUID. For a day, the same key with the same body gets the same
 	// answer, and with another body a 422. An answer that says to try again later is not kept.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }

@@ -140,7 +140,7 @@ func (s *Settings) openQueue(logger *slog.Logger, observe func(queue.Event), app
 	stored, err := queue.Open(ctx, queue.Options{
 		URL: s.StoreURL, Apply: apply, Logger: logger, Observe: observe,
 		Retention: s.Queue.Retention, MaxWaiting: s.Queue.MaxWaiting,
-		ApplyTimeout: min(s.UpdateTimeout+answerMargin, queue.MaxApplyTimeout),
+		ApplyTimeout: min(s.UpdateTimeout, queue.MaxApplyTimeout),
 	})
 	switch {
 	case err == nil:

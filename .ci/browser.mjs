@@ -1,5 +1,5 @@
 // Tries the service out as a person does, in the Swagger UI: refused without a
-// token, then authorised, one update, one commit on the branch.
+// token, then authorised, one update, one commit on the branch, one in the history.
 //
 //   node .ci/browser.mjs SANDBOX [SCREENSHOT.png]
 //
@@ -101,6 +101,11 @@ async function tryOut(page, { origin, repository }) {
   assert.equal(git('rev-parse', 'main^'), before, 'there is not exactly one commit');
   const files = git('diff', '--name-only', before, sha).split('\n');
   assert.deepEqual(answer.targets[0].files.map((file) => file.path).sort(), files.sort());
+
+  const history = page.locator('#operations-updates-listUpdates');
+  await history.locator('.opblock-summary-control').click();
+  const { updates } = await execute(page, history, 200);
+  assert.deepEqual(updates.map((update) => [update.id, update.status, update.caller]), [[answer.id, 'committed', 'ci']]);
   return `201, ${files.length} files in commit ${sha}`;
 }
 

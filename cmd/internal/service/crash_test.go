@@ -82,7 +82,7 @@ func crash(t *testing.T, run crashRun) {
 	for i := range fleet {
 		fleet[i].Store(w.spawn())
 	}
-	anyone := func() *process { return fleet[rand.IntN(len(fleet))].Load() }
+	anyone := func() *world { return fleet[rand.IntN(len(fleet))].Load().world }
 
 	var senders sync.WaitGroup
 	next := 0
@@ -122,7 +122,7 @@ func crash(t *testing.T, run crashRun) {
 
 // send hands in one delivery until it is answered, as a relay does, and some of
 // them once more.
-func (b *deliveries) send(d *delivery, anyone func() *process) {
+func (b *deliveries) send(d *delivery, anyone func() *world) {
 	defer close(d.answered)
 	if d.after != nil {
 		<-d.after
@@ -141,10 +141,10 @@ func (b *deliveries) send(d *delivery, anyone func() *process) {
 }
 
 // post sends the delivery to one replica.
-func (d *delivery) post(p *process) (reply, error) {
+func (d *delivery) post(to *world) (reply, error) {
 	if d.caller {
-		return p.tryPost(setTo(d.image, fmt.Sprint(d.version)), "Prefer", "respond-async", "Idempotency-Key", d.id)
+		return to.tryPost(setTo(d.image, fmt.Sprint(d.version)), "Prefer", "respond-async", "Idempotency-Key", d.id)
 	}
 	body := d.event()
-	return p.try(http.MethodPost, "/v1/webhooks/ghcr", body.reader(), signed(string(body), d.id)...)
+	return to.try(http.MethodPost, "/v1/webhooks/ghcr", body.reader(), signed(string(body), d.id)...)
 }

@@ -161,7 +161,7 @@ func idIn(r reply) string {
 }
 
 // allEnded returns the time at which no update is queued any more.
-func (b *deliveries) allEnded(p *process, deadline time.Time) time.Time {
+func (b *deliveries) allEnded(p *world, deadline time.Time) time.Time {
 	b.world.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -179,7 +179,7 @@ func (b *deliveries) allEnded(p *process, deadline time.Time) time.Time {
 }
 
 // check compares what was answered with the history and with the branch.
-func (b *deliveries) check(p *process) {
+func (b *deliveries) check(p *world) {
 	w := b.world
 	w.t.Helper()
 	on := b.onBranch()
@@ -219,7 +219,7 @@ func (b *deliveries) check(p *process) {
 }
 
 // history reads all updates, page by page.
-func (b *deliveries) history(p *process) map[string]api.UpdateRecord {
+func (b *deliveries) history(p *world) map[string]api.UpdateRecord {
 	records := map[string]api.UpdateRecord{}
 	for cursor := ""; ; {
 		r := p.get("/v1/updates?limit=100" + cursor)

@@ -24,6 +24,7 @@ func BenchmarkAccept(b *testing.B) {
 }
 
 func benchmarkAccept(b *testing.B, storeURL string, clients int) {
+	b.Helper()
 	w := start(b, storeURL, func(o *queue.Options) { o.MaxWaiting, o.Now = 1_000_000, time.Now })
 	// Made beforehand: the clients shall only wait for the store.
 	updates := make([]queue.Update, b.N)

@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -150,9 +151,7 @@ func TestPostponement(t *testing.T) {
 		if got.Attempts != 0 || wait < 30*time.Hour || wait > 30*time.Hour+5*time.Second {
 			t.Errorf("postponed for 30 h: %+v, %s from now", got, wait)
 		}
-		w.worker.becomes(func(i queue.Item) queue.Outcome {
-			return queue.Outcome{Status: queue.Committed}
-		})
+		w.worker.becomes(func(queue.Item) queue.Outcome { return queue.Outcome{Status: queue.Committed} })
 		w.pass(31 * time.Hour) // longer than a day, and it is tried nevertheless
 		got = w.ends(u.ID, queue.Committed).Tasks[0]
 		if string(got.Result) != "1" || got.LastError != "" {
@@ -243,7 +242,7 @@ func TestErrorsAreOneShortLine(t *testing.T) {
 func TestRetry(t *testing.T) {
 	onStores(t, func(t *testing.T, storeURL string) {
 		w := start(t, storeURL, func(o *queue.Options) { o.MaxWaiting = 1 })
-		if _, err := w.Retry(t.Context(), "nobody"); err != queue.ErrNotFound {
+		if _, err := w.Retry(t.Context(), "nobody"); !errors.Is(err, queue.ErrNotFound) {
 			t.Errorf("an unknown one: %v", err)
 		}
 		w.worker.becomes(func(queue.Item) queue.Outcome { return queue.Outcome{Status: queue.Absent} })
@@ -258,13 +257,13 @@ func TestRetry(t *testing.T) {
 			t.Errorf("one whose image no target named: %v", err)
 		}
 		w.ends(absent, queue.Committed)
-		if _, err := w.Retry(t.Context(), absent); err != queue.ErrNotFailed {
+		if _, err := w.Retry(t.Context(), absent); !errors.Is(err, queue.ErrNotFailed) {
 			t.Errorf("a committed one: %v", err)
 		}
 
 		w.worker.hold()
 		busy := w.stored(update("busy", "1"))
-		if _, err := w.Retry(t.Context(), old); err != queue.ErrFull {
+		if _, err := w.Retry(t.Context(), old); !errors.Is(err, queue.ErrFull) {
 			t.Errorf("when there is no room: %v", err)
 		}
 		w.worker.release()

@@ -192,7 +192,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.stored(refused)
-	all := append(kept, running, refused.ID)
+	all := slices.Concat(kept, []string{running, refused.ID})
 	for _, id := range all {
 		w.ends(id, queue.Committed)
 	}

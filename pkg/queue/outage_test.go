@@ -139,7 +139,7 @@ func TestPostgresUnreachableForAWhile(t *testing.T) {
 }
 
 // It is not parallel to others: the server is everybody's.
-func TestPostgresRestarted(t *testing.T) { //nolint:paralleltest // see above
+func TestPostgresRestarted(t *testing.T) {
 	storeURL := postgresURL(t)
 	restart := os.Getenv(restartVariable)
 	if restart == "" {

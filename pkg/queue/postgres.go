@@ -119,9 +119,9 @@ func (s *postgresStore) migrate(ctx context.Context) error {
 	return nil
 }
 
-// recover leaves running jobs alone: another replica may run them. River's leader
+// takeOver leaves running jobs alone: another replica may run them. River's leader
 // takes over those of one that died.
-func (s *postgresStore) recover(context.Context) error { return nil }
+func (s *postgresStore) takeOver(context.Context) error { return nil }
 
 func (s *postgresStore) write(ctx context.Context, f func(context.Context, tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)

@@ -160,7 +160,7 @@ func (q *Queue) Start(ctx context.Context) error {
 }
 
 func (q *Queue) begin(ctx context.Context) error {
-	if err := q.store.recover(ctx); err != nil {
+	if err := q.store.takeOver(ctx); err != nil {
 		return fmt.Errorf("queue: take over from the former run: %w", err)
 	}
 	if err := q.sweepBranches(ctx, 0); err != nil {

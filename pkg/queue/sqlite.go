@@ -143,9 +143,9 @@ func (s *sqliteStore) migrate(ctx context.Context) error {
 	return nil
 }
 
-// recover frees the jobs and the leadership of the process before. It has ended,
+// takeOver frees the jobs and the leadership of the process before. It has ended,
 // else the file were not ours.
-func (s *sqliteStore) recover(ctx context.Context) error {
+func (s *sqliteStore) takeOver(ctx context.Context) error {
 	return s.write(ctx, func(ctx context.Context, t tx) error {
 		if _, err := t.exec(ctx, `UPDATE river_job SET state = 'available' WHERE state = 'running'`); err != nil {
 			return err
@@ -214,7 +214,7 @@ func (q sqliteQuerier) exec(ctx context.Context, statement string, args ...any) 
 }
 
 func (q sqliteQuerier) query(ctx context.Context, statement string, args ...any) (rows, error) {
-	found, err := q.of.QueryContext(ctx, statement, args...) //nolint:rowserrcheck,sqlclosecheck // each does
+	found, err := q.of.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -61,8 +61,8 @@ type store interface {
 	migrate(ctx context.Context) error
 	// open readies River; migrate comes first.
 	open(config *river.Config) error
-	// recover takes back what a former run left, where that can be known.
-	recover(ctx context.Context) error
+	// takeOver takes back what a former run left, where that can be known.
+	takeOver(ctx context.Context) error
 	start(ctx context.Context) error
 	// stop ends fetching and waits for jobs; with cancel, after ending their contexts.
 	stop(ctx context.Context, cancel bool) error
@@ -104,7 +104,7 @@ func (j jobsOf[D, T]) insert(ctx context.Context, branch string, at time.Time) (
 		return nil, fmt.Errorf("insert the job of %s: %w", branch, err)
 	}
 	if !result.UniqueSkippedAsDuplicate {
-		return nil, nil //nolint:nilnil // there was none
+		return nil, nil
 	}
 	return result.Job, nil
 }

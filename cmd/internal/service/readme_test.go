@@ -53,6 +53,8 @@ var (
 	headings   = regexp.MustCompile(`(?m)^#{2,4} (.+)$`)
 	links      = regexp.MustCompile(`\]\(#([^)]+)\)`)
 	notInLinks = regexp.MustCompile(`[^a-z0-9 _-]`)
+	// configurations are the YAML blocks that are a configuration file.
+	configurations = regexp.MustCompile("(?s)\n```yaml\n((?:targets|webhooks):\n.*?\n)```\n")
 )
 
 // anchors are the names by which GitHub links to the sections of a text, each
@@ -119,7 +121,7 @@ func TestDocumentedConfigurationIsGood(t *testing.T) {
 	t.Parallel()
 	files := []string{"../../../pkg/config/testdata/full.yaml", "../../../docs/play/config.yaml"}
 	dir := t.TempDir()
-	for i, block := range regexp.MustCompile("(?ms)^```yaml\n((?:targets|webhooks):\n.*?)^```").FindAllStringSubmatch(readme(t), -1) {
+	for i, block := range configurations.FindAllStringSubmatch(readme(t), -1) {
 		name := filepath.Join(dir, fmt.Sprintf("readme-%d.yaml", i+1))
 		if err := os.WriteFile(name, []byte(block[1]), 0o600); err != nil {
 			t.Fatal(err)

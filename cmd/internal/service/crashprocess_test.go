@@ -157,7 +157,7 @@ func (p *process) checkLogs() {
 	p.t.Helper()
 	for _, bad := range []string{"DATA RACE", "panic"} {
 		if log := p.logs.String(); strings.Contains(log, bad) {
-			p.t.Errorf("%s:\n%s", bad, log[strings.Index(log, bad):])
+			p.t.Errorf("%s in the log:\n%s", bad, log)
 		}
 	}
 }

@@ -354,3 +354,27 @@ func TestStopWithWaitingDeliveries(t *testing.T) {
 	t.Logf("all ended %s after the next start", time.Since(began).Round(time.Millisecond))
 	second.terminate(15 * time.Second)
 }
+
+// A stop while GitHub's limit is waited for does not wait for its end: nothing is
+// under way. The next start does what waits.
+func TestStopWhileALimitIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	p := newPushes(2)
+	w := prepare(t, onMain, withEnv("WEBHOOK_GHCR_SECRET", hookSecret), withFiles(p.files()), withData())
+	first := w.spawn()
+	w.hub.Inject(sandbox.PrimaryLimit(http.StatusForbidden, time.Minute).Once())
+	p.accepted(first.world, 0)
+	for deadline := time.Now().Add(10 * time.Second); len(w.hub.Requests()) == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("GitHub was never asked")
+		}
+	}
+	p.accepted(first.world, 1)
+	first.terminate(30 * time.Second)
+	second := w.spawn()
+	p.committed(second.world, 30*time.Second)
+	if r := second.get("/v1/updates/" + p.all[0].update).record; r.Attempts != 1 {
+		t.Errorf("the stop was counted as an attempt: %+v", r)
+	}
+	second.terminate(15 * time.Second)
+}

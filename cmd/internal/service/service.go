@@ -32,7 +32,8 @@ const (
 	// maxHeaderBytes is far above what a caller needs.
 	maxHeaderBytes = 64 << 10
 	// stopWaiting is when, during a stop, updates that still wait for their turn
-	// are sent away; what runs by then is waited for.
+	// are sent away, and stored ones that are being applied are handed back, unless
+	// GitHub was told to move the branch; what else runs by then is waited for.
 	stopWaiting = 15 * time.Second
 	// openPatience bounds the opening of the store: another process may still have
 	// it, or a database may just be starting.
@@ -192,7 +193,7 @@ func (s *Service) stop(ctx context.Context) error {
 	defer sendAway.Stop()
 	s.handler.Stop()
 	drained := make(chan error, 1)
-	go func() { drained <- s.queue.Stop(ctx) }()
+	go func() { drained <- s.stopQueue(ctx) }()
 	err := s.server.Shutdown(ctx)
 	if err != nil {
 		_ = s.server.Close()
@@ -205,6 +206,18 @@ func (s *Service) stop(ctx context.Context) error {
 		return fmt.Errorf("stop: %w", err)
 	}
 	s.logger.Info("stopped")
+	return nil
+}
+
+// stopQueue waits for the stored updates that are being applied, but not for a
+// limit or a silent GitHub that they wait for: the next run does those.
+func (s *Service) stopQueue(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopWaiting)
+	defer cancel()
+	if err := s.queue.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	s.logger.Info("handed back stored updates that were being applied")
 	return nil
 }
 

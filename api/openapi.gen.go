@@ -151,6 +151,7 @@ func (e ReadinessStatus) Valid() bool {
 // Defines values for ReceiptStatus.
 const (
 	ReceiptStatusDuplicate ReceiptStatus = "duplicate"
+	ReceiptStatusFailed    ReceiptStatus = "failed"
 	ReceiptStatusIgnored   ReceiptStatus = "ignored"
 	ReceiptStatusQueued    ReceiptStatus = "queued"
 	ReceiptStatusRetried   ReceiptStatus = "retried"
@@ -160,6 +161,8 @@ const (
 func (e ReceiptStatus) Valid() bool {
 	switch e {
 	case ReceiptStatusDuplicate:
+		return true
+	case ReceiptStatusFailed:
 		return true
 	case ReceiptStatusIgnored:
 		return true
@@ -410,7 +413,8 @@ type Receipt struct {
 	Id *string `json:"id,omitempty"`
 
 	// Status `queued`: stored. `duplicate`: was here before, nothing is done. `retried`: was here before and
-	// failed, and is tried again. `ignored`: nothing that this service writes; `reason` says why.
+	// failed, and is tried again. `failed`: stored as failed, because its image cannot be named; the update
+	// says why. `ignored`: nothing that this service writes; `reason` says why.
 	Status ReceiptStatus `json:"status"`
 
 	// Reason Why it was ignored.
@@ -421,7 +425,8 @@ type Receipt struct {
 }
 
 // ReceiptStatus `queued`: stored. `duplicate`: was here before, nothing is done. `retried`: was here before and
-// failed, and is tried again. `ignored`: nothing that this service writes; `reason` says why.
+// failed, and is tried again. `failed`: stored as failed, because its image cannot be named; the update
+// says why. `ignored`: nothing that this service writes; `reason` says why.
 type ReceiptStatus string
 
 // ReceivedUpdate defines model for ReceivedUpdate.
@@ -429,7 +434,8 @@ type ReceivedUpdate struct {
 	Id string `json:"id"`
 
 	// Status `queued`: stored. `duplicate`: was here before, nothing is done. `retried`: was here before and
-	// failed, and is tried again. `ignored`: nothing that this service writes; `reason` says why.
+	// failed, and is tried again. `failed`: stored as failed, because its image cannot be named; the update
+	// says why. `ignored`: nothing that this service writes; `reason` says why.
 	Status  ReceiptStatus `json:"status"`
 	Image   string        `json:"image"`
 	Version string        `json:"version"`

@@ -174,10 +174,13 @@ func receiptOf(updates []queue.Update, accepted []queue.Accepted) Receipt {
 	words := map[queue.Verdict]ReceiptStatus{
 		queue.Stored: ReceiptStatusQueued, queue.Retried: ReceiptStatusRetried, queue.Duplicate: ReceiptStatusDuplicate,
 	}
-	rank := map[ReceiptStatus]int{ReceiptStatusDuplicate: 1, ReceiptStatusRetried: 2, ReceiptStatusQueued: 3}
+	rank := map[ReceiptStatus]int{ReceiptStatusDuplicate: 1, ReceiptStatusFailed: 2, ReceiptStatusRetried: 3, ReceiptStatusQueued: 4}
 	var receipt Receipt
 	for i, a := range accepted {
 		status := words[a.Verdict]
+		if a.Verdict == queue.Stored && a.Status == queue.Failed {
+			status = ReceiptStatusFailed
+		}
 		receipt.Updates = append(receipt.Updates, ReceivedUpdate{
 			Id: a.ID, Status: status, Image: updates[i].Image, Version: updates[i].Version,
 		})

@@ -3,6 +3,7 @@ package webhook
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,6 +72,8 @@ func (s *Source) push(e event) (Push, string) {
 		return Push{}, e.skip
 	case e.tag == "" || isDigest(e.tag):
 		return Push{}, noTag
+	case attachmentTag.MatchString(e.tag):
+		return Push{}, "a signature or another attachment"
 	case e.repository == "":
 		return Push{}, "the payload names no repository"
 	}
@@ -142,6 +145,11 @@ func hashed(id string) string {
 	sum := sha256.Sum256([]byte(id))
 	return hex.EncodeToString(sum[:])
 }
+
+// attachmentTag is what cosign and ORAS tag signatures, attestations and lists of
+// contents with: the digest of the image that they belong to (OCI distribution
+// specification 1.1, referrers tag schema).
+var attachmentTag = regexp.MustCompile(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{128})(\.[a-z0-9]+)?$`)
 
 // isDigest reports whether a tag is a digest: how registries tell of what was
 // pushed without one.

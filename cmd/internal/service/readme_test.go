@@ -119,7 +119,7 @@ func TestReadmeHasEveryKindOfWebhook(t *testing.T) {
 // copy, as check-config does.
 func TestDocumentedConfigurationIsGood(t *testing.T) {
 	t.Parallel()
-	files := []string{"../../../pkg/config/testdata/full.yaml", "../../../docs/play/config.yaml"}
+	files := []string{"../../../pkg/config/testdata/full.yaml", "../../../cmd/sandbox/play/config.yaml"}
 	dir := t.TempDir()
 	for i, block := range configurations.FindAllStringSubmatch(readme(t), -1) {
 		name := filepath.Join(dir, fmt.Sprintf("readme-%d.yaml", i+1))

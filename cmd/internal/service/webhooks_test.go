@@ -262,7 +262,7 @@ func TestWebhookWithoutRegistryHost(t *testing.T) {
 	body := `{"domain": "docker", "event_type": "pushed", "data": {"repo_key": "docker-local", "path": "app/1.2/manifest.json", "name": "manifest.json",
 		"sha256": "` + strings.Repeat("b", 64) + `", "image_name": "app", "tag": "1.2"}, "jpd_origin": ""}`
 	r := w.deliver("artifactory", body, "X-JFrog-Event-Auth", hookSecret)
-	wantReceipt(t, r, http.StatusAccepted, api.ReceiptStatusQueued)
+	wantReceipt(t, r, http.StatusAccepted, api.ReceiptStatusFailed)
 	record := w.get("/v1/updates/" + *r.receipt.Id).record
 	if record.Status != api.StatusFailed || record.LastError == nil || !strings.Contains(*record.LastError, "registry") || len(record.Targets) != 0 {
 		t.Errorf("record: %+v", record)

@@ -314,3 +314,21 @@ func TestWebhookThatFailedIsRedelivered(t *testing.T) {
 		t.Errorf("%d commits", n)
 	}
 }
+
+// A tag that is pushed once more has a new digest: who pins it follows, who names
+// the tag alone has it already.
+func TestWebhookOfATagThatMoved(t *testing.T) {
+	t.Parallel()
+	pinned := deployment(node + ":v1@sha256:" + strings.Repeat("1", 64))
+	w := start(t, withEnv("WEBHOOK_GHCR_SECRET", hookSecret), withFiles(map[string]string{
+		"apps/parser.yaml": pinned, "apps/sync.yml": deployment(node + ":v1"),
+	}))
+	body := pushed("v1")
+	record := w.ended(*w.deliver("ghcr", body, signed(body, "d1")...).receipt.Id)
+	if record.Status != api.StatusCommitted || len(record.Targets[0].Files) != 1 || record.Targets[0].Files[0].Path != "apps/parser.yaml" {
+		t.Errorf("record: %+v", record)
+	}
+	if content := w.file("apps/parser.yaml"); content != strings.ReplaceAll(pinned, "1111", "aaaa") {
+		t.Errorf("parser.yaml:\n%s", content)
+	}
+}

@@ -186,14 +186,21 @@ func buildProgram(b *testing.B) string {
 	return binary
 }
 
-// program starts a fresh one, which knows nothing yet.
-func (f *farm) program() *program {
+// program starts a fresh one, which knows nothing yet. More of its environment may
+// be given.
+func (f *farm) program(more ...string) *program {
 	f.b.Helper()
-	p := &program{f: f, cmd: exec.Command(f.binary)}
-	p.cmd.Env = []string{
+	return f.run(exec.Command(f.binary), append([]string{
 		"GITHUB_REPOSITORY=" + repoName, "GITHUB_BRANCH=main", "GITHUB_TOKEN=sandbox", "GITHUB_API_URL=" + f.front.URL,
-		"AUTH=none", "LISTEN_ADDR=127.0.0.1:0",
-	}
+		"AUTH=none", "LISTEN_ADDR=127.0.0.1:0", "DATA_DIR=" + f.b.TempDir(),
+	}, more...))
+}
+
+// run starts a command and returns when it says that it listens.
+func (f *farm) run(cmd *exec.Cmd, environment []string) *program {
+	f.b.Helper()
+	p := &program{f: f, cmd: cmd}
+	p.cmd.Env = environment
 	logs, err := p.cmd.StderrPipe()
 	f.must(err)
 	f.must(p.cmd.Start())

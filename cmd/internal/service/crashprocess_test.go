@@ -34,6 +34,8 @@ func TestMain(m *testing.M) {
 	switch order := os.Getenv(cloneVariable); {
 	case os.Getenv(programVariable) != "":
 		os.Exit(service.Build{Version: "test"}.Main(context.Background(), nil, os.Getenv, os.Stdout, os.Stderr))
+	case os.Getenv(forgetfulVariable) != "":
+		os.Exit(runForgetful())
 	case order != "":
 		os.Exit(runJob(order))
 	}

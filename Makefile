@@ -3,8 +3,11 @@
 IMAGE    ?= ghcr.io/refty-yapi/refty-node-versions-service
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
-BENCH    ?= ^Benchmark(Updates|Table)$$
+BENCH    ?= ^Benchmark(Updates|Deliveries|Table)$$
 DOCKER   ?= docker
+
+# With PostgreSQL's package of Debian, what needs a server gets one for its time.
+POSTGRES ?= $(if $(wildcard /usr/lib/postgresql/*/bin/initdb),.ci/postgres)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test race lint generate fuzz bench image ci
@@ -17,9 +20,10 @@ run: ## run the service in front of an embedded GitHub
 
 test: ## run all tests; needs Go and git alone
 	go test ./...
+	@test -n "$$TEST_DATABASE_URL" || echo "Left out: the queue on PostgreSQL. With it, where Debian's package postgresql is installed: .ci/postgres make test"
 
-race: ## run all tests with the race detector, in random order
-	go test -race -shuffle=on ./...
+race: ## run all tests with the race detector, in random order, and with PostgreSQL if it is installed
+	$(POSTGRES) go test -race -shuffle=on ./...
 
 lint: ## run golangci-lint, which must be installed
 	golangci-lint run ./...
@@ -30,8 +34,8 @@ generate: ## make the Go code that openapi.yaml describes
 fuzz: ## fuzz every parser for FUZZTIME (10s) each
 	.ci/fuzz $(FUZZTIME)
 
-bench: ## print what an update costs, and how fast files are edited
-	go test -p 1 ./cmd/internal/service ./pkg/manifest -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 30m
+bench: ## print what an update costs, how soon a webhook is answered, and how fast files are edited
+	$(POSTGRES) go test -p 1 ./cmd/internal/service ./pkg/manifest -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 30m
 
 image: ## build the container image IMAGE:VERSION
 	$(DOCKER) build -t $(IMAGE):$(VERSION) \

@@ -85,9 +85,11 @@ func (q *Queue) Record(ctx context.Context, u Update) error {
 // check refuses what one of the stores could not take or the queue not end.
 func (u *Update) check() error {
 	texts := []string{u.Image, u.Version, u.Digest, u.Scope, u.Caller, u.Webhook, u.DeliveryID}
-	for _, t := range u.Tasks {
+	for i, t := range u.Tasks {
 		texts = append(texts, t.Target, t.Branch)
 		switch {
+		case slices.ContainsFunc(u.Tasks[:i], func(other Task) bool { return other.Target == t.Target }):
+			return fmt.Errorf("it has two tasks for the target %s", t.Target)
 		case t.Target == "" || t.Branch == "":
 			return errors.New("a task names no target or no branch")
 		case !slices.Contains([]Status{"", Queued, Committed, Unchanged, Superseded, Failed, Absent}, t.Status):

@@ -184,6 +184,7 @@ func TestAcceptRefusesWhatItCannotKeep(t *testing.T) {
 		{"zero byte", func(u *queue.Update) { u.Version = "1\x00" }, "zero byte"},
 		{"not UTF-8", func(u *queue.Update) { u.Image = "\xff" }, "UTF-8"},
 		{"no branch", func(u *queue.Update) { u.Tasks[0].Branch = "" }, "no branch"},
+		{"a target twice", func(u *queue.Update) { u.Tasks = append(u.Tasks, u.Tasks[0]) }, "two tasks"},
 		{"unknown status", func(u *queue.Update) { u.Tasks[0].Status = "lost" }, "lost"},
 		{"absent as committed", func(u *queue.Update) { u.AbsentAs = queue.Committed }, "committed"},
 		{"nothing to do, not ended", func(u *queue.Update) { u.Tasks = nil }, "no tasks"},

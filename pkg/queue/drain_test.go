@@ -275,3 +275,30 @@ func TestRetry(t *testing.T) {
 		}
 	})
 }
+
+// A run that was taken for dead, and is not, changes nothing about the tasks that
+// its successor has.
+func TestRunThatWasTakenForDead(t *testing.T) {
+	onStores(t, func(t *testing.T, storeURL string) {
+		w := start(t, storeURL)
+		w.worker.becomes(func(queue.Item) queue.Outcome { return queue.Outcome{Status: queue.Failed, Error: "late"} })
+		w.worker.hold()
+		id := w.stored(update("app", "1"))
+		w.worker.running(t)
+		w.worker.becomes(func(queue.Item) queue.Outcome { return queue.Outcome{Status: queue.Committed} })
+		change := func(statement string) {
+			t.Helper()
+			if err := w.Exec(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		change(`UPDATE versions_task SET claim = 'another'`)
+		change(`UPDATE river_job SET attempt = attempt + 1`)
+		w.worker.release()
+		eventually(t, "the first run is over", func() bool { return w.Draining() == 0 })
+		diff(t, "the calls of the first run", 1, len(w.worker.seen()))
+		change(`UPDATE river_job SET state = 'available' WHERE state = 'running'`)
+		w.ends(id, queue.Committed)
+		diff(t, "the calls", 2, len(w.worker.seen()))
+	})
+}

@@ -54,3 +54,25 @@ func (q *Queue) ReadOnly(ctx context.Context, on bool) error {
 	_, err := q.store.(*sqliteStore).writer.ExecContext(ctx, fmt.Sprintf(`PRAGMA query_only = %t`, on))
 	return err
 }
+
+// Pragma is a setting of SQLite's connection that writes.
+func (q *Queue) Pragma(ctx context.Context, name string) (value string, err error) {
+	err = q.store.(*sqliteStore).writer.QueryRowContext(ctx, `PRAGMA `+name).Scan(&value)
+	return value, err
+}
+
+// Writing runs f while a transaction that has written is open.
+func (q *Queue) Writing(ctx context.Context, f func()) error {
+	return q.store.write(ctx, func(ctx context.Context, t tx) error {
+		_, err := t.exec(ctx, `DELETE FROM versions_key`)
+		f()
+		return err
+	})
+}
+
+// Draining counts the branches that a job of this process is at.
+func (q *Queue) Draining() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.draining)
+}

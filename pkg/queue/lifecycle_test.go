@@ -258,3 +258,14 @@ func TestTablesOfANewerRelease(t *testing.T) {
 		}
 	})
 }
+
+// What Accept returned survives a loss of power, not only of the process.
+func TestSQLiteWaitsForTheDisk(t *testing.T) {
+	t.Parallel()
+	w := open(t, sqliteURL(t))
+	for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2"} { // 2 is FULL
+		if got, err := w.Pragma(t.Context(), name); err != nil || got != want {
+			t.Errorf("%s is %q, %v; want %q", name, got, err, want)
+		}
+	}
+}

@@ -160,3 +160,22 @@ func TestSweepFindsABranchWithoutAJob(t *testing.T) {
 		w.ends(id, queue.Committed)
 	})
 }
+
+// Those who read do not wait for the one who writes.
+func TestReadingWhileWriting(t *testing.T) {
+	onStores(t, func(t *testing.T, storeURL string) {
+		w := open(t, storeURL)
+		id := w.stored(update("app", "1"))
+		if err := w.Writing(t.Context(), func() {
+			w.get(id)
+			if _, err := w.List(t.Context(), queue.Filter{}); err != nil {
+				t.Errorf("List: %v", err)
+			}
+			if _, err := w.Stats(t.Context()); err != nil {
+				t.Errorf("Stats: %v", err)
+			}
+		}); err != nil {
+			t.Fatalf("write: %v", err)
+		}
+	})
+}

@@ -22,7 +22,7 @@ const (
 	databaseVariable = "TEST_DATABASE_URL"
 	leftOut          = "pkg/queue: everything on PostgreSQL is left out; to run it: .ci/postgres go test ./pkg/queue"
 	// patience is how long a test waits for what must happen.
-	patience = 30 * time.Second
+	patience = time.Minute
 )
 
 func TestMain(m *testing.M) {

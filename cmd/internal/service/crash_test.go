@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
 )
 
@@ -28,6 +30,8 @@ const (
 	crashLatency = 40 * time.Millisecond
 	// crashSpontaneous is one in how many answered deliveries that comes once more.
 	crashSpontaneous = 10
+	// crashLong is from how many deliveries on a run waits for everything itself.
+	crashLong = 1_000
 )
 
 // Work resumes after a crash within these times.
@@ -46,15 +50,33 @@ const (
 //	go test ./cmd/internal/service -run TestCrash -v -crash.deliveries 2000 -crash.seed 7
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	t.Run("sqlite", func(t *testing.T) {
-		t.Parallel()
+	var all sideBySide
+	all.run(t, "sqlite", func(t *testing.T) {
 		file := "sqlite:" + filepath.Join(t.TempDir(), "queue.db")
 		crash(t, crashRun{store: file, replicas: 1, resume: resumeSQLite})
 	})
-	t.Run("postgres", func(t *testing.T) {
-		t.Parallel()
-		crash(t, crashRun{store: postgresURL(t), replicas: 2, resume: resumePostgres})
+	all.run(t, "postgres", func(t *testing.T) {
+		run := crashRun{store: postgresURL(t), replicas: 2, resume: resumePostgres}
+		if *crashDeliveries < crashLong {
+			run.elapse = func() { elapse(t, run.store) }
+		}
+		crash(t, run)
 	})
+	all.Wait()
+}
+
+// elapse lets some minutes pass for the work of those who died: that is how long a
+// replica must have been silent to be taken for dead.
+func elapse(t *testing.T, store string) {
+	t.Helper()
+	connection, err := pgx.Connect(t.Context(), store)
+	if err == nil {
+		_, err = connection.Exec(t.Context(), `UPDATE river_job SET attempted_at = attempted_at - interval '5 minutes' WHERE state = 'running'`)
+		_ = connection.Close(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // crashRun is what the runs differ in.
@@ -62,6 +84,8 @@ type crashRun struct {
 	store    string
 	replicas int
 	resume   time.Duration
+	// elapse spares a short run a wait; nobody who is alive is at work then.
+	elapse func()
 }
 
 func crash(t *testing.T, run crashRun) {
@@ -110,6 +134,15 @@ func crash(t *testing.T, run crashRun) {
 		victim.Store(w.spawn())
 	}
 	senders.Wait()
+	if run.elapse != nil {
+		for i := range fleet {
+			fleet[i].Load().terminate(resumeSQLite)
+		}
+		run.elapse()
+		for i := range fleet {
+			fleet[i].Store(w.spawn())
+		}
+	}
 	took := book.allEnded(anyone(), lastKill.Add(run.resume)).Sub(lastKill)
 
 	book.check(anyone())

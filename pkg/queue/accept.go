@@ -184,8 +184,8 @@ func (c *change) redeliver(ctx context.Context, k knownUpdate) (Accepted, error)
 			return Accepted{}, err
 		}
 		if again {
-			status, err := c.refresh(ctx, k.seq)
-			return Accepted{ID: k.ID, Verdict: Retried, Status: status}, err
+			statuses, err := c.refresh(ctx, k.seq)
+			return Accepted{ID: k.ID, Verdict: Retried, Status: statuses[k.seq]}, err
 		}
 	}
 	return Accepted{ID: k.ID, Verdict: Duplicate, Status: k.status}, nil
@@ -253,29 +253,39 @@ func (c *change) place(ctx context.Context, u Update, t *Task) error {
 }
 
 func (c *change) insertUpdate(ctx context.Context, u Update, tasks []Task) error {
-	var seq int64
-	stored, err := one(ctx, c, []any{&seq}, `
-		INSERT INTO versions_update (id, image, version, digest, scope, caller, webhook, delivery_id, request,
-			pushed_at, absent_as, status, accepted_at, finished_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-		ON CONFLICT DO NOTHING RETURNING seq`,
-		u.ID, u.Image, u.Version, u.Digest, u.Scope, u.Caller, u.Webhook, u.DeliveryID, u.Request,
-		micros(u.PushedAt), string(u.AbsentAs), string(u.Status), micros(u.AcceptedAt), micros(u.FinishedAt))
-	if err != nil {
+	var stored int64
+	statements := []statement{{
+		text: `
+			INSERT INTO versions_update (id, image, version, digest, scope, caller, webhook, delivery_id, request,
+				pushed_at, absent_as, status, accepted_at, finished_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+			ON CONFLICT DO NOTHING`,
+		args: []any{
+			u.ID, u.Image, u.Version, u.Digest, u.Scope, u.Caller, u.Webhook, u.DeliveryID, u.Request,
+			micros(u.PushedAt), string(u.AbsentAs), string(u.Status), micros(u.AcceptedAt), micros(u.FinishedAt),
+		},
+		done: func(n int64) { stored = n },
+	}}
+	for n, t := range tasks {
+		statements = append(statements, statement{
+			// When the update's ID is taken, these are too, and all is undone.
+			text: `
+				INSERT INTO versions_task (seq, n, image, scope, pushed_at, target, branch, status, attempts,
+					queued_at, next_at, claim, last_error, result, finished_at)
+				VALUES ((SELECT seq FROM versions_update WHERE id = $1), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '',
+					$12, $13, $14)
+				ON CONFLICT DO NOTHING`,
+			args: []any{
+				u.ID, n, u.Image, u.Scope, micros(u.PushedAt), t.Target, t.Branch, string(t.Status), t.Attempts,
+				micros(c.now), micros(t.NextAttempt), line(t.LastError), t.Result, micros(t.FinishedAt),
+			},
+		})
+	}
+	if err := c.all(ctx, statements); err != nil {
 		return err
 	}
-	if !stored {
+	if stored == 0 {
 		return ErrExists
-	}
-	for n, t := range tasks {
-		if _, err := c.exec(ctx, `
-			INSERT INTO versions_task (seq, n, image, scope, pushed_at, target, branch, status, attempts,
-				queued_at, next_at, claim, last_error, result, finished_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', $12, $13, $14)`,
-			seq, n, u.Image, u.Scope, micros(u.PushedAt), t.Target, t.Branch, string(t.Status), t.Attempts,
-			micros(c.now), micros(t.NextAttempt), line(t.LastError), t.Result, micros(t.FinishedAt)); err != nil {
-			return err
-		}
 	}
 	return nil
 }

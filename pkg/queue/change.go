@@ -81,10 +81,8 @@ func (c *change) attempt(ctx context.Context, f func(*change) error) error {
 // finish brings the updates whose tasks changed up to date, in the order that
 // every transaction keeps, and wakes the branches.
 func (c *change) finish(ctx context.Context) error {
-	for _, seq := range slices.Sorted(maps.Keys(c.touched)) {
-		if _, err := c.refresh(ctx, seq); err != nil {
-			return fmt.Errorf("update %d: %w", seq, err)
-		}
+	if _, err := c.refresh(ctx, slices.Sorted(maps.Keys(c.touched))...); err != nil {
+		return err
 	}
 	for _, branch := range slices.Sorted(maps.Keys(c.wakes)) {
 		if err := c.wake(ctx, branch); err != nil {
@@ -99,48 +97,66 @@ func (c *change) touch(seq int64, events ...Event) {
 	c.touched[seq] = append(c.touched[seq], events...)
 }
 
-// refresh settles an update's status from its tasks'. Its row is locked first:
-// two branches may be at their tasks of the same update.
-func (c *change) refresh(ctx context.Context, seq int64) (Status, error) {
-	var (
-		id, webhook         string
-		accepted            int64
-		status, absentAs, s Status
-		tasks               []Task
-	)
-	if _, err := one(ctx, c, []any{&id, &webhook, &accepted, &status, &absentAs}, `
-		SELECT id, webhook, accepted_at, status, absent_as FROM versions_update WHERE seq = $1`+c.rowLock(),
-		seq); err != nil {
-		return "", err
+// refresh settles updates' statuses from their tasks', and returns them. The rows
+// of the updates are locked first: two branches may be at tasks of the same one.
+func (c *change) refresh(ctx context.Context, seqs ...int64) (map[int64]Status, error) {
+	type summary struct {
+		id, webhook string
+		accepted    int64
+		status      Status
+		absentAs    Status
+		tasks       []Task
 	}
-	if err := each(ctx, c, func(scan func(...any) error) error {
-		if err := scan(&s); err != nil {
-			return err
+	found := make([]summary, len(seqs))
+	var reads, writes []statement
+	for i, seq := range seqs {
+		u := &found[i]
+		reads = append(reads, statement{
+			text: `SELECT id, webhook, accepted_at, status, absent_as FROM versions_update WHERE seq = $1` + c.rowLock(),
+			args: []any{seq},
+			row: func(scan func(...any) error) error {
+				return scan(&u.id, &u.webhook, &u.accepted, &u.status, &u.absentAs)
+			},
+		}, statement{
+			text: `SELECT status FROM versions_task WHERE seq = $1`,
+			args: []any{seq},
+			row: func(scan func(...any) error) error {
+				u.tasks = append(u.tasks, Task{})
+				return scan(&u.tasks[len(u.tasks)-1].Status)
+			},
+		})
+	}
+	if err := c.all(ctx, reads); err != nil {
+		return nil, fmt.Errorf("read the updates of tasks: %w", err)
+	}
+	statuses := map[int64]Status{}
+	for i, seq := range seqs {
+		u := found[i]
+		since := c.now.Sub(fromMicros(u.accepted))
+		for _, e := range c.touched[seq] {
+			e.Webhook, e.Since = u.webhook, since
+			c.events = append(c.events, e)
 		}
-		tasks = append(tasks, Task{Status: s})
-		return nil
-	}, `SELECT status FROM versions_task WHERE seq = $1`, seq); err != nil {
-		return "", err
+		delete(c.touched, seq)
+		now := aggregate(u.tasks, u.absentAs)
+		statuses[seq] = now
+		if now == u.status {
+			continue
+		}
+		var finished int64
+		if now.Ended() {
+			finished = micros(c.now)
+			c.end(u.id, Event{Kind: UpdateEnded, Status: now, Webhook: u.webhook, Since: since})
+		}
+		writes = append(writes, statement{
+			text: `UPDATE versions_update SET status = $1, finished_at = $2 WHERE seq = $3`,
+			args: []any{string(now), finished, seq},
+		})
 	}
-	since := c.now.Sub(fromMicros(accepted))
-	for _, e := range c.touched[seq] {
-		e.Webhook, e.Since = webhook, since
-		c.events = append(c.events, e)
+	if err := c.all(ctx, writes); err != nil {
+		return nil, fmt.Errorf("settle the updates of tasks: %w", err)
 	}
-	delete(c.touched, seq)
-
-	now := aggregate(tasks, absentAs)
-	if now == status {
-		return now, nil
-	}
-	var finished int64
-	if now.Ended() {
-		finished = micros(c.now)
-		c.end(id, Event{Kind: UpdateEnded, Status: now, Webhook: webhook, Since: since})
-	}
-	_, err := c.exec(ctx, `UPDATE versions_update SET status = $1, finished_at = $2 WHERE seq = $3`,
-		string(now), finished, seq)
-	return now, err
+	return statuses, nil
 }
 
 func (c *change) end(id string, e Event) {

@@ -101,6 +101,21 @@ func (g *group) next() []*entry {
 // commit stores entries in one transaction and answers them. One that is refused
 // leaves the others alone; when the store fails, it fails for all of them.
 func (q *Queue) commit(entries []*entry) {
+	answers, err := q.admit(entries, false)
+	if refusal(err) { // seldom enough to begin again
+		answers, err = q.admit(entries, true)
+	}
+	for i, e := range entries {
+		if err != nil {
+			answers[i] = answer{err: fmt.Errorf("queue: store the update: %w", err)}
+		}
+		e.answer <- answers[i]
+	}
+}
+
+// admit stores entries. Apart, a refusal is the answer to its entry; else it is
+// returned, and nothing is stored.
+func (q *Queue) admit(entries []*entry, apart bool) ([]answer, error) {
 	answers := make([]answer, len(entries))
 	err := q.write(context.Background(), func(ctx context.Context, c *change) error {
 		if err := c.lock(ctx, locks(entries)); err != nil {
@@ -110,26 +125,22 @@ func (q *Queue) commit(entries []*entry) {
 			return err
 		}
 		for i, e := range entries {
-			err := c.attempt(ctx, func(part *change) (err error) {
-				answers[i].accepted, err = part.admit(ctx, e)
-				return err
-			})
-			answers[i].err = err
-			if err != nil && !refusal(err) {
+			var err error
+			if apart {
+				err = c.attempt(ctx, func(part *change) error {
+					answers[i].accepted, answers[i].err = part.admit(ctx, e)
+					return answers[i].err
+				})
+			} else {
+				answers[i].accepted, err = c.admit(ctx, e)
+			}
+			if err != nil && (!apart || !refusal(err)) {
 				return err
 			}
 		}
 		return nil
 	})
-	for i, e := range entries {
-		if err != nil {
-			answers[i] = answer{err: fmt.Errorf("queue: store the update: %w", err)}
-		}
-		if answers[i].err != nil {
-			answers[i].accepted = nil
-		}
-		e.answer <- answers[i]
-	}
+	return answers, err
 }
 
 // refusal says that an error is about an entry, not about the store.

@@ -167,6 +167,7 @@ type postgresQuerier struct {
 	of interface {
 		Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 		Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+		SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 	}
 }
 
@@ -177,4 +178,36 @@ func (q postgresQuerier) exec(ctx context.Context, statement string, args ...any
 
 func (q postgresQuerier) query(ctx context.Context, statement string, args ...any) (rows, error) {
 	return q.of.Query(ctx, statement, args...)
+}
+
+func (q postgresQuerier) all(ctx context.Context, statements []statement) (err error) {
+	if len(statements) == 0 {
+		return nil
+	}
+	var batch pgx.Batch
+	for _, s := range statements {
+		batch.Queue(s.text, s.args...)
+	}
+	results := q.of.SendBatch(ctx, &batch)
+	defer func() { err = errors.Join(err, results.Close()) }()
+	for _, s := range statements {
+		if s.row != nil {
+			found, err := results.Query()
+			if err != nil {
+				return err
+			}
+			if err := forEach(found, s.row); err != nil {
+				return err
+			}
+			continue
+		}
+		tag, err := results.Exec()
+		if err != nil {
+			return err
+		}
+		if s.done != nil {
+			s.done(tag.RowsAffected())
+		}
+	}
+	return nil
 }

@@ -62,29 +62,33 @@ func (r *run) take(ctx context.Context, c *change) ([]claimed, error) {
 // settle stores what became of the tasks that the run applied, but for those that
 // another run has taken meanwhile.
 func (r *run) settle(ctx context.Context, c *change, done applied) error {
+	statements := make([]statement, len(done.tasks))
 	for i, t := range done.tasks {
 		after, kind := r.q.judge(t, done.outcomes[i], c.now)
 		if done.interrupted && kind == TaskRetried {
 			after, kind = t.Task, ""
 		}
-		known, err := c.exec(ctx, `
-			UPDATE versions_task SET status = $1, attempts = $2, next_at = $3, claim = '', last_error = $4,
-				result = $5, finished_at = $6
-			WHERE seq = $7 AND n = $8 AND claim = $9 AND status = 'queued'`,
-			string(after.Status), after.Attempts, micros(after.NextAttempt), after.LastError,
-			after.Result, micros(after.FinishedAt), t.seq, t.n, r.claim)
-		if err != nil {
-			return err
-		}
-		switch {
-		case known == 0:
-		case kind == "":
-			c.touch(t.seq)
-		default:
-			c.touch(t.seq, Event{Kind: kind, Status: after.Status, Target: t.Task.Target})
+		statements[i] = statement{
+			text: `
+				UPDATE versions_task SET status = $1, attempts = $2, next_at = $3, claim = '', last_error = $4,
+					result = $5, finished_at = $6
+				WHERE seq = $7 AND n = $8 AND claim = $9 AND status = 'queued'`,
+			args: []any{
+				string(after.Status), after.Attempts, micros(after.NextAttempt), after.LastError,
+				after.Result, micros(after.FinishedAt), t.seq, t.n, r.claim,
+			},
+			done: func(affected int64) {
+				switch {
+				case affected == 0:
+				case kind == "":
+					c.touch(t.seq)
+				default:
+					c.touch(t.seq, Event{Kind: kind, Status: after.Status, Target: t.Task.Target})
+				}
+			},
 		}
 	}
-	return nil
+	return c.all(ctx, statements)
 }
 
 // judge says how a task goes on after an outcome.

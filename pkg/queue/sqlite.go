@@ -221,6 +221,25 @@ func (q sqliteQuerier) query(ctx context.Context, statement string, args ...any)
 	return sqliteRows{found}, nil
 }
 
+func (q sqliteQuerier) all(ctx context.Context, statements []statement) error {
+	for _, s := range statements {
+		if s.row != nil {
+			if err := each(ctx, q, s.row, s.text, s.args...); err != nil {
+				return err
+			}
+			continue
+		}
+		affected, err := q.exec(ctx, s.text, s.args...)
+		if err != nil {
+			return err
+		}
+		if s.done != nil {
+			s.done(affected)
+		}
+	}
+	return nil
+}
+
 type sqliteRows struct{ *sql.Rows }
 
 // Close hides an error that Err has told before.

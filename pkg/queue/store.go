@@ -27,6 +27,18 @@ type rows interface {
 type querier interface {
 	exec(ctx context.Context, statement string, args ...any) (affected int64, err error)
 	query(ctx context.Context, statement string, args ...any) (rows, error)
+	// all runs statements in their order, on the way to PostgreSQL all at once.
+	all(ctx context.Context, statements []statement) error
+}
+
+// statement is one of several that do not need each other's results.
+type statement struct {
+	text string
+	args []any
+	// row is called for each row that it gives. When it is nil, done is called with
+	// the number of rows that it changed, unless that is nil too.
+	row  func(scan func(...any) error) error
+	done func(affected int64)
 }
 
 // tx is a transaction that writes.
@@ -129,6 +141,11 @@ func each(ctx context.Context, q querier, f func(scan func(...any) error) error,
 	if err != nil {
 		return err
 	}
+	return forEach(found, f)
+}
+
+// forEach calls f for each row, and closes them.
+func forEach(found rows, f func(scan func(...any) error) error) error {
 	defer found.Close()
 	for found.Next() {
 		if err := f(found.Scan); err != nil {

@@ -91,12 +91,10 @@ func noting(notes string) queue.Apply {
 		mark := filepath.Join(notes, strings.ReplaceAll(b.Branch, "/", "_")+".mark")
 		if pid, err := os.ReadFile(mark); err == nil {
 			if alive(string(pid)) {
-				note(filepath.Join(notes, "overlaps"), b.Branch)
+				note(filepath.Join(notes, "overlaps"), b.Branch+"/"+string(pid))
 			}
 		}
-		if err := os.WriteFile(mark, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
-			panic(err)
-		}
+		setMark(mark)
 		var outcomes []queue.Outcome
 		for _, i := range b.Items {
 			note(filepath.Join(notes, "applied"), i.Update.ID)
@@ -113,10 +111,22 @@ func noting(notes string) queue.Apply {
 	}
 }
 
+// setMark writes the number of this process to a file that is there whole or not
+// at all, whenever the process is killed.
+func setMark(path string) {
+	draft := fmt.Sprintf("%s.%d", path, os.Getpid())
+	if err := os.WriteFile(draft, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+		panic(err)
+	}
+	if err := os.Rename(draft, path); err != nil {
+		panic(err)
+	}
+}
+
 func alive(pid string) bool {
 	n, err := strconv.Atoi(pid)
 	if err != nil {
-		return true // it is writing its number just now
+		panic(err)
 	}
 	p, err := os.FindProcess(n)
 	return err == nil && p.Signal(syscall.Signal(0)) == nil

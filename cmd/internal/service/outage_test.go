@@ -148,9 +148,16 @@ func TestGitHubIsAway(t *testing.T) {
 	all.Wait()
 }
 
-// The limit is spent, and ends soon: it is waited for, without a further request.
-func TestSpentLimitThatEndsSoon(t *testing.T) {
+func TestSpentLimit(t *testing.T) {
 	t.Parallel()
+	var all sideBySide
+	all.run(t, "for a moment", spentForAMoment)
+	all.run(t, "for longer than an update may take", spentForLong)
+	all.Wait()
+}
+
+// It is waited for, without a further request.
+func spentForAMoment(t *testing.T) {
 	p := newPushes(outageDeliveries)
 	w := start(t, onMain, withEnv("WEBHOOK_GHCR_SECRET", hookSecret), withFiles(p.files()))
 	soonest := time.Now().Add(time.Second) // the reset comes within the second after it
@@ -176,11 +183,9 @@ func TestSpentLimitThatEndsSoon(t *testing.T) {
 	}
 }
 
-// The limit is spent for longer than an update may take: the update is put off
-// until the reset, which spends no attempt, and shows why it waits. What comes
-// meanwhile is accepted.
-func TestSpentLimit(t *testing.T) {
-	t.Parallel()
+// The update is put off until the reset, which spends no attempt, and shows why it
+// waits. What comes meanwhile is accepted.
+func spentForLong(t *testing.T) {
 	const longest = 46 * time.Second // of one try, with the shortest UPDATE_TIMEOUT
 	reset := max(*outageTime, longest+5*time.Second)
 	p := newPushes(outageDeliveries)
@@ -324,9 +329,17 @@ func TestDeliveryToAProtectedBranch(t *testing.T) {
 	p.committed(w, 20*time.Second)
 }
 
-// A stop with deliveries that wait ends in time, and the next start does them.
-func TestStopWithWaitingDeliveries(t *testing.T) {
+// A stop ends in time, and the next start does what waits.
+func TestStop(t *testing.T) {
 	t.Parallel()
+	var all sideBySide
+	all.run(t, "with waiting deliveries", stopWithWaitingDeliveries)
+	all.run(t, "while a limit is waited for", stopDuringALimit)
+	all.Wait()
+}
+
+// The commit that is under way is finished.
+func stopWithWaitingDeliveries(t *testing.T) {
 	p := newPushes(outageDeliveries)
 	w := prepare(t, onMain, withEnv("WEBHOOK_GHCR_SECRET", hookSecret), withFiles(p.files()), withData())
 	first := w.spawn()
@@ -349,10 +362,8 @@ func TestStopWithWaitingDeliveries(t *testing.T) {
 	second.terminate(15 * time.Second)
 }
 
-// A stop while GitHub's limit is waited for does not wait for its end: nothing is
-// under way. The next start does what waits.
-func TestStopWhileALimitIsWaitedFor(t *testing.T) {
-	t.Parallel()
+// The end of GitHub's limit is not waited for: nothing is under way.
+func stopDuringALimit(t *testing.T) {
 	p := newPushes(2)
 	w := prepare(t, onMain, withEnv("WEBHOOK_GHCR_SECRET", hookSecret), withFiles(p.files()), withData())
 	first := w.spawn()

@@ -16,6 +16,7 @@ type answer struct {
 	status   int
 	location string
 	applied  string // the preference that was followed
+	again    bool   // a part of it failed by what may be over soon
 	body     []byte
 }
 
@@ -53,12 +54,14 @@ func (a answer) send(w http.ResponseWriter) error {
 // *endedError when it failed everywhere for the same reason, which then is the
 // answer; retryAfter goes with it.
 func conclude(u Update, retryAfter time.Duration) (answer, error) {
-	failed := slices.DeleteFunc(slices.Clone(u.Targets), func(t TargetUpdate) bool { return t.Problem == nil || t.Status != StatusFailed })
+	failed := slices.DeleteFunc(slices.Clone(u.Targets), func(t TargetUpdate) bool { return t.Status != StatusFailed })
 	switch {
 	case len(failed) == 0:
 		return concludeWell(u)
 	case len(failed) < len(u.Targets) || !alike(failed):
-		return newAnswer(http.StatusMultiStatus, "", u)
+		a, err := newAnswer(http.StatusMultiStatus, "", u)
+		a.again = slices.ContainsFunc(failed, func(t TargetUpdate) bool { return problem{code: t.Problem.Code}.again() })
+		return a, err
 	}
 	var details []string
 	for _, t := range failed {

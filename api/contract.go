@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -123,7 +124,7 @@ func (o operation) raw() bool {
 // filter would show everything.
 func (o operation) checkQuery(r *http.Request) error {
 	var wrong []FieldError
-	for name := range r.URL.Query() {
+	for _, name := range slices.Sorted(maps.Keys(r.URL.Query())) {
 		if o.Parameters.GetByInAndName(openapi3.ParameterInQuery, name) == nil && o.RequestBody == nil {
 			wrong = append(wrong, FieldError{Detail: brief(strconv.Quote(name)) + " is not a parameter of this path; remove it"})
 		}
@@ -202,7 +203,9 @@ func malformed(detail string) error {
 // several rules that one field breaks it tells the first.
 func wrongFields(fields []FieldError) error {
 	slices.SortStableFunc(fields, func(a, b FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
-	fields = slices.CompactFunc(fields, func(a, b FieldError) bool { return a.Pointer == b.Pointer })
+	fields = slices.CompactFunc(fields, func(a, b FieldError) bool {
+		return a.Pointer == b.Pointer && (a.Pointer != "" || a.Detail == b.Detail)
+	})
 	var parts []string
 	for _, f := range fields {
 		part := f.Detail

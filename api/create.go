@@ -26,8 +26,9 @@ func (s *server) CreateUpdate(ctx context.Context, in CreateUpdateRequestObject)
 	}
 	request.ID = s.newID()
 	request.Caller = g.GetString(keyCaller)
+	request.At = time.Now()
 	note(g, slog.String("image", request.Image.String()), slog.String("version", request.Version.String()),
-		slog.String("update", request.ID), slog.Bool("dry_run", request.DryRun))
+		slog.Bool("dry_run", request.DryRun))
 
 	end, err := s.inFlight.begin(request.Caller)
 	if err != nil {
@@ -37,27 +38,27 @@ func (s *server) CreateUpdate(ctx context.Context, in CreateUpdateRequestObject)
 	prefer, key := parsePrefer(g.Request.Header), valueOf(in.Params.IdempotencyKey)
 	switch {
 	case request.DryRun:
-		return s.createNow(g, request, in.Body)
+		return s.createNow(g.Request.Context(), g, request, in.Body)
 	case prefer.stored:
 		return s.createStored(g, request, in.Body, prefer, key)
 	case key != "":
 		return s.createOnce(g, request, in.Body, key)
 	default:
-		return s.createNow(g, request, in.Body)
+		return s.createNow(g.Request.Context(), g, request, in.Body)
 	}
 }
 
 // createNow applies the update, and answers when that has ended.
-func (s *server) createNow(g *gin.Context, r update.Request, in *UpdateRequest) (answer, error) {
-	came := time.Now()
-	results, err := s.apply(g.Request.Context(), r)
+func (s *server) createNow(ctx context.Context, g *gin.Context, r update.Request, in *UpdateRequest) (answer, error) {
+	note(g, slog.String("update", r.ID))
+	results, err := s.apply(ctx, r)
 	if err != nil {
 		return answer{}, err
 	}
 	s.noteResults(g, results)
 	body := updateOf(r, results)
 	if !r.DryRun {
-		s.record(g, recordOf(r, in, results, body, came))
+		s.record(g, recordOf(r, in, results, body))
 	}
 	if len(results) == 1 && results[0].Err != nil {
 		return answer{}, &targetError{name: results[0].Place.String(), err: results[0].Err}
@@ -108,17 +109,27 @@ func retryAfterOf(results []update.Result) (longest time.Duration) {
 // noteResults tells the log line and the metrics how the update went.
 func (s *server) noteResults(g *gin.Context, results []update.Result) {
 	files, spent := 0, 0
+	var commits, failed []string
 	for _, r := range results {
 		files += len(r.Files)
 		spent += r.Spent
 		if r.Commit != nil {
-			note(g, slog.String("commit", string(r.Commit.SHA)))
+			commits = append(commits, string(r.Commit.SHA))
 		}
 		if r.Err != nil && len(results) > 1 {
-			note(g, slog.String("failed", r.Place.String()+": "+r.Err.Error()))
+			failed = append(failed, r.Place.String()+": "+r.Err.Error())
 		}
 		s.metrics.result(r)
 	}
 	s.metrics.githubPerUpdate.Observe(float64(spent))
+	switch {
+	case len(commits) == 1:
+		note(g, slog.String("commit", commits[0]))
+	case len(commits) > 1:
+		note(g, slog.Any("commits", commits))
+	}
+	if failed != nil {
+		note(g, slog.Any("failed", failed))
+	}
 	note(g, slog.Int("files", files), slog.Int("github_requests", spent))
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"strings"
@@ -26,21 +27,17 @@ func (s *Server) Apply(ctx context.Context, batch queue.Batch) []queue.Outcome {
 		members[target] = append(members[target], i)
 	}
 	for _, target := range targets {
-		s.applyTo(ctx, target, batch.Items, members[target], outcomes)
+		s.handlers.applyTo(ctx, target, batch.Items, members[target], outcomes)
 	}
 	return outcomes
 }
 
 // applyTo fills in the outcomes of those items that are the target's.
-func (s *Server) applyTo(ctx context.Context, target string, items []queue.Item, members []int, outcomes []queue.Outcome) {
+func (s *server) applyTo(ctx context.Context, target string, items []queue.Item, members []int, outcomes []queue.Outcome) {
 	start := time.Now()
 	var requests []update.Request
 	var readable []int
 	for _, i := range members {
-		if target == noTarget {
-			outcomes[i] = queue.Outcome{Status: queue.Failed, Error: "the push named no image; see the settings of its webhook source"}
-			continue
-		}
 		r, err := requestOf(items[i].Update)
 		if err != nil { // it was written by a version whose requests are not understood any more
 			outcomes[i] = queue.Outcome{Status: queue.Failed, Error: oneLine(err.Error())}
@@ -55,11 +52,25 @@ func (s *Server) applyTo(ctx context.Context, target string, items []queue.Item,
 	results := s.updates.Apply(ctx, target, requests)
 	spent := 0
 	for n, i := range readable {
+		results[n].Err = s.late(results[n].Err)
 		outcomes[i] = outcome(results[n])
+		if results[n].Repo.IsZero() { // the target is none any more
+			outcomes[i].Result = stillAt(items[i].Task, outcomes[i].Result)
+		}
 		spent = max(spent, results[n].Spent)
 		s.logApplied(ctx, items[i], results[n], outcomes[i], time.Since(start))
 	}
 	s.metrics.githubPerUpdate.Observe(float64(spent))
+}
+
+// stillAt puts the place that the task's target had into a result that has none.
+func stillAt(task queue.Task, result []byte) []byte {
+	var before, now TargetUpdate
+	if json.Unmarshal(task.Result, &before) != nil || json.Unmarshal(result, &now) != nil {
+		return result
+	}
+	now.Name, now.Repository, now.Branch = before.Name, before.Repository, before.Branch
+	return encode(now)
 }
 
 // outcome says what a result means for a stored update.
@@ -69,6 +80,9 @@ func outcome(r update.Result) queue.Outcome {
 		return queue.Outcome{Status: queue.Status(r.Status), Result: encode(target)}
 	}
 	p := problemOf(r.Err)
+	if p.code == ProblemCodeInternal {
+		target.Problem.Detail = "the service failed; its log has more under the id of this update"
+	}
 	o := queue.Outcome{Status: queue.Failed, Error: oneLine(target.Problem.Detail)}
 	var foreign *update.NoTargetError
 	switch {
@@ -86,7 +100,7 @@ func outcome(r update.Result) queue.Outcome {
 }
 
 // logApplied writes the line of one stored update that was tried.
-func (s *Server) logApplied(ctx context.Context, item queue.Item, r update.Result, o queue.Outcome, d time.Duration) {
+func (s *server) logApplied(ctx context.Context, item queue.Item, r update.Result, o queue.Outcome, d time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("update", item.Update.ID),
 		slog.String("image", item.Update.Image),

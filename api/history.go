@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
@@ -31,10 +33,10 @@ func (s *server) ListUpdates(ctx context.Context, in ListUpdatesRequestObject) (
 		filter.Image = repository.Name()
 	}
 	page, err := s.queue.List(requestContext(ctx), filter)
-	if errors.Is(err, queue.ErrCursor) {
+	switch {
+	case errors.Is(err, queue.ErrCursor):
 		return nil, wrongParameter("cursor", "is not the next_cursor of a page")
-	}
-	if err != nil {
+	case err != nil:
 		return nil, asStoreError(err)
 	}
 	body := UpdatePage{Updates: []UpdateRecord{}, NextCursor: present(page.Next)}
@@ -46,6 +48,9 @@ func (s *server) ListUpdates(ctx context.Context, in ListUpdatesRequestObject) (
 
 // GetUpdate answers GET /v1/updates/{id}.
 func (s *server) GetUpdate(ctx context.Context, in GetUpdateRequestObject) (GetUpdateResponseObject, error) {
+	if uuid.Validate(in.Id) != nil {
+		return nil, queue.ErrNotFound
+	}
 	u, err := s.queue.Get(requestContext(ctx), in.Id)
 	if err != nil {
 		return nil, asStoreError(err)
@@ -55,11 +60,17 @@ func (s *server) GetUpdate(ctx context.Context, in GetUpdateRequestObject) (GetU
 
 // RetryUpdate answers POST /v1/updates/{id}/retry.
 func (s *server) RetryUpdate(ctx context.Context, in RetryUpdateRequestObject) (RetryUpdateResponseObject, error) {
+	if uuid.Validate(in.Id) != nil {
+		return nil, queue.ErrNotFound
+	}
 	u, err := s.queue.Retry(requestContext(ctx), in.Id)
 	if err != nil {
 		return nil, asStoreError(err)
 	}
-	noteOutcome(ctx.(*gin.Context), string(StatusQueued))
+	noteOutcome(ctx.(*gin.Context), string(u.Status))
+	if u.Status != queue.Queued { // a newer one had come meanwhile
+		return newAnswer(http.StatusOK, "", bodyOf(u))
+	}
 	return queuedAnswer(u)
 }
 
@@ -86,11 +97,13 @@ func bodyOf(u queue.Update) Update {
 			continue
 		}
 		target.Status = Status(cmp.Or(task.Status, queue.Queued))
-		switch task.Status {
-		case queue.Absent:
+		switch {
+		case task.Status == queue.Absent:
 			target.Status = Status(cmp.Or(u.AbsentAs, queue.Unchanged))
-		case queue.Superseded:
-			target.Problem = nil
+		case task.Status == queue.Superseded, target.Status == StatusQueued && task.Attempts == 0 && task.LastError == "":
+			target.Problem = nil // of a try that does not count any more
+		case task.Status == queue.Failed && target.Problem == nil:
+			target.Problem = &TargetProblem{Status: http.StatusInternalServerError, Code: ProblemCodeInternal, Detail: task.LastError}
 		}
 		body.Targets = append(body.Targets, target)
 	}
@@ -107,10 +120,13 @@ func recordView(u queue.Update) UpdateRecord {
 	if u.PushedAt.Before(u.AcceptedAt) {
 		r.PushedAt = presentTime(u.PushedAt)
 	}
+	if why := unusableReason(u); why != "" {
+		r.LastError = &why
+	}
 	for _, task := range u.Tasks {
 		r.Attempts = max(r.Attempts, task.Attempts)
-		if r.LastError == nil {
-			r.LastError = present(task.LastError)
+		if r.LastError == nil && r.Status != StatusUnchanged {
+			r.LastError = present(oneLine(task.LastError))
 		}
 		if next := presentTime(task.NextAttempt); task.Status == queue.Queued && next != nil && (r.NextAttemptAt == nil || next.Before(*r.NextAttemptAt)) {
 			r.NextAttemptAt = next

@@ -17,6 +17,8 @@ const (
 	// leaseMargin is how much longer than an update its key is held: a ref update
 	// once sent is followed to its end.
 	leaseMargin = time.Minute
+	// keepPatience is how long an answer waits to be kept: its caller asked for that.
+	keepPatience = 5 * time.Second
 	// lookAgain is how often a second request looks whether the first is answered.
 	lookAgain = 200 * time.Millisecond
 	// outcomeReplayed is the outcome of a request that got the answer of an earlier one.
@@ -27,7 +29,9 @@ const (
 // within the last day: then that is the answer. One that is under way is waited for.
 func (s *server) createOnce(g *gin.Context, r update.Request, in *UpdateRequest, key string) (answer, error) {
 	k := keyOf(r.Caller, key, in)
-	switch earlier, found, err := s.reserve(g.Request.Context(), *k); {
+	ctx, cancel := context.WithTimeout(g.Request.Context(), s.timeout) // of the wait and the update together
+	defer cancel()
+	switch earlier, found, err := s.reserve(ctx, *k); {
 	case err != nil:
 		return answer{}, asStoreError(err)
 	case found:
@@ -40,7 +44,7 @@ func (s *server) createOnce(g *gin.Context, r update.Request, in *UpdateRequest,
 			s.release(g, *k)
 		}
 	}()
-	a, err := s.createNow(g, r, in)
+	a, err := s.createNow(ctx, g, r, in)
 	answered = true
 	s.keep(g, *k, a, err)
 	return a, err
@@ -54,8 +58,6 @@ func keyOf(caller, key string, in *UpdateRequest) *queue.Key {
 
 // reserve takes the key, or finds the answer of the request that had it.
 func (s *server) reserve(ctx context.Context, k queue.Key) (earlier answer, found bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
 	for {
@@ -71,7 +73,12 @@ func (s *server) reserve(ctx context.Context, k queue.Key) (earlier answer, foun
 		}
 		select {
 		case <-tick.C:
+		case <-s.stopping.Done():
+			return answer{}, false, queue.ErrKeyBusy
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return answer{}, false, ctx.Err()
+			}
 			return answer{}, false, queue.ErrKeyBusy
 		}
 	}
@@ -83,17 +90,16 @@ func (s *server) reserve(ctx context.Context, k queue.Key) (earlier answer, foun
 func (s *server) keep(g *gin.Context, k queue.Key, a answer, err error) {
 	if err != nil {
 		p := problemOf(err)
-		if p.again() {
-			s.release(g, k)
-			return
-		}
-		if a, err = newAnswer(p.status, "", problemBody(g, p)); err != nil {
-			s.release(g, k)
-			return
+		if a, err = newAnswer(p.status, "", problemBody(g, p)); err != nil || p.again() {
+			a.again = true
 		}
 	}
+	if a.again {
+		s.release(g, k)
+		return
+	}
 	k.Answer = a.keep()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.Request.Context()), recordPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.Request.Context()), keepPatience)
 	defer cancel()
 	if err := s.queue.Keep(ctx, k); err != nil {
 		note(g, slog.String("key_not_kept", err.Error()))
@@ -101,7 +107,7 @@ func (s *server) keep(g *gin.Context, k queue.Key, a answer, err error) {
 }
 
 func (s *server) release(g *gin.Context, k queue.Key) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.Request.Context()), recordPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.Request.Context()), keepPatience)
 	defer cancel()
 	if err := s.queue.Release(ctx, k); err != nil && !errors.Is(err, queue.ErrNotFound) {
 		note(g, slog.String("key_not_released", err.Error()))

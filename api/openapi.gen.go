@@ -490,7 +490,8 @@ type StoreReadiness struct {
 // StoreReadinessState defines model for StoreReadiness.State.
 type StoreReadinessState string
 
-// TargetProblem Why it failed on this target, or, while it is queued, why it will be tried again.
+// TargetProblem Why it failed on this target; while it is queued, why it will be tried again; and of a webhook's
+// update that ended `unchanged`, that no file names the image.
 type TargetProblem struct {
 	// Status The HTTP status that the problem has as an answer.
 	//
@@ -533,7 +534,8 @@ type TargetUpdate struct {
 	// Diff Dry run only. A unified diff that `git apply` takes.
 	Diff *string `json:"diff,omitempty"`
 
-	// Problem Why it failed on this target, or, while it is queued, why it will be tried again.
+	// Problem Why it failed on this target; while it is queued, why it will be tried again; and of a webhook's
+	// update that ended `unchanged`, that no file names the image.
 	Problem *TargetProblem `json:"problem,omitempty"`
 }
 
@@ -1535,7 +1537,8 @@ type CreateUpdateResponseObject interface {
 }
 
 type CreateUpdate200ResponseHeaders struct {
-	XRequestId *string
+	PreferenceApplied *string
+	XRequestId        *string
 }
 
 type CreateUpdate200JSONResponse struct {
@@ -1550,6 +1553,9 @@ func (response CreateUpdate200JSONResponse) VisitCreateUpdateResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
 	if response.Headers.XRequestId != nil {
 		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
 	}
@@ -1559,8 +1565,9 @@ func (response CreateUpdate200JSONResponse) VisitCreateUpdateResponse(w http.Res
 }
 
 type CreateUpdate201ResponseHeaders struct {
-	Location   *string
-	XRequestId *string
+	Location          *string
+	PreferenceApplied *string
+	XRequestId        *string
 }
 
 type CreateUpdate201JSONResponse struct {
@@ -1577,6 +1584,9 @@ func (response CreateUpdate201JSONResponse) VisitCreateUpdateResponse(w http.Res
 	w.Header().Set("Content-Type", "application/json")
 	if response.Headers.Location != nil {
 		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
 	}
 	if response.Headers.XRequestId != nil {
 		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
@@ -1992,6 +2002,30 @@ type RetryUpdateRequestObject struct {
 
 type RetryUpdateResponseObject interface {
 	VisitRetryUpdateResponse(w http.ResponseWriter) error
+}
+
+type RetryUpdate200ResponseHeaders struct {
+	XRequestId *string
+}
+
+type RetryUpdate200JSONResponse struct {
+	Body    Update
+	Headers RetryUpdate200ResponseHeaders
+}
+
+func (response RetryUpdate200JSONResponse) VisitRetryUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type RetryUpdate202JSONResponse struct{ QueuedJSONResponse }

@@ -11,9 +11,18 @@ import (
 
 // prefer is what a caller would rather have (RFC 7240).
 type prefer struct {
-	stored bool          // do not wait for the end in any case
+	stored bool // do not wait for the end in any case
+	waits  bool
 	wait   time.Duration // but for this long
-	text   string        // as it is told back when it was followed
+}
+
+// applied is how a preference that was followed is told back: one to wait, with
+// the time that was granted.
+func (p prefer) applied(wait time.Duration) string {
+	if !p.waits {
+		return "respond-async"
+	}
+	return "wait=" + strconv.Itoa(int(wait/time.Second))
 }
 
 // foldPrefer makes one line of several, which mean the same (RFC 9110, section 5.3).
@@ -40,17 +49,13 @@ func parsePrefer(h http.Header) (p prefer) {
 		switch name {
 		case "respond-async":
 			p.stored = true
-			if p.text == "" {
-				p.text = "respond-async"
-			}
 		case "wait":
 			seconds, err := strconv.ParseUint(value, 10, 31)
 			if err != nil {
 				continue
 			}
-			p.stored = true
+			p.stored, p.waits = true, true
 			p.wait = time.Duration(seconds) * time.Second
-			p.text = "wait=" + value
 		}
 	}
 	return p

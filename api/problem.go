@@ -177,7 +177,7 @@ func queueProblem(err error) (problem, bool) {
 }
 
 func foreignCode(e *update.NoTargetError) ProblemCode {
-	if e.Repo.IsZero() {
+	if e.Repo.IsZero() && e.Target == "" {
 		return ProblemCodeBranchNotFound
 	}
 	return ProblemCodeRepositoryNotFound

@@ -47,12 +47,12 @@ type Options struct {
 // for concurrent use.
 type Server struct {
 	http.Handler
-	*server
+	handlers *server
 }
 
 // Stop answers 202 to those who wait for the end of a stored update. Everything
 // else goes on.
-func (s *Server) Stop() { s.stop() }
+func (s *Server) Stop() { s.handlers.stop() }
 
 // New returns a Server. An error says that the embedded description or the
 // metrics are broken.
@@ -113,7 +113,7 @@ func New(o Options) (*Server, error) {
 	}), GinServerOptions{
 		ErrorHandler: func(c *gin.Context, err error, _ int) { abort(c, malformed(brief(err.Error()))) },
 	})
-	return &Server{Handler: engine, server: handlers}, nil
+	return &Server{Handler: engine, handlers: handlers}, nil
 }
 
 // server implements the operations of the description.

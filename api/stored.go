@@ -18,8 +18,8 @@ import (
 // the history.
 const recordPatience = 500 * time.Millisecond
 
-// errStore is what a caller gets to hear when the store does not take an update.
-var errStore = errors.New("the store does not take the update now; nothing was written, send the request again")
+// errStore is what a caller gets to hear when the store does not answer.
+var errStore = errors.New("the store does not answer now; nothing was written, send the request again")
 
 // storeError tells the caller of errStore and the log of the cause.
 type storeError struct {
@@ -45,7 +45,8 @@ func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateReques
 	if err != nil {
 		return answer{}, err
 	}
-	queued.applied = p.text
+	wait := min(p.wait, s.timeout)
+	queued.applied = p.applied(wait)
 	var idempotency *queue.Key
 	if key != "" {
 		idempotency = keyOf(r.Caller, key, in)
@@ -59,7 +60,8 @@ func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateReques
 	case err != nil:
 		return answer{}, asStoreError(err)
 	}
-	ended, ok := s.await(g.Request.Context(), r.ID, p.wait)
+	note(g, slog.String("update", r.ID))
+	ended, ok := s.await(g.Request.Context(), r.ID, wait)
 	if !ok {
 		noteOutcome(g, string(StatusQueued))
 		return queued, nil
@@ -67,7 +69,7 @@ func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateReques
 	body := bodyOf(ended)
 	noteOutcome(g, string(body.Status))
 	final, err := conclude(body, 0)
-	final.applied = p.text
+	final.applied = queued.applied
 	if idempotency != nil {
 		s.keep(g, *idempotency, final, err)
 	}
@@ -79,17 +81,17 @@ func (s *server) await(ctx context.Context, id string, wait time.Duration) (queu
 	if wait == 0 {
 		return queue.Update{}, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(wait, s.timeout))
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	defer context.AfterFunc(s.stopping, cancel)()
 	u, err := s.queue.Wait(ctx, id)
 	return u, err == nil
 }
 
-// asStoreError tells apart what the store says about an update from a store that
-// says nothing.
+// asStoreError tells apart what the store says about an update, and a caller that
+// is gone, from a store that says nothing.
 func asStoreError(err error) error {
-	for _, known := range []error{queue.ErrFull, queue.ErrKeyReused, queue.ErrKeyBusy, queue.ErrNotFound, queue.ErrNotFailed, queue.ErrCursor} {
+	for _, known := range []error{queue.ErrFull, queue.ErrKeyReused, queue.ErrKeyBusy, queue.ErrNotFound, queue.ErrNotFailed, context.Canceled} {
 		if errors.Is(err, known) {
 			return err
 		}
@@ -129,10 +131,10 @@ func waiting(p update.Place) TargetUpdate {
 }
 
 // recordOf is the update as it ended.
-func recordOf(r update.Request, in *UpdateRequest, results []update.Result, body Update, came time.Time) queue.Update {
+func recordOf(r update.Request, in *UpdateRequest, results []update.Result, body Update) queue.Update {
 	u := toStore(r, in, nil)
 	u.AbsentAs = queue.Failed
-	u.PushedAt, u.AcceptedAt = came, came
+	u.PushedAt, u.AcceptedAt = r.At, r.At
 	for i, result := range results {
 		o := outcome(result)
 		if o.Status == queue.Queued {
@@ -162,6 +164,7 @@ func requestOf(u queue.Update) (update.Request, error) {
 	}
 	r, err := parseUpdate(&in)
 	r.ID = u.ID
+	r.At = u.PushedAt
 	r.Caller = u.Caller
 	if u.Webhook != "" {
 		r.Caller = "webhook/" + u.Webhook

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -66,6 +67,9 @@ const (
 )
 
 func checkGlob(glob string) error {
+	if strings.ContainsFunc(glob, unicode.IsControl) {
+		return fmt.Errorf("%s has a control character", brief(strconv.Quote(glob)))
+	}
 	if strings.Count(glob, "**") > maxDeepStars || strings.Count(glob, "{") > maxBraces || strings.Count(glob, ",") > maxCommas {
 		return fmt.Errorf("%s is too complex; use at most %d ** and %d braces with %d alternatives, or several globs",
 			brief(strconv.Quote(glob)), maxDeepStars, maxBraces, maxCommas)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -64,6 +65,9 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 	}
 	if delivery.Reply != nil {
 		return verdictHandshake, answerWebhook(c, http.StatusOK, "", delivery.Reply)
+	}
+	if delivery.Dropped != nil {
+		note(c, slog.Any("dropped", delivery.Dropped))
 	}
 	reason := delivery.Ignored
 	var updates []queue.Update
@@ -155,17 +159,29 @@ func (s *server) storePush(source string, hook Webhook, push webhook.Push) (queu
 	return u, nil
 }
 
-// noTarget stands for the target, and its branch, of a push that has none.
-const noTarget = "-"
+// unusablePush is what is stored in place of the request of a push that cannot be
+// one.
+type unusablePush struct {
+	Unusable string `json:"unusable"` // why
+}
 
 // unusable is a push of an image that has no name here: it is seen as failed,
-// since the sender can do nothing about it.
+// since the sender can do nothing about it. Once the source is set up, another
+// delivery of it is a new one, so it has no id.
 func unusable(id, source string, push webhook.Push) queue.Update {
 	return queue.Update{
 		ID: id, Image: push.Name, Version: push.Tag.String(), Digest: push.Digest.String(),
-		Webhook: source, DeliveryID: push.ID, PushedAt: push.Time, Status: queue.Failed,
-		Tasks: []queue.Task{{Target: noTarget, Branch: noTarget, Status: queue.Failed, LastError: oneLine(push.Unusable)}},
+		Webhook: source, PushedAt: push.Time, Status: queue.Failed, Request: encode(unusablePush{oneLine(push.Unusable)}),
 	}
+}
+
+// unusableReason is why a stored push was unusable; empty for every other update.
+func unusableReason(u queue.Update) string {
+	var stored unusablePush
+	if len(u.Tasks) > 0 || json.Unmarshal(u.Request, &stored) != nil {
+		return ""
+	}
+	return stored.Unusable
 }
 
 // receiptOf tells what became of the updates: of several, that for which most is

@@ -35,20 +35,40 @@ func (s *Service) apply(ctx context.Context, t *target, requests []Request) []Re
 	case <-ctx.Done():
 		return repeat(t.failed(context.Cause(ctx)), len(requests))
 	}
-	results := make([]Result, len(requests))
-	for _, round := range arrange(requests) {
+	results := repeat(Result{Place: t.place(), Status: Superseded}, len(requests))
+	var timely []int
+	for i, r := range requests {
+		if !s.order.late(t.place().ID, r) {
+			timely = append(timely, i)
+		}
+	}
+	for _, round := range arrange(pick(requests, timely)) {
 		ctx, spending := github.WithSpending(ctx)
 		outcomes := s.commitRound(ctx, t, round.winners)
 		for _, place := range round.places {
-			result := &results[place.request]
+			i := timely[place.request]
+			result := &results[i]
 			*result = outcomes[place.winner]
-			if place.superseded && result.Err == nil {
+			switch {
+			case result.Err != nil:
+			case place.superseded:
 				*result = Result{Place: result.Place, Status: Superseded}
+			default:
+				s.order.applied(t.place().ID, requests[i])
 			}
 			result.Spent = int(spending.Requests())
 		}
 	}
 	return results
+}
+
+// pick returns the requests at these indexes.
+func pick(requests []Request, at []int) []Request {
+	out := make([]Request, len(at))
+	for i, index := range at {
+		out[i] = requests[index]
+	}
+	return out
 }
 
 // commitRound commits the requests, which do not contradict each other, together.

@@ -1,8 +1,11 @@
 package update
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
@@ -31,6 +34,10 @@ type Request struct {
 	Source  Source
 	// Caller is the name under which the request was authenticated.
 	Caller string
+	// At is when the image was pushed, or the request came; an older request for an
+	// image is superseded by a newer one that was applied before it. Zero is always
+	// new enough.
+	At time.Time
 	// DryRun asks for the plan alone.
 	DryRun bool
 
@@ -39,10 +46,17 @@ type Request struct {
 }
 
 // Scope tells apart the requests for one image on one target that do not replace
-// each other: those for different files. It is empty for all files.
+// each other: those for different files. It is empty for all files, else 64
+// hexadecimal digits.
 func (r *Request) Scope() string {
-	sorted := slices.Sorted(slices.Values(r.Paths))
-	return strings.Join(slices.Compact(sorted), "\x00")
+	if len(r.Paths) == 0 {
+		return ""
+	}
+	hash := sha256.New()
+	for _, glob := range slices.Compact(slices.Sorted(slices.Values(r.Paths))) {
+		fmt.Fprintf(hash, "%d:%s", len(glob), glob)
+	}
+	return hex.EncodeToString(hash.Sum(nil))
 }
 
 // Source says where an image came from. Its fields are single lines and may be empty.
@@ -71,7 +85,8 @@ const (
 type Place struct {
 	// ID names the target; Service.Apply takes it.
 	ID string
-	// Key is the same for the targets on one branch, and no other.
+	// Key is the same for targets on one branch, if they name it alike: one that
+	// leaves a default branch's name out has another key than one that says it.
 	Key string
 	// Name is the target's own; empty when it has none.
 	Name string
@@ -80,12 +95,17 @@ type Place struct {
 	Branch string
 }
 
-// String is owner/name@branch, as far as the branch is known.
+// String is owner/name@branch, as far as the branch is known, with the target's
+// name before it.
 func (p Place) String() string {
-	if p.Branch == "" {
-		return p.Repo.String()
+	text := p.Repo.String()
+	if p.Branch != "" {
+		text += "@" + p.Branch
 	}
-	return p.Repo.String() + "@" + p.Branch
+	if p.Name != "" {
+		text = p.Name + " (" + text + ")"
+	}
+	return text
 }
 
 // Result is what a request came to on one target: Err, or all the rest.

@@ -30,11 +30,12 @@ type Service struct {
 	share   bool
 	dryRuns chan struct{} // one place for each that is under way
 	words   *wordIndex
+	order   *order
 }
 
 // New returns a Service.
 func New(o Options) *Service {
-	s := &Service{share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes)}
+	s := &Service{share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes), order: newOrder()}
 	locks := map[string]chan struct{}{}
 	for _, t := range o.Targets {
 		added := newTarget(t, locks)
@@ -88,7 +89,6 @@ func (s *Service) choose(r Request) ([]*target, error) {
 	case !taken:
 		return nil, &NotTakenError{Image: r.Image.String()}
 	default:
-		foreign.Targets = slices.Compact(foreign.Targets)
 		return nil, &foreign
 	}
 }
@@ -132,7 +132,7 @@ func relevant(results []Result) ([]Result, error) {
 }
 
 func (s *Service) updateTarget(ctx context.Context, t *target, r Request) Result {
-	if err := t.awaitBranch(ctx, r); err != nil {
+	if err := guard(func() error { return t.awaitBranch(ctx, r) }); err != nil {
 		return t.failed(err)
 	}
 	if r.DryRun {
@@ -176,13 +176,13 @@ func (s *Service) Apply(ctx context.Context, id string, requests []Request) []Re
 		for _, t := range s.targets {
 			gone.Targets = append(gone.Targets, t.place().String())
 		}
-		return repeat(Result{Err: gone}, len(requests))
+		return repeat(Result{Place: Place{ID: id, Name: id}, Err: gone}, len(requests))
 	}
 	t := s.targets[at]
 	results := repeat(t.failed(nil), len(requests))
 	var fitting []int
 	for i, r := range requests {
-		if results[i].Err = t.awaitBranch(ctx, r); results[i].Err == nil {
+		if results[i].Err = guard(func() error { return t.awaitBranch(ctx, r) }); results[i].Err == nil {
 			fitting = append(fitting, i)
 		}
 	}
@@ -191,11 +191,7 @@ func (s *Service) Apply(ctx context.Context, id string, requests []Request) []Re
 		size = 1
 	}
 	for group := range slices.Chunk(fitting, max(size, 1)) {
-		together := make([]Request, len(group))
-		for i, index := range group {
-			together[i] = requests[index]
-		}
-		for i, result := range s.applyGuarded(ctx, t, together) {
+		for i, result := range s.applyGuarded(ctx, t, pick(requests, group)) {
 			results[group[i]] = result
 		}
 	}

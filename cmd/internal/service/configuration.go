@@ -1,12 +1,13 @@
 package service
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/config"
@@ -22,7 +23,7 @@ func (s *Settings) configure(getenv func(string) string) error {
 	if s.configFile != "" {
 		var err error
 		if file, err = readConfig(s.configFile, config.Options{Getenv: getenv, ReadFile: os.ReadFile, Targets: s.ownTargets()}); err != nil {
-			return fmt.Errorf("CONFIG_FILE: %w", err)
+			return fmt.Errorf("CONFIG_FILE: %w", oneOfMany(err))
 		}
 	}
 	s.Targets, s.Webhooks, s.Queue, s.WebhookBody = file.Targets, file.Webhooks, file.Queue, file.Limits.WebhookBody
@@ -84,10 +85,26 @@ func readConfig(path string, o config.Options) (*config.File, error) {
 	return config.Parse(path, content, o)
 }
 
+// oneOfMany is the first of the errors of a file, and says how many more there are.
+func oneOfMany(err error) error {
+	var many config.Errors
+	if !errors.As(err, &many) || len(many) == 1 {
+		return err
+	}
+	return fmt.Errorf("%w (and %d more: versions-service check-config says all)", many[0], len(many)-1)
+}
+
 // checkConfig is the command check-config: it says what is wrong with a file, or
-// what is in it. Secrets are not looked up.
-func checkConfig(path string, stdout, stderr io.Writer) int {
+// what is in it. Secrets are not looked up. A file without targets is for the one
+// that the variables mean.
+func checkConfig(path string, getenv func(string) string, stdout, stderr io.Writer) int {
 	file, err := readConfig(path, config.Options{})
+	alone := Settings{repository: strings.TrimSpace(getenv("GITHUB_REPOSITORY")), branch: strings.TrimSpace(getenv("GITHUB_BRANCH"))}
+	if err != nil && alone.repository != "" {
+		if beside, wrong := readConfig(path, config.Options{Targets: alone.ownTargets()}); wrong == nil {
+			file, err = beside, nil
+		}
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "%v\n", err)
 		return exitFailed
@@ -103,8 +120,15 @@ func checkTarget(t config.Target) error {
 	return nil
 }
 
+// checkWebhook takes a secret that was not looked up for one.
 func checkWebhook(w config.Webhook) error {
-	_, err := newSource(w, nil)
+	w.Secrets = slices.Clone(w.Secrets)
+	for i, secret := range w.Secrets {
+		if secret.Reveal() == "" {
+			w.Secrets[i] = config.NewSecret("not looked up")
+		}
+	}
+	_, err := newSource(w, newTransport())
 	var option *webhook.OptionError
 	if errors.As(err, &option) {
 		return &config.Error{Key: option.Option, Detail: option.Detail, Err: err}
@@ -112,14 +136,14 @@ func checkWebhook(w config.Webhook) error {
 	return err
 }
 
-// newSource builds a webhook source. A secret that was not looked up counts as one.
+// newSource builds a webhook source, which asks for keys through transport.
 func newSource(w config.Webhook, transport http.RoundTripper) (*webhook.Source, error) {
 	o := webhook.Options{
 		Name: w.Name, Kind: webhook.Kind(w.Kind), Registry: w.Registry,
-		Audience: w.Audience, ServiceAccount: w.ServiceAccount, Transport: cmp.Or(transport, http.DefaultTransport),
+		Audience: w.Audience, ServiceAccount: w.ServiceAccount, Transport: transport,
 	}
 	for _, secret := range w.Secrets {
-		o.Secrets = append(o.Secrets, cmp.Or(secret.Reveal(), "not looked up"))
+		o.Secrets = append(o.Secrets, secret.Reveal())
 	}
 	for _, r := range w.Rewrite {
 		o.Rewrite = append(o.Rewrite, webhook.Rewrite(r))

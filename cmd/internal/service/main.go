@@ -87,7 +87,7 @@ func (b Build) Main(ctx context.Context, args []string, getenv func(string) stri
 			fmt.Fprintln(stderr, "versions-service: check-config wants the path of one file")
 			return exitMisused
 		}
-		return checkConfig(flags.Arg(1), stdout, stderr)
+		return checkConfig(flags.Arg(1), getenv, stdout, stderr)
 	default:
 		fmt.Fprintf(stderr, "versions-service: unknown command %q; --help shows what there is\n", flags.Arg(0))
 		return exitMisused

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -26,6 +27,7 @@ type readiness struct {
 	check func(context.Context, github.Repo) (github.Status, error)
 	limit func() github.RateLimit
 	store func(context.Context) error
+	log   *slog.Logger
 	now   func() time.Time
 
 	mu    sync.Mutex // held while GitHub is asked: the others wait for the answer
@@ -41,8 +43,8 @@ type repoReadiness struct {
 	why   string
 }
 
-func newReadiness(targets []update.Target, client *github.Client, store func(context.Context) error) *readiness {
-	r := &readiness{check: client.Check, limit: client.RateLimit, store: store, now: time.Now}
+func newReadiness(targets []update.Target, client *github.Client, store func(context.Context) error, log *slog.Logger) *readiness {
+	r := &readiness{check: client.Check, limit: client.RateLimit, store: store, log: log, now: time.Now}
 	for _, t := range targets {
 		if !slices.ContainsFunc(r.repos, func(known repoReadiness) bool { return known.repo.Equal(t.Repo) }) {
 			r.repos = append(r.repos, repoReadiness{repo: t.Repo, state: api.GitHubReadinessStateUnknown})
@@ -55,15 +57,10 @@ func newReadiness(targets []update.Target, client *github.Client, store func(con
 // minute ago; of the others it answers from memory. One repository that is
 // refused among others that are not keeps nobody from the rest.
 func (r *readiness) get(ctx context.Context) api.Readiness {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.asked.IsZero() || r.now().Sub(r.asked) >= readinessAge {
-		r.ask(ctx)
-	}
 	answer := api.Readiness{Status: api.ReadinessStatusReady, Store: r.storeReadiness(ctx), Github: []api.GitHubReadiness{}}
 	limit := r.limit()
 	refused, well := 0, 0
-	for _, known := range r.repos {
+	for _, known := range r.github(ctx) {
 		target := api.GitHubReadiness{Repository: known.repo.String(), State: known.state}
 		if known.why != "" {
 			target.Detail = &known.why
@@ -86,10 +83,21 @@ func (r *readiness) get(ctx context.Context) api.Readiness {
 	return answer
 }
 
+// github is what is known of each repository.
+func (r *readiness) github(ctx context.Context) []repoReadiness {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.asked.IsZero() || r.now().Sub(r.asked) >= readinessAge {
+		r.ask(ctx)
+	}
+	return slices.Clone(r.repos)
+}
+
 func (r *readiness) storeReadiness(ctx context.Context) api.StoreReadiness {
 	ctx, cancel := context.WithTimeout(ctx, readinessTimeout)
 	defer cancel()
 	if err := r.store(ctx); err != nil {
+		r.log.WarnContext(ctx, "the store cannot be used", "error", err.Error())
 		why := "the database cannot be used; the log has more"
 		return api.StoreReadiness{State: api.StoreReadinessStateFailed, Detail: &why}
 	}

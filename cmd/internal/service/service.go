@@ -101,7 +101,7 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 		}
 	}()
 	registerStore(registry, stored)
-	ready := newReadiness(targets, client, stored.Check)
+	ready := newReadiness(targets, client, stored.Check, logger)
 	handler, err = api.New(api.Options{
 		Updates:       updates,
 		Queue:         stored,

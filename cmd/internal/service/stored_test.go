@@ -53,7 +53,7 @@ func TestPrefer(t *testing.T) {
 		"the first":       {[]string{"wait=20, wait=0"}, 201, "wait=20"},
 		"others":          {[]string{"handling=lenient"}, 201, ""},
 		"not understood":  {[]string{"wait=soon"}, 201, ""},
-		"longer than may": {[]string{"wait=999999999"}, 201, "wait=999999999"},
+		"longer than may": {[]string{"wait=999999999"}, 201, "wait=60"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -124,6 +124,38 @@ func TestIdempotencyKey(t *testing.T) {
 			wantProblem(t, send("one", "a key", mission), http.StatusUnprocessableEntity, api.ProblemCodeInvalidRequest)
 		})
 	}
+}
+
+// Requests for parts of the files are stored, and kept in the history, as all are.
+func TestUpdateOfSomePathsIsStored(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	body := func(version string) string {
+		return `{"image": "` + node + `", "version": "` + version + `", "paths": ["apps/p*", "charts/**"]}`
+	}
+	stored := w.ended(w.post(body("v1"), "Prefer", "respond-async").update.Id)
+	if stored.Status != api.StatusCommitted || len(stored.Targets[0].Files) != 1 {
+		t.Errorf("stored: %+v", stored)
+	}
+	r := w.post(body("v2"))
+	wantCommitted(t, r)
+	if record := w.get("/v1/updates/" + r.update.Id).record; record.Status != api.StatusCommitted {
+		t.Errorf("recorded: %+v", record)
+	}
+	wantProblem(t, w.post(`{"image": "`+node+`", "version": "v3", "paths": ["a\u0000b"]}`), http.StatusUnprocessableEntity, api.ProblemCodeInvalidRequest)
+}
+
+// A key is free again when one of the targets is worth another try.
+func TestIdempotencyKeyOfTargetsThatDiffer(t *testing.T) {
+	t.Parallel()
+	w := start(t, withConfig(twoTargets), withRepository(otherRepo, map[string]string{"a.yaml": deployment(node + ":old")}))
+	wantCommitted(t, w.post(`{"image": "`+node+`", "version": "v1", "repository": "`+repoName+`"}`))
+	w.hub.Inject(sandbox.Refuse(500, "fault").On("POST", "git/trees"))
+	wantTargets(t, w.post(setTo(node, "v1"), "Idempotency-Key", "k"), http.StatusMultiStatus,
+		"refty-yapi/refty-infra-test unchanged", "production octo-org/infra failed upstream_error")
+	w.hub.ClearFaults()
+	wantTargets(t, w.post(setTo(node, "v1"), "Idempotency-Key", "k"), http.StatusCreated,
+		"refty-yapi/refty-infra-test unchanged", "production octo-org/infra committed")
 }
 
 // Many at once with one key are one update, and get one answer.

@@ -215,7 +215,8 @@ func (r *run) step(ctx context.Context, c *change, done applied, over bool) (tas
 }
 
 // finish completes the job. When tasks are left, they get a new one, at the time
-// of the first that is due.
+// of the first that is due. It completes first and looks then: who stores a task
+// after that look finds no live job and inserts one.
 func (r *run) finish(ctx context.Context, c *change) error {
 	if err := c.complete(ctx, r.job); err != nil {
 		return err

@@ -189,7 +189,11 @@ func (q postgresQuerier) all(ctx context.Context, statements []statement) (err e
 		batch.Queue(s.text, s.args...)
 	}
 	results := q.of.SendBatch(ctx, &batch)
-	defer func() { err = errors.Join(err, results.Close()) }()
+	defer func() {
+		if closed := results.Close(); err == nil {
+			err = closed
+		}
+	}()
 	for _, s := range statements {
 		if s.row != nil {
 			found, err := results.Query()

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -14,9 +15,10 @@ import (
 )
 
 const (
-	// leaseMargin is how much longer than an update its key is held: a ref update
-	// once sent is followed to its end.
-	leaseMargin = time.Minute
+	// lease is how long a key is held by a request whose process may be dead, and
+	// renewLease how often one that is alive says so.
+	lease      = 15 * time.Second
+	renewLease = 4 * time.Second
 	// keepPatience is how long an answer waits to be kept: its caller asked for that.
 	keepPatience = 5 * time.Second
 	// lookAgain is how often a second request looks whether the first is answered.
@@ -38,6 +40,7 @@ func (s *server) createOnce(g *gin.Context, r update.Request, in *UpdateRequest,
 		noteOutcome(g, outcomeReplayed)
 		return earlier, nil
 	}
+	defer s.hold(ctx, *k)()
 	answered := false
 	defer func() {
 		if !answered { // a panic
@@ -48,6 +51,28 @@ func (s *server) createOnce(g *gin.Context, r update.Request, in *UpdateRequest,
 	answered = true
 	s.keep(g, *k, a, err)
 	return a, err
+}
+
+// hold renews the key's lease until the function that it returns is called.
+func (s *server) hold(ctx context.Context, k queue.Key) (letGo func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // an update may outlast its caller
+	var renewing sync.WaitGroup
+	renewing.Go(func() {
+		tick := time.NewTicker(renewLease)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				_ = s.queue.Renew(ctx, k, lease) // the next one comes before the lease ends
+			}
+		}
+	})
+	return func() {
+		cancel()
+		renewing.Wait()
+	}
 }
 
 // keyOf is the caller's key for this body. Bodies that say the same are the same,
@@ -61,7 +86,7 @@ func (s *server) reserve(ctx context.Context, k queue.Key) (earlier answer, foun
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
 	for {
-		reservation, err := s.queue.Reserve(ctx, k, s.timeout+leaseMargin)
+		reservation, err := s.queue.Reserve(ctx, k, lease)
 		if err != nil {
 			return answer{}, false, err
 		}

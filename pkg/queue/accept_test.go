@@ -1,8 +1,11 @@
 package queue_test
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -255,5 +258,32 @@ func TestAcceptSideBySide(t *testing.T) {
 			}
 			w.ends(ids[n], queue.Committed)
 		}
+	})
+}
+
+// What the store does not take of one caller is no fault of those who came with
+// him and share the transaction.
+func TestValueThatTheStoreRefuses(t *testing.T) {
+	onStores(t, func(t *testing.T, storeURL string) {
+		w := open(t, storeURL)
+		wild := make([]byte, 8<<10)
+		if _, err := rand.Read(wild); err != nil {
+			t.Fatal(err)
+		}
+		// PostgreSQL has no index entries of that size.
+		refused := strings.HasPrefix(storeURL, "postgres")
+		var all sync.WaitGroup
+		for n := range 40 {
+			all.Go(func() {
+				u := update("app"+strconv.Itoa(n), "1")
+				if n%10 == 0 {
+					u.Scope = hex.EncodeToString(wild)
+				}
+				if _, err := w.Accept(t.Context(), []queue.Update{u}, nil); (err != nil) != (refused && n%10 == 0) {
+					t.Errorf("update %d: %v", n, err)
+				}
+			})
+		}
+		all.Wait()
 	})
 }

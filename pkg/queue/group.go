@@ -36,7 +36,8 @@ type group struct {
 	running bool
 }
 
-// do stores an entry. When ctx ends while it waits for its turn, it is withdrawn.
+// do stores an entry. When ctx ends while it waits for its turn, it is withdrawn;
+// later, only one that nobody depends on leaves its caller go.
 func (g *group) do(ctx context.Context, e *entry) ([]Accepted, error) {
 	e.answer = make(chan answer, 1)
 	g.join(e)
@@ -45,7 +46,7 @@ func (g *group) do(ctx context.Context, e *entry) ([]Accepted, error) {
 		return a.accepted, a.err
 	case <-ctx.Done():
 	}
-	if g.withdraw(e) {
+	if g.withdraw(e) || e.record {
 		return nil, fmt.Errorf("queue: store the update: %w", context.Cause(ctx))
 	}
 	a := <-e.answer
@@ -98,14 +99,18 @@ func (g *group) next() []*entry {
 	return taken
 }
 
-// commit stores entries in one transaction and answers them. One that is refused
-// leaves the others alone; when the store fails, it fails for all of them.
+// commit stores entries in one transaction and answers them. One that is refused,
+// or whose values the store does not take, leaves the others alone; when the store
+// fails, it fails for all of them.
 func (q *Queue) commit(entries []*entry) {
 	answers, err := q.admit(entries, false)
-	if refusal(err) { // seldom enough to begin again
+	if q.concernsOne(err) { // seldom enough to begin again
 		answers, err = q.admit(entries, true)
 	}
 	for i, e := range entries {
+		if answers[i].err != nil && !refusal(answers[i].err) {
+			answers[i].err = fmt.Errorf("queue: store the update: %w", answers[i].err)
+		}
 		if err != nil {
 			answers[i] = answer{err: fmt.Errorf("queue: store the update: %w", err)}
 		}
@@ -134,7 +139,7 @@ func (q *Queue) admit(entries []*entry, apart bool) ([]answer, error) {
 			} else {
 				answers[i].accepted, err = c.admit(ctx, e)
 			}
-			if err != nil && (!apart || !refusal(err)) {
+			if err != nil && (!apart || !q.concernsOne(err)) {
 				return err
 			}
 		}
@@ -143,7 +148,10 @@ func (q *Queue) admit(entries []*entry, apart bool) ([]answer, error) {
 	return answers, err
 }
 
-// refusal says that an error is about an entry, not about the store.
+// concernsOne says that an error is about an entry, not about the store.
+func (q *Queue) concernsOne(err error) bool { return refusal(err) || q.store.refusesValue(err) }
+
+// refusal says that the queue itself refuses an entry.
 func refusal(err error) bool {
 	var answered *AnsweredError
 	if errors.As(err, &answered) {

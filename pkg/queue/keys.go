@@ -43,9 +43,9 @@ const (
 )
 
 // Reserve takes a key for a request that is answered only when it is done. Who
-// gets KeyNew ends it with Keep or Release; when it does neither (a crash), the
-// key is free again after the lease, which is therefore longer than the request
-// may take. k.Answer is not used. ErrKeyReused when the key's hash is another.
+// gets KeyNew calls Renew before the lease ends, and ends it with Keep or Release;
+// when it does none of these (a crash), the key is free again after the lease, and
+// on SQLite at the next start. k.Answer is not used. ErrKeyReused when the key's hash is another.
 func (q *Queue) Reserve(ctx context.Context, k Key, lease time.Duration) (Reservation, error) {
 	if err := k.check(); err != nil {
 		return Reservation{}, err
@@ -69,6 +69,21 @@ func (q *Queue) Reserve(ctx context.Context, k Key, lease time.Duration) (Reserv
 		return Reservation{}, fmt.Errorf("queue: reserve an idempotency key: %w", err)
 	}
 	return found, nil
+}
+
+// Renew lets the lease of a key that was reserved end later. A key that was answered
+// or released stays as it is.
+func (q *Queue) Renew(ctx context.Context, k Key, lease time.Duration) error {
+	err := q.write(ctx, func(ctx context.Context, c *change) error {
+		_, err := c.exec(ctx, `
+			UPDATE versions_key SET lease_until = $4 WHERE caller = $1 AND name = $2 AND hash = $3 AND lease_until > 0`,
+			k.Caller, k.Key, k.Hash[:], micros(c.now.Add(lease)))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("queue: renew the lease of an idempotency key: %w", err)
+	}
+	return nil
 }
 
 // Keep stores k.Answer for a key that was reserved, or in place of the answer

@@ -139,3 +139,25 @@ func TestAcceptWithKey(t *testing.T) {
 		}
 	})
 }
+
+func TestRenew(t *testing.T) {
+	onStores(t, func(t *testing.T, storeURL string) {
+		w := open(t, storeURL)
+		k := key("k", 1)
+		w.reserves(k, queue.KeyNew)
+		for range 3 {
+			w.clock.advance(50 * time.Second)
+			if err := w.Renew(t.Context(), k, time.Minute); err != nil {
+				t.Fatalf("Renew: %v", err)
+			}
+			w.reserves(k, queue.KeyBusy)
+		}
+		if err := w.Release(t.Context(), k); err != nil {
+			t.Fatalf("Release: %v", err)
+		}
+		if err := w.Renew(t.Context(), k, time.Minute); err != nil {
+			t.Fatalf("Renew of a key that was released: %v", err)
+		}
+		w.reserves(k, queue.KeyNew)
+	})
+}

@@ -2,8 +2,9 @@ package queue
 
 import "context"
 
-// position is where a task stands among those of its target, image and scope:
-// by the push, then by arrival.
+// position is where a task stands among those of its target and image: by the
+// push, then by arrival. Those of one scope replace each other, and one of the
+// scope "", which is everything, also older ones of every other scope.
 type position struct {
 	target, image, scope string
 	pushed, seq          int64
@@ -18,11 +19,11 @@ func (c *change) enter(ctx context.Context, p position) (late bool, err error) {
 	if _, err := one(ctx, c, []any{&newer, &older}, `
 		SELECT CASE WHEN EXISTS (
 			SELECT 1 FROM versions_task
-			WHERE target = $1 AND image = $2 AND scope = $3 AND status IN ('queued', 'committed', 'unchanged')
+			WHERE target = $1 AND image = $2 AND scope IN ($3, '') AND status IN ('queued', 'committed', 'unchanged')
 				AND (pushed_at, seq) > ($4, $5)
 		) THEN 1 ELSE 0 END, CASE WHEN EXISTS (
 			SELECT 1 FROM versions_task
-			WHERE target = $1 AND image = $2 AND scope = $3 AND status = 'queued' AND claim = ''
+			WHERE target = $1 AND image = $2 AND $3 IN (scope, '') AND status = 'queued' AND claim = ''
 				AND (pushed_at, seq) < ($4, $5)
 		) THEN 1 ELSE 0 END`, p.target, p.image, p.scope, p.pushed, p.seq); err != nil {
 		return false, err
@@ -45,7 +46,7 @@ func (c *change) displace(ctx context.Context, p position) error {
 		return nil
 	}, `
 		UPDATE versions_task SET status = 'superseded', finished_at = $6
-		WHERE target = $1 AND image = $2 AND scope = $3 AND status = 'queued' AND claim = ''
+		WHERE target = $1 AND image = $2 AND $3 IN (scope, '') AND status = 'queued' AND claim = ''
 			AND (pushed_at, seq) < ($4, $5)
 		RETURNING seq`, p.target, p.image, p.scope, p.pushed, p.seq, micros(c.now))
 }
@@ -68,7 +69,7 @@ func (c *change) prune(ctx context.Context, branch string) error {
 		WHERE branch = $1 AND status = 'queued' AND EXISTS (
 			SELECT 1 FROM versions_task AS newer
 			WHERE newer.target = versions_task.target AND newer.image = versions_task.image
-				AND newer.scope = versions_task.scope AND newer.status IN ('queued', 'committed', 'unchanged')
+				AND newer.scope IN (versions_task.scope, '') AND newer.status IN ('queued', 'committed', 'unchanged')
 				AND (newer.pushed_at, newer.seq) > (versions_task.pushed_at, versions_task.seq))
 		RETURNING seq, target`, branch, micros(c.now))
 }

@@ -11,6 +11,7 @@ func TestOrder(t *testing.T) {
 	noon := newClock().now().Add(-time.Hour)
 	early, late := pushed(noon.Add(-time.Minute)), pushed(noon)
 	other := func(u *queue.Update) { u.Scope = "apps/**" }
+	third := func(u *queue.Update) { u.Scope = "charts/**" }
 	tests := []struct {
 		name          string
 		first, second queue.Update
@@ -27,7 +28,11 @@ func TestOrder(t *testing.T) {
 		{"older after a failure", update("app", "2", late), update("app", "1", early), queue.Failed, [2]queue.Status{queue.Failed, queue.Committed}},
 		{"newer after a commit", update("app", "1", early), update("app", "2", late), queue.Committed, [2]queue.Status{queue.Committed, queue.Committed}},
 		{"another image", update("app", "2", late), update("web", "1", early), queue.Queued, [2]queue.Status{queue.Committed, queue.Committed}},
-		{"another scope", update("app", "2", late), update("app", "1", early, other), queue.Queued, [2]queue.Status{queue.Committed, queue.Committed}},
+		{"another scope", update("app", "2", late, third), update("app", "1", early, other), queue.Queued, [2]queue.Status{queue.Committed, queue.Committed}},
+		{"a part, older than everything", update("app", "2", late), update("app", "1", early, other), queue.Queued, [2]queue.Status{queue.Committed, queue.Superseded}},
+		{"everything, newer than a part", update("app", "1", early, other), update("app", "2", late), queue.Queued, [2]queue.Status{queue.Superseded, queue.Committed}},
+		{"a part, newer than everything", update("app", "1", early), update("app", "2", late, other), queue.Queued, [2]queue.Status{queue.Committed, queue.Committed}},
+		{"everything, older than a part", update("app", "2", late, other), update("app", "1", early), queue.Queued, [2]queue.Status{queue.Committed, queue.Committed}},
 		{"another target", update("app", "2", late), update("app", "1", early, to("b")), queue.Queued, [2]queue.Status{queue.Committed, queue.Committed}},
 	}
 	onStores(t, func(t *testing.T, storeURL string) {

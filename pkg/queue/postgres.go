@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,6 +137,13 @@ func (s *postgresStore) write(ctx context.Context, f func(context.Context, tx) e
 			return err
 		}
 	}
+}
+
+// refusesValue knows the classes 22 (data exception), 23 (integrity constraint
+// violation) and 54 (program limit exceeded) of PostgreSQL's appendix A.
+func (s *postgresStore) refusesValue(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && slices.Contains([]string{"22", "23", "54"}, refused.Code[:min(2, len(refused.Code))])
 }
 
 func (s *postgresStore) read() querier { return postgresQuerier{s.pool} }

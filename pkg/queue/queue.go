@@ -225,6 +225,19 @@ func (q *Queue) Check(ctx context.Context) error {
 	return nil
 }
 
+// fromWarn passes on what somebody has to know: River tells much of itself.
+type fromWarn struct{ slog.Handler }
+
+func (h fromWarn) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && h.Handler.Enabled(ctx, level)
+}
+
+func (h fromWarn) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return fromWarn{h.Handler.WithAttrs(attrs)}
+}
+
+func (h fromWarn) WithGroup(name string) slog.Handler { return fromWarn{h.Handler.WithGroup(name)} }
+
 func (q *Queue) isStopping() bool {
 	select {
 	case <-q.stopping:
@@ -250,7 +263,7 @@ const (
 
 // workers is River's configuration; without Apply, one that only inserts.
 func (q *Queue) workers() *river.Config {
-	config := &river.Config{Logger: q.options.Logger}
+	config := &river.Config{Logger: slog.New(fromWarn{q.options.Logger.Handler()})}
 	if q.options.Apply == nil {
 		return config
 	}

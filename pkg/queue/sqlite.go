@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -57,14 +58,15 @@ func openSQLite(ctx context.Context, path string) (_ *sqliteStore, err error) {
 	}
 	if s.writer, err = s.pool(1, url.Values{
 		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)"},
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)",
+			"temp_store(MEMORY)"}, // there may be no folder to write to but the file's,
 	}); err != nil {
 		return nil, err
 	}
 	if err := s.writer.PingContext(ctx); err != nil {
 		return nil, fmt.Errorf("queue: open %s: %w", absolute, err)
 	}
-	s.readers, err = s.pool(sqliteReaders, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)"}})
+	s.readers, err = s.pool(sqliteReaders, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)", "temp_store(MEMORY)"}})
 	return s, err
 }
 
@@ -143,14 +145,17 @@ func (s *sqliteStore) migrate(ctx context.Context) error {
 	return nil
 }
 
-// takeOver frees the jobs and the leadership of the process before. It has ended,
+// takeOver frees the jobs, the leadership and the leases of the process before. It has ended,
 // else the file were not ours.
 func (s *sqliteStore) takeOver(ctx context.Context) error {
 	return s.write(ctx, func(ctx context.Context, t tx) error {
 		if _, err := t.exec(ctx, `UPDATE river_job SET state = 'available' WHERE state = 'running'`); err != nil {
 			return err
 		}
-		_, err := t.exec(ctx, `DELETE FROM river_leader`)
+		if _, err := t.exec(ctx, `DELETE FROM river_leader`); err != nil {
+			return err
+		}
+		_, err := t.exec(ctx, `DELETE FROM versions_key WHERE lease_until > 0`)
 		return err
 	})
 }
@@ -168,6 +173,12 @@ func (s *sqliteStore) write(ctx context.Context, f func(context.Context, tx) err
 		return err
 	}
 	return raw.Commit()
+}
+
+func (s *sqliteStore) refusesValue(err error) bool {
+	var refused *sqlite.Error
+	return errors.As(err, &refused) &&
+		slices.Contains([]int{sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH}, refused.Code()&0xff)
 }
 
 func (s *sqliteStore) read() querier { return sqliteQuerier{s.readers} }

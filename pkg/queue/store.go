@@ -67,6 +67,9 @@ type store interface {
 	// write runs f in a transaction that writes, and commits it unless f fails.
 	// f may run more than once.
 	write(ctx context.Context, f func(context.Context, tx) error) error
+	// refusesValue says that an error is about the values of a statement: too long,
+	// say, or not of its type.
+	refusesValue(err error) bool
 	// read is for queries outside of a transaction.
 	read() querier
 

@@ -5,11 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // groupSize bounds the entries that share a transaction, so that none waits long
 // for the others.
 const groupSize = 64
+
+// acceptTimeout bounds an acceptance, or the reservation of a key: who sends a webhook waits for a few seconds,
+// and comes again after a refusal.
+const acceptTimeout = 3 * time.Second
 
 // entry is what one caller hands in to be stored.
 type entry struct {
@@ -122,7 +127,9 @@ func (q *Queue) commit(entries []*entry) {
 // returned, and nothing is stored.
 func (q *Queue) admit(entries []*entry, apart bool) ([]answer, error) {
 	answers := make([]answer, len(entries))
-	err := q.write(context.Background(), func(ctx context.Context, c *change) error {
+	ctx, cancel := context.WithTimeout(context.Background(), acceptTimeout)
+	defer cancel()
+	err := q.write(ctx, func(ctx context.Context, c *change) error {
 		if err := c.lock(ctx, locks(entries)); err != nil {
 			return err
 		}

@@ -50,6 +50,8 @@ func (q *Queue) Reserve(ctx context.Context, k Key, lease time.Duration) (Reserv
 	if err := k.check(); err != nil {
 		return Reservation{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, acceptTimeout)
+	defer cancel()
 	var found Reservation
 	err := q.write(ctx, func(ctx context.Context, c *change) (err error) {
 		if err := c.lock(ctx, []string{keyLock(k)}); err != nil {

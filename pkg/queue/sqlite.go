@@ -58,15 +58,18 @@ func openSQLite(ctx context.Context, path string) (_ *sqliteStore, err error) {
 	}
 	if s.writer, err = s.pool(1, url.Values{
 		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)",
-			"temp_store(MEMORY)"}, // there may be no folder to write to but the file's,
+		// Nobody else is expected to lock the file for long. Without temp_store a query
+		// may want to write to a folder that there is not.
+		"_pragma": {
+			"busy_timeout(1000)", "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "temp_store(MEMORY)",
+		},
 	}); err != nil {
 		return nil, err
 	}
 	if err := s.writer.PingContext(ctx); err != nil {
 		return nil, fmt.Errorf("queue: open %s: %w", absolute, err)
 	}
-	s.readers, err = s.pool(sqliteReaders, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)", "temp_store(MEMORY)"}})
+	s.readers, err = s.pool(sqliteReaders, url.Values{"_pragma": {"busy_timeout(1000)", "query_only(1)", "temp_store(MEMORY)"}})
 	return s, err
 }
 

@@ -385,16 +385,29 @@ func TestStoreThatIsAway(t *testing.T) {
 	w := start(t, withEnv("WEBHOOK_GHCR_SECRET", hookSecret), withData())
 	w.ended(w.post(setTo(worker, "v1"), "Prefer", "respond-async").update.Id) // it has started
 	w.breakStore()
+	begun := time.Now()
 	wantCommitted(t, w.post(mission))
-	for _, headers := range [][]string{{"Idempotency-Key", "k"}, {"Prefer", "respond-async"}, {"Prefer", "wait=5"}} {
-		r := w.post(setTo(node, "v2"), headers...)
+	if took := time.Since(begun); took > 4*time.Second {
+		t.Errorf("the store held the answer back for %s", took)
+	}
+	var all sync.WaitGroup
+	refused := func(r reply, err error) {
+		if err != nil {
+			t.Error(err)
+		}
 		wantProblem(t, r, http.StatusServiceUnavailable, api.ProblemCodeUnavailable)
 		if r.header.Get("Retry-After") == "" || !strings.Contains(r.problem.Detail, "nothing was written") {
 			t.Errorf("%v %s", r.header, r.body)
 		}
 	}
+	for _, headers := range [][]string{{"Idempotency-Key", "k"}, {"Prefer", "respond-async"}, {"Prefer", "wait=5"}} {
+		all.Go(func() { refused(w.tryPost(setTo(node, "v2"), headers...)) })
+	}
 	body := pushed("v3")
-	wantProblem(t, w.deliver("ghcr", body, signed(body, "d")...), http.StatusServiceUnavailable, api.ProblemCodeUnavailable)
+	all.Go(func() {
+		refused(w.try(http.MethodPost, "/v1/webhooks/ghcr", strings.NewReader(body), signed(body, "d")...))
+	})
+	all.Wait()
 	if n := len(w.log()); n != 3 {
 		t.Errorf("%d commits", n-1)
 	}

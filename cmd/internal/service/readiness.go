@@ -58,9 +58,10 @@ func newReadiness(targets []update.Target, client *github.Client, store func(con
 // refused among others that are not keeps nobody from the rest.
 func (r *readiness) get(ctx context.Context) api.Readiness {
 	answer := api.Readiness{Status: api.ReadinessStatusReady, Store: r.storeReadiness(ctx), Github: []api.GitHubReadiness{}}
-	limit := r.limit()
+	repos := r.github(ctx)
+	limit := r.limit() // after what was just asked told it
 	refused, well := 0, 0
-	for _, known := range r.github(ctx) {
+	for _, known := range repos {
 		target := api.GitHubReadiness{Repository: known.repo.String(), State: known.state}
 		if known.why != "" {
 			target.Detail = &known.why

@@ -128,11 +128,15 @@ func (s *postgresStore) write(ctx context.Context, f func(context.Context, tx) e
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	for try := 1; ; try++ {
+		began := false
 		err := pgx.BeginFunc(ctx, s.pool, func(raw pgx.Tx) error {
+			began = true
 			return f(ctx, postgresTx{postgresQuerier{raw}, jobsOf[*riverpgxv5.Driver, pgx.Tx]{&s.engine, raw}})
 		})
 		var refused *pgconn.PgError
-		again := errors.As(err, &refused) && (refused.Code == "40001" || refused.Code == "40P01")
+		asked := errors.As(err, &refused) && (refused.Code == "40001" || refused.Code == "40P01")
+		// A connection of the pool may have died with a server that is back since.
+		again := err != nil && (asked || !began && ctx.Err() == nil)
 		if !again || try == postgresTries {
 			return err
 		}

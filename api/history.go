@@ -125,8 +125,8 @@ func recordView(u queue.Update) UpdateRecord {
 	}
 	for _, task := range u.Tasks {
 		r.Attempts = max(r.Attempts, task.Attempts)
-		if r.LastError == nil && r.Status != StatusUnchanged {
-			r.LastError = present(oneLine(task.LastError))
+		if telling := task.Status == queue.Failed || task.Status == queue.Queued || task.Status == queue.Absent && r.Status == StatusFailed; telling && r.LastError == nil {
+			r.LastError = present(task.LastError)
 		}
 		if next := presentTime(task.NextAttempt); task.Status == queue.Queued && next != nil && (r.NextAttemptAt == nil || next.Before(*r.NextAttemptAt)) {
 			r.NextAttemptAt = next

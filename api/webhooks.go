@@ -42,6 +42,7 @@ func (s *server) receiveWebhook(c *gin.Context) {
 	name := c.Param("source")
 	hook, ok := s.webhooks[name]
 	if !ok {
+		note(c, slog.String("reason", "no webhook source of that name"))
 		abort(c, errNoRoute)
 		return
 	}
@@ -89,7 +90,7 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 	if err != nil {
 		return "", asStoreError(err)
 	}
-	receipt = receiptOf(updates, accepted)
+	receipt = receiptOf(accepted)
 	note(c, slog.String("update", *receipt.Id), slog.String("image", receipt.Updates[0].Image),
 		slog.String("version", receipt.Updates[0].Version), slog.Int("pushes", len(updates)))
 	if receipt.Status == ReceiptStatusDuplicate {
@@ -186,26 +187,24 @@ func unusableReason(u queue.Update) string {
 
 // receiptOf tells what became of the updates: of several, that for which most is
 // left to do.
-func receiptOf(updates []queue.Update, accepted []queue.Accepted) Receipt {
+func receiptOf(accepted []queue.Accepted) Receipt {
 	words := map[queue.Verdict]ReceiptStatus{
 		queue.Stored: ReceiptStatusQueued, queue.Retried: ReceiptStatusRetried, queue.Duplicate: ReceiptStatusDuplicate,
 	}
 	rank := map[ReceiptStatus]int{ReceiptStatusDuplicate: 1, ReceiptStatusFailed: 2, ReceiptStatusRetried: 3, ReceiptStatusQueued: 4}
 	var receipt Receipt
-	for i, a := range accepted {
+	for _, a := range accepted {
 		status := words[a.Verdict]
 		if a.Verdict == queue.Stored && a.Status == queue.Failed {
 			status = ReceiptStatusFailed
 		}
 		receipt.Updates = append(receipt.Updates, ReceivedUpdate{
-			Id: a.ID, Status: status, Image: updates[i].Image, Version: updates[i].Version,
+			Id: a.ID, Status: status, Image: a.Image, Version: a.Version,
 		})
 		if rank[status] > rank[receipt.Status] {
-			receipt.Status, receipt.Id = status, &receipt.Updates[i].Id
+			receipt.Status, receipt.Id = status, new(a.ID)
 		}
 	}
-	id := *receipt.Id // not in the slice, which has moved since
-	receipt.Id = &id
 	return receipt
 }
 

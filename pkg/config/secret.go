@@ -84,6 +84,10 @@ func secret(into *Secret) func(value) {
 			text = string(content)
 		}
 		if text = strings.TrimSpace(text); text == "" {
+			if env != "" {
+				at.refuse("the variable that it names is not set, or empty")
+				return
+			}
 			at.refuse("the secret is empty")
 			return
 		}

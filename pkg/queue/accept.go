@@ -27,9 +27,10 @@ const (
 
 // Accepted is the answer to one update.
 type Accepted struct {
-	ID      string // of the earlier one, when Duplicate or Retried
-	Verdict Verdict
-	Status  Status // of the update now
+	// ID, Image and Version are of the earlier one, when Duplicate or Retried.
+	ID, Image, Version string
+	Verdict            Verdict
+	Status             Status // of the update now
 }
 
 // Accept stores updates and wakes the workers, in one transaction: all of them or
@@ -146,9 +147,9 @@ func (c *change) admit(ctx context.Context, e *entry) ([]Accepted, error) {
 
 // knownUpdate is an update in the store. ID is "" when there is none.
 type knownUpdate struct {
-	seq    int64
-	ID     string
-	status Status
+	seq                int64
+	ID, image, version string
+	status             Status
 }
 
 // known finds the update that u is a redelivery of.
@@ -157,14 +158,14 @@ func (c *change) known(ctx context.Context, u Update, record bool) (k knownUpdat
 		return k, nil
 	}
 	if u.DeliveryID != "" {
-		_, err = one(ctx, c, []any{&k.seq, &k.ID, &k.status}, `
-			SELECT seq, id, status FROM versions_update
+		_, err = one(ctx, c, []any{&k.seq, &k.ID, &k.image, &k.version, &k.status}, `
+			SELECT seq, id, image, version, status FROM versions_update
 			WHERE webhook = $1 AND delivery_id = $2 AND webhook <> '' AND delivery_id <> ''`, u.Webhook, u.DeliveryID)
 		return k, err
 	}
 	var accepted int64
-	_, err = one(ctx, c, []any{&k.seq, &k.ID, &k.status, &accepted}, `
-		SELECT seq, id, status, accepted_at FROM versions_update
+	_, err = one(ctx, c, []any{&k.seq, &k.ID, &k.image, &k.version, &k.status, &accepted}, `
+		SELECT seq, id, image, version, status, accepted_at FROM versions_update
 		WHERE webhook = $1 AND image = $2 AND version = $3 AND digest = $4 AND webhook <> '' AND delivery_id = ''
 		ORDER BY seq DESC LIMIT 1`, u.Webhook, u.Image, u.Version, u.Digest)
 	if k.status.Ended() && c.now.Sub(fromMicros(accepted)) >= dedupeWindow {
@@ -185,10 +186,10 @@ func (c *change) redeliver(ctx context.Context, k knownUpdate) (Accepted, error)
 		}
 		if again {
 			statuses, err := c.refresh(ctx, k.seq)
-			return Accepted{ID: k.ID, Verdict: Retried, Status: statuses[k.seq]}, err
+			return Accepted{ID: k.ID, Image: k.image, Version: k.version, Verdict: Retried, Status: statuses[k.seq]}, err
 		}
 	}
-	return Accepted{ID: k.ID, Verdict: Duplicate, Status: k.status}, nil
+	return Accepted{ID: k.ID, Image: k.image, Version: k.version, Verdict: Duplicate, Status: k.status}, nil
 }
 
 // add stores a new update.
@@ -218,7 +219,7 @@ func (c *change) add(ctx context.Context, u Update, record bool) (Accepted, erro
 			c.end(u.ID, Event{Kind: UpdateEnded, Status: u.Status, Webhook: u.Webhook})
 		}
 	}
-	return Accepted{ID: u.ID, Verdict: Stored, Status: u.Status}, c.insertUpdate(ctx, u, tasks)
+	return Accepted{ID: u.ID, Image: u.Image, Version: u.Version, Verdict: Stored, Status: u.Status}, c.insertUpdate(ctx, u, tasks, record)
 }
 
 // place settles where a new task stands, as the last to arrive. One that ended
@@ -252,17 +253,26 @@ func (c *change) place(ctx context.Context, u Update, t *Task) error {
 	return nil
 }
 
-func (c *change) insertUpdate(ctx context.Context, u Update, tasks []Task) error {
+// flag is a truth as it is stored.
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (c *change) insertUpdate(ctx context.Context, u Update, tasks []Task, record bool) error {
 	var stored int64
 	statements := []statement{{
 		text: `
 			INSERT INTO versions_update (id, image, version, digest, scope, caller, webhook, delivery_id, request,
-				pushed_at, absent_as, status, accepted_at, finished_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+				pushed_at, absent_as, status, accepted_at, finished_at, recorded)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 			ON CONFLICT DO NOTHING`,
 		args: []any{
 			u.ID, u.Image, u.Version, u.Digest, u.Scope, u.Caller, u.Webhook, u.DeliveryID, u.Request,
 			micros(u.PushedAt), string(u.AbsentAs), string(u.Status), micros(u.AcceptedAt), micros(u.FinishedAt),
+			flag(record),
 		},
 		done: func(n int64) { stored = n },
 	}}

@@ -87,7 +87,7 @@ func TestAcceptKnowsARedelivery(t *testing.T) {
 			}
 			w.clock.advance(test.after)
 			got := w.accept(test.second)[0]
-			want := queue.Accepted{ID: test.second.ID, Verdict: test.want, Status: queue.Queued}
+			want := queue.Accepted{ID: test.second.ID, Image: test.second.Image, Version: test.second.Version, Verdict: test.want, Status: queue.Queued}
 			if test.want == queue.Duplicate {
 				want.ID, want.Status = test.first.ID, test.outcome
 			}

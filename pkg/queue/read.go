@@ -33,7 +33,7 @@ type Page struct {
 type Stats struct {
 	Waiting int           // queued tasks
 	Oldest  time.Duration // how long the oldest of them waits; 0 when none does
-	Failed  int           // failed updates in the history
+	Failed  int           // failed updates in the history, without those of Record, whose callers were told
 }
 
 // Get returns an update. ErrNotFound.
@@ -150,7 +150,7 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 		oldest int64
 	)
 	if _, err := one(ctx, q.store.read(), []any{&s.Waiting, &oldest, &s.Failed}, `
-		SELECT count(*), coalesce(min(queued_at), 0), (SELECT count(*) FROM versions_update WHERE status = 'failed')
+		SELECT count(*), coalesce(min(queued_at), 0), (SELECT count(*) FROM versions_update WHERE status = 'failed' AND recorded = 0)
 		FROM versions_task WHERE status = 'queued'`); err != nil {
 		return Stats{}, fmt.Errorf("queue: count: %w", err)
 	}

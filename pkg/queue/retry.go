@@ -6,10 +6,11 @@ import (
 	"fmt"
 )
 
-// Retry queues the failed tasks of a failed update again, their attempts counted
-// from none; those that were Absent, when that is why it failed. One that is
+// Retry queues the failed tasks of an update again, their attempts counted from
+// none; where there are none, those that were Absent, if all were. One that is
 // older than what was done meanwhile ends as Superseded at once. It returns the
-// update as it is then. ErrNotFound, ErrNotFailed, ErrFull.
+// update as it is then. ErrNotFound, ErrFull, and ErrNotFailed when there is
+// nothing to try again.
 func (q *Queue) Retry(ctx context.Context, id string) (Update, error) {
 	err := q.write(ctx, func(ctx context.Context, c *change) error {
 		var (
@@ -31,7 +32,7 @@ func (q *Queue) Retry(ctx context.Context, id string) (Update, error) {
 			FROM versions_update WHERE seq = $1`, seq); err != nil {
 			return err
 		}
-		if status != Failed {
+		if status != Failed && status != Unchanged {
 			return ErrNotFailed
 		}
 		before := c.waiting
@@ -88,8 +89,11 @@ func (c *change) requeue(ctx context.Context, seq int64) (bool, error) {
 		seq); err != nil {
 		return false, err
 	}
+	if _, err := c.exec(ctx, `UPDATE versions_update SET recorded = 0 WHERE seq = $1`, seq); err != nil {
+		return false, err
+	}
 	again := found[Failed]
-	if len(again) == 0 {
+	if len(found) == 1 && len(again) == 0 {
 		again = found[Absent]
 	}
 	for _, p := range again {

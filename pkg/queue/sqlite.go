@@ -158,7 +158,11 @@ func (s *sqliteStore) takeOver(ctx context.Context) error {
 		if _, err := t.exec(ctx, `DELETE FROM river_leader`); err != nil {
 			return err
 		}
-		_, err := t.exec(ctx, `DELETE FROM versions_key WHERE lease_until > 0`)
+		if _, err := t.exec(ctx, `DELETE FROM versions_key WHERE lease_until > 0`); err != nil {
+			return err
+		}
+		// What made tasks wait may be over: that is why one restarts.
+		_, err := t.exec(ctx, `UPDATE versions_task SET next_at = queued_at WHERE status = 'queued'`)
 		return err
 	})
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // waitPoll is how late Wait notices what ended in another replica.
-const waitPoll = time.Second
+const waitPoll = 250 * time.Millisecond
 
 // Wait returns an update once it ended. When ctx ends before, it returns the
 // update as it is then together with ctx's cause. ErrNotFound.

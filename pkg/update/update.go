@@ -56,6 +56,9 @@ func (s *Service) Choose(r Request) ([]Place, error) {
 	places := make([]Place, len(chosen))
 	for i, t := range chosen {
 		places[i] = t.place()
+		if snapshot, ok := t.Repository.Remembered(); ok {
+			places[i].Branch = snapshot.Branch
+		}
 	}
 	return places, err
 }

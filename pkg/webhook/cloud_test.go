@@ -191,11 +191,11 @@ func TestGeneric(t *testing.T) {
 			name: "a name of Docker Hub", body: `{"image":"octo-org/web:1"}`, options: paths(webhook.Generic{Image: "/image"}),
 			want: []push{{Image: "docker.io/octo-org/web", Tag: "1"}},
 		},
-		{name: "a version that is a number", body: `{"artifact":{"image":"ghcr.io/octo-org/web","tags":1.10}}`, ignored: "untagged"},
+		{name: "a version that is a number", body: `{"artifact":{"image":"ghcr.io/octo-org/web","tags":1.10}}`, ignored: `the payload has no version, as text, at "/artifact/tags"`},
 		{name: "an image that is not there", body: `{"artifact":{}}`, ignored: `no image at "/artifact/image"`},
 		{name: "an image that is an object", body: `{"artifact":{"image":{"name":"x"}}}`, ignored: "no image"},
 		{name: "a body that is no object", body: `"ghcr.io/octo-org/web:1"`, ignored: "no image"},
-		{name: "an index that is no number", file: "generic/build.json", options: paths(webhook.Generic{Image: "/artifact/image", Version: "/artifact/tags/01"}), ignored: "untagged"},
-		{name: "an index beyond the end", file: "generic/build.json", options: paths(webhook.Generic{Image: "/artifact/image", Version: "/artifact/tags/2"}), ignored: "untagged"},
+		{name: "an index that is no number", file: "generic/build.json", options: paths(webhook.Generic{Image: "/artifact/image", Version: "/artifact/tags/01"}), ignored: `the payload has no version, as text, at "/artifact/tags/01"`},
+		{name: "an index beyond the end", file: "generic/build.json", options: paths(webhook.Generic{Image: "/artifact/image", Version: "/artifact/tags/2"}), ignored: `the payload has no version, as text, at "/artifact/tags/2"`},
 	})
 }

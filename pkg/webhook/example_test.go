@@ -38,7 +38,7 @@ func ExampleSource_Receive() {
 	fmt.Println(d.Dropped)
 	// Output:
 	// quay.io/octo-org/web 1.4.0
-	// [no tag passes the filter]
+	// [the tag latest does not pass the filter]
 }
 
 func ExampleNew() {

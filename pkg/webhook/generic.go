@@ -79,6 +79,9 @@ func (g *Generic) read(r Request) (reading, error) {
 	}
 	tags := tagsAt(whole, g.Version)
 	if len(tags) == 0 {
+		if tag == "" && g.Version != "" {
+			return ignored("the payload has no version, as text, at " + quote(g.Version)), nil
+		}
 		tags = []string{tag}
 	}
 	host, repository := cutHost(name)

@@ -52,7 +52,7 @@ func (s *Source) settle(read reading) Delivery {
 		if s.tags.Takes(p.Tag.String()) {
 			return false
 		}
-		d.drop("no tag passes the filter")
+		d.drop("the tag " + p.Tag.String() + " does not pass the filter")
 		return true
 	})
 	if len(d.Pushes) > 0 {

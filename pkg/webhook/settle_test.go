@@ -205,11 +205,11 @@ func TestFilterComesLast(t *testing.T) {
 	}
 	tag := func(tag string) string { return notification(map[string]any{"tag": tag}) }
 	receive(t, webhook.KindDistribution, []reception{
-		{name: "no tag passes", body: envelope(tag("latest"), tag("1.0")), options: filter(">=2"), ignored: "no tag passes the filter"},
+		{name: "no tag passes", body: envelope(tag("latest"), tag("1.0")), options: filter(">=2"), ignored: "the tag latest does not pass the filter; the tag 1.0 does not pass the filter"},
 		{
 			name: "one passes", body: envelope(tag("latest"), tag("2.1")), options: filter(">=2"),
 			want:    []push{{Image: "registry.example.com/team/app", Tag: "2.1", ID: "1#2", Time: "2026-11-20T09:14:31Z"}},
-			dropped: []string{"no tag passes the filter"},
+			dropped: []string{"the tag latest does not pass the filter"},
 		},
 		{name: "what is no push is told as such", body: envelope(tag("")), options: filter(">=2"), ignored: "untagged"},
 	})

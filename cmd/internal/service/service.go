@@ -170,7 +170,7 @@ func (s *Service) Addr() net.Addr { return s.listener.Addr() }
 // off because they took longer than they may.
 func (s *Service) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.queue.Close()) }()
-	s.logger.Info("listening", "addr", s.Addr().String(), "targets", s.targets(), "webhooks", len(s.settings.Webhooks),
+	s.logger.Info("listening", "addr", s.Addr().String(), "targets", s.targets(), "webhooks", s.webhooks(),
 		"github", s.settings.APIURL)
 	if err := s.queue.Start(ctx); err != nil {
 		return errors.Join(fmt.Errorf("start the queue: %w", err), s.listener.Close())
@@ -219,6 +219,15 @@ func (s *Service) stopQueue(ctx context.Context) error {
 	}
 	s.logger.Info("handed back stored updates that were being applied")
 	return nil
+}
+
+// webhooks names the sources of webhooks for the log.
+func (s *Service) webhooks() []string {
+	names := []string{}
+	for _, w := range s.settings.Webhooks {
+		names = append(names, w.Name)
+	}
+	return names
 }
 
 // targets names the targets for the log.

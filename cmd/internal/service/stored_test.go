@@ -305,9 +305,14 @@ func TestRetryOfWhatIsOld(t *testing.T) {
 	w.repo.Unprotect("main")
 	wantCommitted(t, w.post(setTo(node, "new")))
 	id := w.get("/v1/updates?status=failed").page.Updates[0].Id
-	w.retry(id)
-	if record := w.ended(id); record.Status != api.StatusSuperseded {
+	if r := w.retry(id); r.status != http.StatusOK || r.update.Status != api.StatusSuperseded {
+		t.Errorf("retry: %d %s", r.status, r.body)
+	}
+	if record := w.ended(id); record.Status != api.StatusSuperseded || record.LastError != nil {
 		t.Errorf("record: %+v", record)
+	}
+	if metrics := w.get("/metrics").body; !strings.Contains(metrics, "versions_service_queue_failed 0\n") {
+		t.Error("what its caller was told counts as dead")
 	}
 	if content := w.file("apps/parser.yaml"); !strings.Contains(content, node+":new") {
 		t.Errorf("parser.yaml:\n%s", content)

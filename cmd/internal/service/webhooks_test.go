@@ -93,9 +93,10 @@ func TestWebhookMovesTheManifests(t *testing.T) {
 		t.Errorf("message: %s", message)
 	}
 
-	again := w.deliver("ghcr", body, signed(body, "d1")...)
+	other := pushed("v2") // under the id of the first
+	again := w.deliver("ghcr", other, signed(other, "d1")...)
 	wantReceipt(t, again, http.StatusOK, api.ReceiptStatusDuplicate)
-	if *again.receipt.Id != id || len(w.log()) != 2 {
+	if *again.receipt.Id != id || again.receipt.Updates[0].Version != "v1" || len(w.log()) != 2 {
 		t.Errorf("a redelivery: %s, %d commits", again.body, len(w.log()))
 	}
 	if strings.Contains(w.logs.String(), hookSecret) {
@@ -175,6 +176,15 @@ func TestWebhookThatIsIgnored(t *testing.T) {
 	}
 	if fetched.Load() != 0 {
 		t.Error("the callback URL was fetched")
+	}
+
+	// Once a manifest names it, it can be tried again.
+	w.push(map[string]string{"late.yaml": deployment("octo-org/nobody-names-it:0")})
+	if again := w.retry(*r.receipt.Id); again.status != http.StatusAccepted {
+		t.Errorf("retry: %d %s", again.status, again.body)
+	}
+	if record := w.ended(*r.receipt.Id); record.Status != api.StatusCommitted || record.Targets[0].Problem != nil {
+		t.Errorf("after the retry: %+v", record)
 	}
 
 	handshake := w.deliver("acr?token="+hookSecret, `[{"id": "1", "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "512d"}}]`,

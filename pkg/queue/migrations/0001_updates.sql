@@ -16,7 +16,8 @@ CREATE TABLE versions_update (
     absent_as   text NOT NULL,
     status      text NOT NULL,
     accepted_at bigint NOT NULL,
-    finished_at bigint NOT NULL
+    finished_at bigint NOT NULL,
+    recorded    bigint NOT NULL -- 1 when it had ended before it came
 );
 CREATE UNIQUE INDEX versions_update_delivery ON versions_update (webhook, delivery_id)
     WHERE webhook <> '' AND delivery_id <> '';

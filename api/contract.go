@@ -228,7 +228,7 @@ func fieldErrors(err error, explain func(pointer string, value any) string) []Fi
 	var request *openapi3filter.RequestError
 	switch {
 	case errors.As(err, &request) && request.Parameter != nil && request.Err != nil:
-		fields := fieldErrors(request.Err, func(string, any) string { return "" })
+		fields := fieldErrors(request.Err, func(string, any) string { return explainParameter(request.Parameter.Name) })
 		for i := range fields {
 			fields[i] = FieldError{Detail: request.Parameter.Name + ": " + fields[i].Detail}
 		}

@@ -80,6 +80,15 @@ func checkGlob(glob string) error {
 	return nil
 }
 
+// explainParameter has a sentence for a parameter that the schema refuses; empty
+// where the schema's own serves.
+func explainParameter(name string) string {
+	if name == "Idempotency-Key" {
+		return "must be 1 to 255 printable ASCII characters without spaces"
+	}
+	return ""
+}
+
 // explainField has the sentence of the parsers for a value that the schema
 // refuses as well; empty where the schema's own serves.
 func explainField(pointer string, value any) string {

@@ -35,7 +35,7 @@ type postgresStore struct {
 func openPostgres(ctx context.Context, text string) (*postgresStore, error) {
 	// pgx quotes a URL that it cannot read; only one that is read has a known password.
 	parsed, err := url.Parse(text)
-	if err != nil {
+	if err != nil || strings.Contains(parsed.Host, "@") {
 		return nil, errors.New("queue: the PostgreSQL URL cannot be read; a password in it must be percent-encoded")
 	}
 	config, err := pgxpool.ParseConfig(text)
@@ -48,7 +48,7 @@ func openPostgres(ctx context.Context, text string) (*postgresStore, error) {
 	if !parsed.Query().Has("connect_timeout") {
 		config.ConnConfig.ConnectTimeout = postgresConnect
 	}
-	hidden := append(secrets(parsed), config.ConnConfig.Password)
+	hidden := secrets(parsed)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, without(hidden, fmt.Errorf("queue: set up PostgreSQL: %w", err))
@@ -60,7 +60,8 @@ func openPostgres(ctx context.Context, text string) (*postgresStore, error) {
 	return &postgresStore{pool: pool}, nil
 }
 
-// secrets are the passwords in a URL, as written and as meant.
+// secrets are the passwords in a URL, as written and as meant; but for those that
+// anybody would guess, as they stand elsewhere in the URL.
 func secrets(u *url.URL) []string {
 	var found []string
 	if password, ok := u.User.Password(); ok {
@@ -74,7 +75,8 @@ func secrets(u *url.URL) []string {
 			found = append(found, value, url.QueryEscape(value))
 		}
 	}
-	return found
+	guessed := []string{u.User.Username(), u.Hostname(), u.Port(), strings.Trim(u.Path, "/"), u.Scheme}
+	return slices.DeleteFunc(found, func(s string) bool { return len(s) < 4 || slices.Contains(guessed, s) })
 }
 
 // without is err, or its text with the secrets blotted out where it holds one.
@@ -86,7 +88,7 @@ func without(secrets []string, err error) error {
 			clean = strings.ReplaceAll(clean, s, "xxxxx")
 		}
 	}
-	if clean == text {
+	if clean = strings.Join(strings.Fields(clean), " "); clean == text {
 		return err
 	}
 	return errors.New(clean)
@@ -149,6 +151,8 @@ func (s *postgresStore) refusesValue(err error) bool {
 	var refused *pgconn.PgError
 	return errors.As(err, &refused) && slices.Contains([]string{"22", "23", "54"}, refused.Code[:min(2, len(refused.Code))])
 }
+
+func (s *postgresStore) present() error { return nil }
 
 func (s *postgresStore) read() querier { return postgresQuerier{s.pool} }
 

@@ -218,6 +218,9 @@ func (q *Queue) Close() error {
 
 // Check says whether the store can be used now.
 func (q *Queue) Check(ctx context.Context) error {
+	if err := q.store.present(); err != nil {
+		return fmt.Errorf("queue: look for the store: %w", err)
+	}
 	var version int64
 	if _, err := one(ctx, q.store.read(), []any{&version}, `SELECT max(version) FROM versions_schema`); err != nil {
 		return fmt.Errorf("queue: ask the store: %w", err)

@@ -188,6 +188,12 @@ func (s *sqliteStore) refusesValue(err error) bool {
 		slices.Contains([]int{sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH}, refused.Code()&0xff)
 }
 
+// present finds out that the file was taken away: SQLite goes on writing to it.
+func (s *sqliteStore) present() error {
+	_, err := os.Stat(s.path)
+	return err
+}
+
 func (s *sqliteStore) read() querier { return sqliteQuerier{s.readers} }
 
 func (s *sqliteStore) close() error {

@@ -73,6 +73,8 @@ type store interface {
 	// read is for queries outside of a transaction.
 	read() querier
 
+	// present says whether what the store was opened on is still there.
+	present() error
 	migrate(ctx context.Context) error
 	// open readies River; migrate comes first.
 	open(config *river.Config) error

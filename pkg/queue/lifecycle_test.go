@@ -131,6 +131,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		{"file of something else", queue.Options{URL: "sqlite:" + file}, file},
 		{"nobody listens", queue.Options{URL: "postgres://u:s3cr%2Ft%20p%40ss@127.0.0.1:1/db"}, "127.0.0.1:1"},
 		{"password not encoded", queue.Options{URL: "postgres://u:" + secret + "%zz@127.0.0.1:1/db"}, "percent-encoded"},
+		{"at sign not encoded", queue.Options{URL: "postgres://u:" + secret + "@ss@127.0.0.1:1/db"}, "percent-encoded"},
 		{"wrong setting", queue.Options{URL: "postgres://u:s3cr%2Ft%20p%40ss@127.0.0.1:1/db?sslmode=perhaps"}, "sslmode"},
 		{"password as a setting", queue.Options{URL: "postgres://127.0.0.1:1/db?password=s3cr%2Ft+p%40ss&sslmode=perhaps"}, "sslmode"},
 		{"patience", queue.Options{URL: "sqlite:" + file, ApplyTimeout: time.Hour}, "ApplyTimeout"},

@@ -35,7 +35,7 @@ type postgresStore struct {
 func openPostgres(ctx context.Context, text string) (*postgresStore, error) {
 	// pgx quotes a URL that it cannot read; only one that is read has a known password.
 	parsed, err := url.Parse(text)
-	if err != nil || strings.Contains(parsed.Host, "@") {
+	if err != nil || strings.Count(authority(text), "@") > 1 {
 		return nil, errors.New("queue: the PostgreSQL URL cannot be read; a password in it must be percent-encoded")
 	}
 	config, err := pgxpool.ParseConfig(text)
@@ -58,6 +58,15 @@ func openPostgres(ctx context.Context, text string) (*postgresStore, error) {
 		return nil, without(hidden, fmt.Errorf("queue: reach PostgreSQL at %s: %w", parsed.Host, err))
 	}
 	return &postgresStore{pool: pool}, nil
+}
+
+// authority is the part of a URL between // and the path (RFC 3986, section 3.2).
+func authority(text string) string {
+	_, rest, _ := strings.Cut(text, "://")
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	return rest
 }
 
 // secrets are the passwords in a URL, as written and as meant; but for those that

@@ -3,8 +3,6 @@ package queue_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -13,9 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue/queuetest"
 )
 
 const (
@@ -61,29 +59,7 @@ func postgresURL(t testing.TB) string {
 	if base == "" {
 		t.Skip(leftOut)
 	}
-	schema := fmt.Sprintf("test_%d", rand.Uint64())
-	run := func(statement string) {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		connection, err := pgx.Connect(ctx, base)
-		if err != nil {
-			t.Fatalf("connect to PostgreSQL: %v", err)
-		}
-		defer func() { _ = connection.Close(ctx) }()
-		if _, err := connection.Exec(ctx, statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
-	}
-	run("CREATE SCHEMA " + schema)
-	t.Cleanup(func() { run("DROP SCHEMA " + schema + " CASCADE") })
-	parsed, err := url.Parse(base)
-	if err != nil {
-		t.Fatalf("%s: %v", databaseVariable, err)
-	}
-	query := parsed.Query()
-	query.Set("search_path", schema)
-	parsed.RawQuery = query.Encode()
-	return parsed.String()
+	return queuetest.Schema(t, base)
 }
 
 // world is a queue with a clock that stands still, and a worker that the test

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -15,9 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/refty-yapi/refty-node-versions-service/cmd/internal/service"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue/queuetest"
 )
 
 const (
@@ -53,29 +50,7 @@ func postgresURL(t testing.TB) string {
 	if base == "" {
 		t.Skip(leftOut)
 	}
-	run := func(statement string) {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		connection, err := pgx.Connect(ctx, base)
-		if err != nil {
-			t.Fatalf("connect to PostgreSQL: %v", err)
-		}
-		defer func() { _ = connection.Close(ctx) }()
-		if _, err := connection.Exec(ctx, statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
-	}
-	schema := fmt.Sprintf("test_%d", rand.Uint64())
-	run("CREATE SCHEMA " + schema)
-	t.Cleanup(func() { run("DROP SCHEMA " + schema + " CASCADE") })
-	parsed, err := url.Parse(base)
-	if err != nil {
-		t.Fatalf("%s: %v", databaseVariable, err)
-	}
-	query := parsed.Query()
-	query.Set("search_path", schema)
-	parsed.RawQuery = query.Encode()
-	return parsed.String()
+	return queuetest.Schema(t, base)
 }
 
 // process is the program as a process of its own.

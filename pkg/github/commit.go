@@ -36,7 +36,8 @@ func (b *Branch) Commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, 
 	if err != nil {
 		return Commit{}, err
 	}
-	made, err := b.commitAllowed(ctx, s, Changeset{edits, c.Message, c.Author})
+	c.Edits = edits
+	made, err := b.commitAllowed(ctx, s, c)
 	var unknown *UnknownOutcomeError
 	if errors.Is(err, ErrBranchMoved) || errors.As(err, &unknown) {
 		b.leave(s.Commit)
@@ -57,7 +58,8 @@ func (b *Branch) commitAllowed(ctx context.Context, s *Snapshot, c Changeset) (C
 	if len(kept) == 0 {
 		return Commit{}, workflowRefusal(err)
 	}
-	made, err = b.commit(ctx, s, Changeset{kept, c.Message, c.Author})
+	c.Edits = kept
+	made, err = b.commit(ctx, s, c)
 	if refusesWorkflows(err) {
 		return Commit{}, b.explain404(ctx, s.Repo, err)
 	}
@@ -104,7 +106,7 @@ func (b *Branch) commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, 
 		return Commit{}, err
 	}
 	next.dirs[0].SHA = tree
-	if err := b.fastForward(ctx, s, made); err != nil {
+	if err := b.fastForward(ctx, s, made, c.BeforeRef); err != nil {
 		if errors.Is(err, ErrBranchMoved) {
 			b.draftNext(ctx, c)
 		}

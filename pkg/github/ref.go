@@ -38,12 +38,18 @@ type landing struct {
 	behind bool
 }
 
-// fastForward moves the branch from the snapshot's commit to c. When it returns
-// nil c is on the branch; when ErrBranchMoved it is not and never will be; when an
-// *UnknownOutcomeError it may be.
-func (b *Branch) fastForward(ctx context.Context, s *Snapshot, c Commit) error {
+// fastForward moves the branch from the snapshot's commit to c, and calls before,
+// which may be nil, when it is about to. When it returns nil c is on the branch;
+// when ErrBranchMoved it is not and never will be; when an *UnknownOutcomeError it
+// may be.
+func (b *Branch) fastForward(ctx context.Context, s *Snapshot, c Commit, before func(context.Context, SHA) error) error {
 	if err := b.client.limits.admit(ctx); err != nil {
 		return verdict(ctx, opUpdateRef, nil, err)
+	}
+	if before != nil {
+		if err := before(ctx, c.SHA); err != nil {
+			return err
+		}
 	}
 	if ctx.Err() != nil {
 		return verdict(ctx, opUpdateRef, nil, ctx.Err())

@@ -1,6 +1,9 @@
 package github
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // SHA is the name of a git object: 40 lower-case hexadecimal digits.
 type SHA string
@@ -71,6 +74,12 @@ type Changeset struct {
 	Message string
 	// Author of the commit; nil means that of the client's Options.
 	Author *Signature
+	// BeforeRef, when it is set, is called with the new commit's SHA before the
+	// branch is first asked to move there. An error of it ends the commit: it is
+	// returned as it is, and nothing is on the branch. It is called again, with
+	// another SHA, when GitHub refuses the first commit for its workflow files and
+	// one without them follows.
+	BeforeRef func(ctx context.Context, sha SHA) error
 }
 
 // Commit is a commit that is on the branch.

@@ -16,6 +16,8 @@ import (
 	gh "github.com/google/go-github/v62/github"
 )
 
+const opInstallation = "GET /repos/{owner}/{repo}/installation"
+
 // mintTimeout bounds the request for an installation token. It is not ended by
 // the caller that happens to need the token first: others wait for it too.
 const mintTimeout = 20 * time.Second
@@ -181,7 +183,6 @@ func (s *installations) find(ctx context.Context, in *installation, repo Repo) (
 // lookUp finds the installation of a repository, and the repository's ID when it
 // was renamed.
 func (s *installations) lookUp(ctx context.Context, repo Repo) (found *gh.Installation, renamed int64, err error) {
-	const op = "GET /repos/{owner}/{repo}/installation"
 	found, resp, err := s.client.Apps.FindRepositoryInstallation(ctx, repo.Owner, repo.Name)
 	if err == nil && found.GetID() == 0 {
 		err = errors.New("it names no installation")
@@ -191,7 +192,7 @@ func (s *installations) lookUp(ctx context.Context, repo Repo) (found *gh.Instal
 		renamed, _ = strconv.ParseInt(strings.TrimSuffix(after, "/installation"), 10, 64) // 0 when it was not
 		return found, renamed, nil
 	}
-	err = verdict(ctx, op, resp, err)
+	err = verdict(ctx, opInstallation, resp, err)
 	var e *Error
 	if errors.As(err, &e) {
 		switch e.Status {

@@ -33,6 +33,8 @@ type Branch struct {
 	asked      Repo
 	configured string // empty for the default branch
 
+	standing standing
+
 	// noArchives tells that the server was found to give no archives.
 	noArchives atomic.Bool
 

@@ -41,6 +41,7 @@ func (c *Client) ask(ctx context.Context, r request, send func(context.Context) 
 		}
 		err := c.send(ctx, r, attemptTimeout, send)
 		if err == nil || attempt == maxAttempts || ctx.Err() != nil || !c.worthRepeating(r, attempt, err) {
+			c.note(r, err)
 			return err
 		}
 		if !isLimited(err) && c.pause(ctx, attempt) != nil {

@@ -48,6 +48,12 @@ type Options struct {
 	// Observe is told of every HTTP request once its answer was read; nil means
 	// nobody. It is called concurrently and must not block.
 	Observe func(context.Context, Call)
+	// CredentialChanged and BranchChanged are told when a State changes; nil means
+	// nobody. They are called concurrently, in order for each repository and branch,
+	// and must neither block nor use the Client. The branch is the one that was
+	// asked for, empty for the default branch.
+	CredentialChanged func(Repo, State)
+	BranchChanged     func(repo Repo, branch string, state State)
 
 	// Now, Sleep and Random (in [0, 1)) replace the clock and the source of chance
 	// in tests; nil means the real ones.
@@ -72,9 +78,13 @@ type Client struct {
 	sleep  func(context.Context, time.Duration) error
 	random func() float64
 
-	mu       sync.Mutex
-	branches map[branchKey]*Branch
-	expires  time.Time // of the credential, zero when unknown
+	credentialChanged func(Repo, State)
+	branchChanged     func(Repo, string, State)
+
+	mu        sync.Mutex
+	branches  map[branchKey]*Branch
+	standings map[Repo]*standing // of the credential, by folded names
+	expires   time.Time          // of the credential, zero when unknown
 }
 
 type branchKey struct{ owner, name, branch string }
@@ -101,6 +111,10 @@ func NewClient(o Options) (*Client, error) {
 		sleep:      o.Sleep,
 		random:     o.Random,
 		branches:   map[branchKey]*Branch{},
+		standings:  map[Repo]*standing{},
+
+		credentialChanged: o.CredentialChanged,
+		branchChanged:     o.BranchChanged,
 	}
 	if o.SigningKey != "" {
 		if c.signer, err = newSigner(o.SigningKey); err != nil {
@@ -186,7 +200,10 @@ func (c *Client) Branch(repo Repo, branch string) *Branch {
 	defer c.mu.Unlock()
 	b := c.branches[key]
 	if b == nil {
-		b = &Branch{client: c, asked: repo, configured: branch}
+		b = &Branch{client: c, asked: repo, configured: branch, standing: standing{now: c.now}}
+		if c.branchChanged != nil {
+			b.standing.changed = func(state State) { c.branchChanged(repo, branch, state) }
+		}
 		c.branches[key] = b
 	}
 	return b
@@ -223,17 +240,28 @@ func (c *Client) Check(ctx context.Context, repo Repo) (Status, error) {
 	if name, err := ParseRepo(found.GetFullName()); err == nil {
 		s.Repo = name
 	}
+	if refused := c.readOnly(repo, found); refused != nil {
+		c.standingOf(repo).refused(refused, true)
+		return s, refused
+	}
+	c.standingOf(repo).checked()
+	return s, nil
+}
+
+// readOnly returns why the credential may not push, nil when nothing speaks
+// against it.
+func (c *Client) readOnly(repo Repo, found *gh.Repository) *Error {
 	push, told := found.GetPermissions()["push"]
 	switch {
 	case found.GetArchived():
-		return s, &Error{Kind: ErrForbidden, Op: opRepository, Detail: "the repository is archived and read-only; unarchive it or remove it from the targets"}
+		return &Error{Kind: ErrForbidden, Op: opRepository, Detail: "the repository is archived and read-only; unarchive it or remove it from the targets"}
 	case told && !push && !c.credential.refreshes():
-		return s, &Error{
+		return &Error{
 			Kind: ErrForbidden, Op: opRepository, Permission: contentsWrite,
 			Detail: fmt.Sprintf("the credential may read %s but not push to it; grant Contents: write", repo),
 		}
 	}
-	return s, nil
+	return nil
 }
 
 const opRepository = "GET /repos/{owner}/{repo}"

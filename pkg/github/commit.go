@@ -106,7 +106,9 @@ func (b *Branch) commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, 
 		return Commit{}, err
 	}
 	next.dirs[0].SHA = tree
-	if err := b.fastForward(ctx, s, made, c.BeforeRef); err != nil {
+	err = b.fastForward(ctx, s, made, c.BeforeRef)
+	b.standing.noteUpdate(err)
+	if err != nil {
 		if errors.Is(err, ErrBranchMoved) {
 			b.draftNext(ctx, c)
 		}
@@ -258,5 +260,6 @@ func (b *Branch) explain404(ctx context.Context, repo Repo, err error) error {
 	}
 	e.Kind, e.Permission = ErrForbidden, contentsWrite
 	e.Detail = fmt.Sprintf("the credential may read %s but not write to it; grant Contents: write", repo)
+	b.client.note(request{op: e.Op, repo: repo, write: true}, e)
 	return e
 }

@@ -38,7 +38,14 @@ type place struct {
 func (b *Branch) readHead(ctx context.Context) (head, error) {
 	h, err := b.readPlace(ctx)
 	if (errors.Is(err, ErrBranchNotFound) || errors.Is(err, ErrRepositoryNotFound)) && b.forgetPlace() {
-		return b.readPlace(ctx) // another default branch, or another repository under the old name
+		h, err = b.readPlace(ctx) // another default branch, or another repository under the old name
+	}
+	var e *Error
+	switch {
+	case err == nil:
+		b.standing.accepted(false)
+	case errors.As(err, &e) && errors.Is(e.Kind, ErrBranchNotFound):
+		b.standing.refused(e, false)
 	}
 	return h, err
 }
@@ -95,6 +102,9 @@ func (b *Branch) findPlace(ctx context.Context) (place, error) {
 }
 
 func (b *Branch) setPlace(at place) {
+	if !at.repo.Equal(b.asked) {
+		b.client.renamed(b.asked, at.repo)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.place = at

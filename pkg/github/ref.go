@@ -97,7 +97,8 @@ func follow(ctx context.Context) (context.Context, context.CancelFunc) {
 // send asks once to move the branch.
 func (l *landing) send(ctx context.Context) error {
 	c, ref := l.b.client, "heads/"+l.s.Branch
-	return c.send(ctx, request{op: opUpdateRef, repo: l.s.Repo, write: true}, refTimeout, func(ctx context.Context) (*gh.Response, error) {
+	r := request{op: opUpdateRef, repo: l.s.Repo, write: true}
+	err := c.send(ctx, r, refTimeout, func(ctx context.Context) (*gh.Response, error) {
 		update := &gh.Reference{Ref: gh.String(ref), Object: &gh.GitObject{SHA: gh.String(string(l.c.SHA))}}
 		moved, resp, err := c.api.Git.UpdateRef(ctx, l.s.Repo.Owner, l.s.Repo.Name, update, false)
 		if err == nil && moved.GetObject().GetSHA() != string(l.c.SHA) {
@@ -105,6 +106,8 @@ func (l *landing) send(ctx context.Context) error {
 		}
 		return resp, err
 	})
+	c.note(r, err)
+	return err
 }
 
 // settle finds out what an update that was not plainly accepted came to. done

@@ -215,12 +215,6 @@ func raceWords(text string) bool {
 // relation is how the head lies to the commit: ahead, identical, behind or
 // diverged. A commit that GitHub does not know, or not everywhere yet, is an error.
 func (b *Branch) relation(ctx context.Context, at head, commit SHA) (string, error) {
-	c := b.client
-	var compared *gh.CommitsComparison
-	err := c.ask(ctx, request{op: opCompare, repo: at.repo}, func(ctx context.Context) (resp *gh.Response, err error) {
-		one := &gh.ListOptions{PerPage: 1} // the commits are not wanted
-		compared, resp, err = c.api.Repositories.CompareCommits(ctx, at.repo.Owner, at.repo.Name, string(commit), string(at.commit), one)
-		return resp, err
-	})
+	compared, err := b.compare(ctx, at, commit)
 	return compared.GetStatus(), err
 }

@@ -38,7 +38,14 @@ func (s *Service) apply(ctx context.Context, t *target, requests []Request) []Re
 	results := repeat(Result{Place: t.place(), Status: Superseded}, len(requests))
 	var timely []int
 	for i, r := range requests {
-		if !s.order.late(t.place().ID, r) {
+		end, landed, err := t.landed(ctx, r)
+		switch {
+		case err != nil:
+			results[i] = t.failed(err)
+		case landed:
+			results[i] = end
+			s.order.applied(t.place().ID, r)
+		case !s.order.late(t.place().ID, r):
 			timely = append(timely, i)
 		}
 	}
@@ -51,7 +58,7 @@ func (s *Service) apply(ctx context.Context, t *target, requests []Request) []Re
 			*result = outcomes[place.winner]
 			switch {
 			case result.Err != nil:
-			case place.superseded:
+			case place.superseded || result.Status == Superseded:
 				*result = Result{Place: result.Place, Status: Superseded}
 			default:
 				s.order.applied(t.place().ID, requests[i])
@@ -75,7 +82,7 @@ func pick(requests []Request, at []int) []Request {
 // When that fails by what may be the fault of one, such as a rule for a path,
 // they are tried one by one; two that then fail in a row speak for the rest.
 func (s *Service) commitRound(ctx context.Context, t *target, requests []Request) []Result {
-	results, err := s.commit(ctx, t, requests)
+	results, err := s.commitWanted(ctx, t, requests)
 	if err == nil {
 		return results
 	}
@@ -85,7 +92,7 @@ func (s *Service) commitRound(ctx context.Context, t *target, requests []Request
 	}
 	failures := 0
 	for i := range requests {
-		alone, err := s.commit(ctx, t, requests[i:i+1])
+		alone, err := s.commitWanted(ctx, t, requests[i:i+1])
 		if err == nil {
 			results[i] = alone[0]
 			failures = 0
@@ -105,18 +112,19 @@ func mayBeOnes(err error) bool {
 	return errors.As(err, &fault) || errors.Is(err, github.ErrBranchProtected)
 }
 
-// commit plans the requests, which do not contradict each other, and commits
+// commitOnHead plans the requests, which do not contradict each other, and commits
 // the plan; on a branch that moved it does so again. An error is everybody's.
-func (s *Service) commit(ctx context.Context, t *target, requests []Request) ([]Result, error) {
+func (s *Service) commitOnHead(ctx context.Context, t *target, requests []Request) ([]Result, error) {
 	pause := &backoff.ExponentialBackOff{
 		InitialInterval: firstPause, MaxInterval: longestPause, Multiplier: 2, RandomizationFactor: 0.5,
 	}
 	for attempt := 1; attempt <= maxAttempts; attempt++ {
 		results, err := s.attempt(ctx, t, requests)
-		if !errors.Is(err, github.ErrBranchMoved) {
+		undecided := errors.Is(err, errUndecided)
+		if !undecided && !errors.Is(err, github.ErrBranchMoved) {
 			return results, err
 		}
-		if attempt%hurry == 0 {
+		if undecided || attempt%hurry == 0 {
 			if err := wait(ctx, pause.NextBackOff()); err != nil {
 				return nil, err
 			}
@@ -132,7 +140,7 @@ func (s *Service) attempt(ctx context.Context, t *target, requests []Request) ([
 	if known, ok := t.Repository.Remembered(); ok {
 		p, err := s.plan(ctx, t, known, requests)
 		if err == nil && p.writes() {
-			return p.commit(ctx)
+			return s.land(ctx, p)
 		}
 	}
 	snapshot, err := t.Repository.Snapshot(ctx)
@@ -143,7 +151,7 @@ func (s *Service) attempt(ctx context.Context, t *target, requests []Request) ([
 	if err != nil {
 		return nil, err
 	}
-	return p.commit(ctx)
+	return s.land(ctx, p)
 }
 
 // dryRun plans one request on the branch as it is now.

@@ -28,6 +28,7 @@ type branch struct {
 	tried      int
 	reads      int
 	known      bool // Remembered tells the head
+	landed     *github.Landing
 }
 
 func (b *branch) snapshot() *github.Snapshot {
@@ -83,6 +84,17 @@ func (b *branch) Commit(ctx context.Context, s *github.Snapshot, c github.Change
 	if s.Commit != github.SHA(fmt.Sprint(b.head)) {
 		return github.Commit{}, github.ErrBranchMoved
 	}
+	if c.BeforeRef != nil {
+		b.mu.Unlock()
+		err := c.BeforeRef(ctx, github.SHA(fmt.Sprint("commit-", n)))
+		b.mu.Lock()
+		if err != nil {
+			return github.Commit{}, err
+		}
+		if s.Commit != github.SHA(fmt.Sprint(b.head)) {
+			return github.Commit{}, github.ErrBranchMoved
+		}
+	}
 	for _, e := range c.Edits {
 		b.files[e.Path] = string(e.Content)
 	}
@@ -118,4 +130,12 @@ func one(ctx context.Context, t testing.TB, s *update.Service, r update.Request)
 		t.Fatalf("results %v, error %v", results, err)
 	}
 	return results[0]
+}
+
+// Landed finds the one commit that the test says is there.
+func (b *branch) Landed(_ context.Context, commit github.SHA) (*github.Landing, error) {
+	if b.landed == nil || b.landed.Commit.SHA != commit {
+		return nil, nil
+	}
+	return b.landed, nil
 }

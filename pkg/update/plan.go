@@ -157,13 +157,14 @@ func (f *finding) tooLarge() int {
 // writes tells whether the plan changes any file.
 func (p *plan) writes() bool { return len(p.files) > 0 }
 
-// commit puts the plan on the branch, if it writes anything, and returns a
-// Result for each request.
-func (p *plan) commit(ctx context.Context) ([]Result, error) {
+// land puts the plan on the branch, if it writes anything, and returns a Result
+// for each request. The ledger hears of the commit before it is there.
+func (s *Service) land(ctx context.Context, p *plan) ([]Result, error) {
 	if !p.writes() {
 		return p.results(nil), nil
 	}
 	changes := github.Changeset{Message: p.message(), Author: p.target.Author}
+	changes.BeforeRef = func(ctx context.Context, sha github.SHA) error { return s.announce(ctx, p.target, sha, p.requests) }
 	for _, f := range p.files {
 		changes.Edits = append(changes.Edits, github.Edit{Path: f.entry.Path, Mode: f.entry.Mode, Content: f.after})
 	}

@@ -34,15 +34,19 @@ type Request struct {
 	Source  Source
 	// Caller is the name under which the request was authenticated.
 	Caller string
-	// At is when the image was pushed, or the request came; an older request for an
-	// image is superseded by a newer one that was applied before it. Zero is always
-	// new enough.
+	// At is the request's place in the order of those for its image: an older one is
+	// superseded by a newer one that was applied before it. Zero is always new enough.
 	At time.Time
+	// Sent is the commit that an earlier try of this request announced to the Ledger,
+	// and that may be on the branch; "" when there was none.
+	Sent github.SHA
 	// DryRun asks for the plan alone.
 	DryRun bool
 
 	// alike are requests for the same, which this one stands for.
 	alike []Request
+	// stored says that the request came by Service.Apply.
+	stored bool
 }
 
 // Scope tells apart the requests for one image on one target that do not replace

@@ -28,6 +28,8 @@ type Repository interface {
 	// Commit puts one commit on top of the snapshot's. github.ErrBranchMoved says
 	// that the branch is at another commit and nothing was written.
 	Commit(ctx context.Context, s *github.Snapshot, c github.Changeset) (github.Commit, error)
+	// Landed looks for a commit on the branch as it is now; nil when it is not there.
+	Landed(ctx context.Context, commit github.SHA) (*github.Landing, error)
 }
 
 // Target is a branch, or some files of it, that updates are written to.

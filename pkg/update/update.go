@@ -22,6 +22,9 @@ type Options struct {
 	// a file that cannot name an image is not read again. Zero or less remembers
 	// nothing.
 	IndexBytes int64
+	// Ledger is asked before each commit reaches its branch. It may be nil: then the
+	// order of requests is that of this process.
+	Ledger Ledger
 }
 
 // Service applies requests to targets. It is safe for concurrent use.
@@ -31,11 +34,12 @@ type Service struct {
 	dryRuns chan struct{} // one place for each that is under way
 	words   *wordIndex
 	order   *order
+	ledger  Ledger
 }
 
 // New returns a Service.
 func New(o Options) *Service {
-	s := &Service{share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes), order: newOrder()}
+	s := &Service{share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes), order: newOrder(), ledger: o.Ledger}
 	locks := map[string]chan struct{}{}
 	for _, t := range o.Targets {
 		added := newTarget(t, locks)
@@ -184,7 +188,9 @@ func (s *Service) Apply(ctx context.Context, id string, requests []Request) []Re
 	t := s.targets[at]
 	results := repeat(t.failed(nil), len(requests))
 	var fitting []int
+	requests = slices.Clone(requests)
 	for i, r := range requests {
+		requests[i].stored = true
 		if results[i].Err = guard(func() error { return t.awaitBranch(ctx, r) }); results[i].Err == nil {
 			fitting = append(fitting, i)
 		}

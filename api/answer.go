@@ -137,6 +137,9 @@ func targetUpdate(r update.Result) TargetUpdate {
 	for _, f := range r.Files {
 		t.Files = append(t.Files, fileUpdate(f))
 	}
+	if len(r.MergedVersions) > 0 {
+		t.MergedVersions = &r.MergedVersions
+	}
 	for _, s := range r.Skipped {
 		t.Skipped = append(t.Skipped, Skip{Path: s.Path, Line: present(s.Line), Reason: string(s.Reason)})
 	}

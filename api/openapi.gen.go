@@ -452,7 +452,7 @@ type Skip struct {
 	Line *int `json:"line,omitempty"`
 
 	// Reason Stable, for instance `symlink`, `templated`, `variable`, `untagged`, `ambiguous`, `digest_only`,
-	// `shared_anchor`, `escaped`, `held`, `not_utf8`, `unparsable`, `too_large`, `unverified`, `workflow_permission`.
+	// `shared_anchor`, `escaped`, `held`, `other_version`, `not_utf8`, `unparsable`, `too_large`, `unverified`, `workflow_permission`.
 	//
 	//
 	// Example: templated
@@ -527,6 +527,13 @@ type TargetUpdate struct {
 
 	// Files The files that change, sorted by path.
 	Files []FileUpdate `json:"files"`
+
+	// MergedVersions The different versions that one file had, sorted, where the update turns several into one: a
+	// surprise, unless it is meant. Left out when there are none. `present` keeps variants apart.
+	//
+	//
+	// Example: ["api-1.0","frontend-1.0"]
+	MergedVersions *[]string `json:"merged_versions,omitempty"`
 
 	// Skipped References that were left alone, files that were too large to read, and symbolic links to files that name the image.
 	Skipped []Skip `json:"skipped"`
@@ -653,6 +660,16 @@ type UpdateRequest struct {
 	//
 	// Example: ["apps/**"]
 	Paths *[]string `json:"paths,omitempty"`
+
+	// Present A regular expression of RE2 that a reference's present version must match; anywhere in it, unless
+	// `^` and `$` say otherwise, and the empty text where no version stands. Others are listed under
+	// `skipped` with the reason `other_version`, unless they have the new version already. So variants of
+	// one image, such as `1.2` and `1.2-alpine`, live in one repository. A target and a webhook source
+	// may have one as well, and then all must match.
+	//
+	//
+	// Example: -alpine$
+	Present *string `json:"present,omitempty"`
 
 	// Repository Only this target, as `owner/name`. Every target that names the image when left out.
 	//

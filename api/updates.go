@@ -44,6 +44,10 @@ func parseUpdate(in *UpdateRequest) (update.Request, error) {
 			refuse("/paths/"+strconv.Itoa(i), checkGlob(glob))
 		}
 	}
+	if in.Present != nil {
+		r.Present, err = image.ParsePattern(*in.Present)
+		refuse("/present", err)
+	}
 	if len(wrong) > 0 {
 		return update.Request{}, wrongFields(wrong)
 	}
@@ -106,6 +110,8 @@ func explainField(pointer string, value any) string {
 		_, err = image.ParseDigest(text)
 	case "/repository":
 		_, err = github.ParseRepo(text)
+	case "/present":
+		_, err = image.ParsePattern(text)
 	case "/source/url":
 		err = errors.New("must be an http or https URL without spaces")
 	case "/source/repository", "/source/revision":

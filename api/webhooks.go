@@ -11,6 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
@@ -22,11 +23,13 @@ const webhooksRoute = "/v1/webhooks/:source"
 // DefaultWebhookBody bounds a webhook's body in bytes, unless configured otherwise.
 const DefaultWebhookBody = maxBody
 
-// Webhook is a source of webhooks, and the targets, by their ids, that it may
-// change; none means all.
+// Webhook is a source of webhooks, and what its pushes may change.
 type Webhook struct {
-	Source  *webhook.Source
+	Source *webhook.Source
+	// Targets are ids of targets; none means all.
 	Targets []string
+	// Present is a pattern that the present version must match; zero means any.
+	Present image.Pattern
 }
 
 // Verdicts on deliveries that do not get as far as a receipt, for the metrics.
@@ -149,8 +152,10 @@ func (s *server) storePush(source string, hook Webhook, push webhook.Push) (queu
 	if push.Unusable != "" {
 		return unusable(s.newID(), source, push), nil
 	}
-	in := &UpdateRequest{Image: push.Image.String(), Version: push.Tag.String(), Digest: present(push.Digest.String())}
-	r := update.Request{ID: s.newID(), Image: push.Image, Version: push.Tag, Digest: push.Digest, Targets: hook.Targets}
+	in := &UpdateRequest{Image: push.Image.String(), Version: push.Tag.String(), Digest: present(push.Digest.String()), Present: present(hook.Present.String())}
+	r := update.Request{
+		ID: s.newID(), Image: push.Image, Version: push.Tag, Digest: push.Digest, Targets: hook.Targets, Present: hook.Present,
+	}
 	places, err := s.updates.Choose(r)
 	if err != nil {
 		return queue.Update{}, err

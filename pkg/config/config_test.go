@@ -16,6 +16,7 @@ import (
 // compared has cmp look at what the types hide.
 var compared = cmp.Options{
 	cmp.Transformer("Reveal", config.Secret.Reveal),
+	cmp.Transformer("Pattern", image.Pattern.String),
 	cmp.Transformer("Template", config.Message.String),
 }
 
@@ -25,6 +26,15 @@ func lookups() config.Options {
 		Getenv:   func(name string) string { return " secret of " + name + "\n" },
 		ReadFile: func(path string) ([]byte, error) { return []byte("secret in " + path + "\n"), nil },
 	}
+}
+
+func pattern(t *testing.T, text string) image.Pattern {
+	t.Helper()
+	p, err := image.ParsePattern(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 func TestFullExample(t *testing.T) {
@@ -48,6 +58,7 @@ func TestFullExample(t *testing.T) {
 				Include: []string{"clusters/production/**", "charts/*/values.yaml"},
 				Exclude: []string{"**/vendor/**"},
 				Images:  []string{"ghcr.io/octo-org/**", "docker.io/library/nginx"},
+				Present: pattern(t, "-alpine$"),
 				Message: message,
 				Author:  &config.Author{Name: "Deploy Bot", Email: "deploy-bot@example.com"},
 			},
@@ -63,6 +74,7 @@ func TestFullExample(t *testing.T) {
 					config.NewSecret("not-for-production"),
 				},
 				Tags:    config.Tags{Semver: ">=1.2, <2"},
+				Present: pattern(t, "^[0-9.]+$"),
 				Targets: []string{"production", "staging"},
 			},
 			{

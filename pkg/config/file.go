@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 )
 
 // File is a configuration file, read and checked.
@@ -29,6 +31,9 @@ type Target struct {
 	// Images are valid doublestar globs over normalised image names, such as
 	// docker.io/library/nginx; none means every image.
 	Images []string
+	// Present is a pattern that the present version of a reference must match; its
+	// zero value is none.
+	Present image.Pattern
 	// Embedded says that references inside of text are the target's as well, such
 	// as those in scripts and arguments. It is true unless the file says false.
 	Embedded bool
@@ -60,6 +65,9 @@ type Webhook struct {
 	Rewrite []Rewrite
 	// Tags says which tags are taken.
 	Tags Tags
+	// Present is a pattern that the version must match which a push replaces; its
+	// zero value is none.
+	Present image.Pattern
 	// Targets are names of targets, each one known; none means every target.
 	Targets []string
 	// Audience and ServiceAccount are what the token of the kind gar must hold; "" for other kinds.

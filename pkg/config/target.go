@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 )
 
 // target reads one target and asks the hook about it.
@@ -22,6 +24,7 @@ func target(t *Target) func(value) {
 				field{name: "exclude", read: list(&t.Exclude, each(pathGlob))},
 			)},
 			field{name: "images", read: list(&t.Images, each(imageGlob))},
+			field{name: "present", read: parsed(&t.Present, image.ParsePattern)},
 			field{name: "embedded", read: boolean(&t.Embedded)},
 			field{name: "message", read: parsed(&t.Message, ParseMessage)},
 			field{name: "author", read: parsed(&t.Author, author)},

@@ -41,6 +41,7 @@ func webhook(w *Webhook) func(value) {
 			field{name: "registry", read: parsed(&w.Registry, registry)},
 			field{name: "rewrite", read: list(&w.Rewrite, rewrite)},
 			field{name: "tags", read: w.Tags.read},
+			field{name: "present", read: parsed(&w.Present, image.ParsePattern)},
 			field{name: "targets", read: list(&w.Targets, each(oneLine))},
 			field{name: "audience", read: parsed(&w.Audience, oneLine)},
 			field{name: "service_account", read: parsed(&w.ServiceAccount, serviceAccount)},

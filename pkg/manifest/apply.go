@@ -52,6 +52,8 @@ func (a *application) site(s *site) {
 	switch {
 	case d.current && (s.tag != "" || s.digest != ""):
 		a.result.Current = append(a.result.Current, Found{Reference: s.reference(), Update: s.update})
+	case !u.takes(s.tag):
+		a.skip(s, OtherVersion)
 	case reason != "":
 		a.skip(s, reason)
 	case s.pinsOther && u.Digest.IsZero():

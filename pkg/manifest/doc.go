@@ -80,6 +80,7 @@
 //	                           an anchored value is edited once, if all uses serve the image
 //	template-file              what is done without a parser
 //	held, held-file, ignored   directives
+//	other-version              what Update.Present leaves alone
 //	not-utf8, utf16            files that are only looked at
 //	many-images                several updates in one pass
 package manifest

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 )
@@ -15,6 +16,15 @@ type Update struct {
 	// Digest is written where a file pins one; its zero value means none, which
 	// drops what a file pins.
 	Digest image.Digest
+	// Present are patterns of which each must match the version that stands there; an
+	// absent one is the empty text. References at another version are skipped as
+	// OtherVersion, but for those that have the wanted one already.
+	Present []image.Pattern
+}
+
+// takes reports whether a reference with the tag is to be moved.
+func (u *Update) takes(tag string) bool {
+	return !slices.ContainsFunc(u.Present, func(p image.Pattern) bool { return !p.Matches(tag) })
 }
 
 // Options change what counts as a reference. The zero value is what most files

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 )
 
@@ -40,12 +41,33 @@ func goldens(t testing.TB) []golden {
 			lines = string(own)
 		}
 		for line := range strings.Lines(lines) {
-			f := strings.Fields(line)
-			c.updates = append(c.updates, update(t, f[0], f[1], f[2:]...))
+			c.updates = append(c.updates, goldenUpdate(t, strings.Fields(line)))
 		}
 		cases = append(cases, c)
 	}
 	return cases
+}
+
+// goldenUpdate reads an image, a version, and if given a digest and present=PATTERN.
+func goldenUpdate(t testing.TB, fields []string) manifest.Update {
+	t.Helper()
+	var digest []string
+	var present []image.Pattern
+	for _, f := range fields[2:] {
+		text, ok := strings.CutPrefix(f, "present=")
+		if !ok {
+			digest = append(digest, f)
+			continue
+		}
+		pattern, err := image.ParsePattern(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		present = append(present, pattern)
+	}
+	u := update(t, fields[0], fields[1], digest...)
+	u.Present = present
+	return u
 }
 
 func readFile(t testing.TB, path string) []byte {

@@ -113,6 +113,8 @@ const (
 	SharedAnchor Reason = "shared_anchor"
 	// Escaped: the reference is spelled with escapes.
 	Escaped Reason = "escaped"
+	// OtherVersion: the version that stands there is not one that Update.Present asks for.
+	OtherVersion Reason = "other_version"
 	// Held: a comment "versions-service: hold" freezes the reference or the file.
 	Held Reason = "held"
 	// Unverified: the edited file did not read back as intended, so that it was

@@ -7,7 +7,7 @@ import (
 )
 
 // round is a set of requests that fit into one plan: no image has two versions
-// in it, and none is asked for under different paths.
+// in it, and none is asked for in different scopes.
 type round struct {
 	winners []Request // to plan
 	places  []place
@@ -21,30 +21,30 @@ type place struct {
 }
 
 // arrange parts requests, which are in order of arrival, into rounds. Of
-// requests for one image under the same paths the last wins: those for the same
-// version share its result, the others are superseded by it. One image under
-// different paths takes a round for each, and whose last request came last has
+// requests for one image in the same scope the last wins: those for the same
+// version share its result, the others are superseded by it. One image in
+// different scopes takes a round for each, and whose last request came last has
 // the last round.
 func arrange(requests []Request) []round {
-	type scope struct{ image, paths string }
-	members := map[scope][]int{}
+	type key struct{ image, scope string }
+	members := map[key][]int{}
 	for i, r := range requests {
-		key := scope{r.Image.Name(), r.Scope()}
-		members[key] = append(members[key], i)
+		k := key{r.Image.Name(), r.Scope()}
+		members[k] = append(members[k], i)
 	}
-	order := slices.SortedFunc(maps.Keys(members), func(a, b scope) int {
+	order := slices.SortedFunc(maps.Keys(members), func(a, b key) int {
 		return cmp.Compare(last(members[a]), last(members[b]))
 	})
 
 	var rounds []round
 	used := map[string]int{} // image to the number of rounds that hold it
-	for _, key := range order {
-		n := used[key.image]
-		used[key.image]++
+	for _, k := range order {
+		n := used[k.image]
+		used[k.image]++
 		if n == len(rounds) {
 			rounds = append(rounds, round{})
 		}
-		rounds[n].add(requests, members[key])
+		rounds[n].add(requests, members[k])
 	}
 	return rounds
 }

@@ -2,8 +2,10 @@ package update
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 )
 
@@ -80,7 +82,9 @@ func (e *editors) make() error {
 	var requests []int
 	for i, r := range e.requests {
 		if e.wanted[i] == 1 {
-			updates = append(updates, manifest.Update{Image: r.Image, Version: r.Version, Digest: r.Digest})
+			updates = append(updates, manifest.Update{
+				Image: r.Image, Version: r.Version, Digest: r.Digest, Present: given(e.target.Present, r.Present),
+			})
 			requests = append(requests, i)
 		}
 	}
@@ -91,6 +95,11 @@ func (e *editors) make() error {
 	}
 	e.made[string(e.wanted)] = &editor{Editor: compiled, updates: updates, options: options, requests: requests}
 	return nil
+}
+
+// given leaves out the patterns that are none.
+func given(patterns ...image.Pattern) []image.Pattern {
+	return slices.DeleteFunc(patterns, image.Pattern.IsZero)
 }
 
 // wants tells whether the request's paths take the file in.

@@ -30,7 +30,7 @@ func newOrder() *order {
 	return &order{last: last}
 }
 
-// late tells whether a newer request was applied: for the same files, or for all.
+// late tells whether a newer request was applied: in the same scope, or for all.
 func (o *order) late(target string, r Request) bool {
 	if r.At.IsZero() {
 		return false

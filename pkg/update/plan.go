@@ -96,7 +96,7 @@ func (p *plan) edit(entry github.Entry, ed *editor, content []byte) {
 	}
 	for update, cs := range changes {
 		f := p.finding(ed, update, entry)
-		f.files = append(f.files, File{Path: entry.Path, Changes: cs})
+		f.files = append(f.files, File{Path: entry.Path, Changes: cs, before: versionsBefore(&result, update)})
 	}
 	for _, current := range result.Current {
 		p.finding(ed, current.Update, entry)
@@ -112,6 +112,24 @@ func (p *plan) edit(entry github.Entry, ed *editor, content []byte) {
 	if len(result.Changes) > 0 {
 		p.files = append(p.files, plannedFile{entry: entry, before: content, after: result.Content})
 	}
+}
+
+// versionsBefore are the versions of the references to the update's image that have
+// the wanted one after the edit, each once, sorted.
+func versionsBefore(r *manifest.Result, update int) []string {
+	var before []string
+	for _, c := range r.Changes {
+		if c.Update == update && c.From != "" {
+			before = append(before, c.From)
+		}
+	}
+	for _, current := range r.Current {
+		if current.Update == update && current.Tag != "" {
+			before = append(before, current.Tag)
+		}
+	}
+	slices.Sort(before)
+	return slices.Compact(before)
 }
 
 // finding returns what was found of the editor's update, whose image the file names.
@@ -195,14 +213,26 @@ func (p *plan) result(r Request, f finding, commit *github.Commit) Result {
 		}
 		return result
 	}
-	if commit == nil {
-		return result
+	if commit != nil {
+		result.leaveOut(commit.LeftOut)
 	}
-	result.leaveOut(commit.LeftOut)
-	if len(result.Files) > 0 {
+	result.MergedVersions = mergedVersions(result.Files)
+	if commit != nil && len(result.Files) > 0 {
 		result.Status, result.Commit = Committed, commit
 	}
 	return result
+}
+
+// mergedVersions are the versions that one file had several of.
+func mergedVersions(files []File) []string {
+	var merged []string
+	for _, f := range files {
+		if len(f.before) > 1 {
+			merged = append(merged, f.before...)
+		}
+	}
+	slices.Sort(merged)
+	return slices.Compact(merged)
 }
 
 // leaveOut moves files that the credential may not write to the skipped ones.

@@ -28,6 +28,9 @@ type Request struct {
 	// Paths are doublestar globs of which a file's path must match one; none
 	// means every file. They must be valid (doublestar.ValidatePattern).
 	Paths []string
+	// Present is a pattern that the present version of a reference must match; zero
+	// means any.
+	Present image.Pattern
 
 	// Message replaces the commit's message above its trailers.
 	Message string
@@ -50,15 +53,18 @@ type Request struct {
 }
 
 // Scope tells apart the requests for one image on one target that do not replace
-// each other: those for different files. It is empty for all files, else 64
-// hexadecimal digits.
+// each other: those for different files or different present versions. It is empty
+// for all of them, else 64 hexadecimal digits.
 func (r *Request) Scope() string {
-	if len(r.Paths) == 0 {
+	if len(r.Paths) == 0 && r.Present.IsZero() {
 		return ""
 	}
 	hash := sha256.New()
 	for _, glob := range slices.Compact(slices.Sorted(slices.Values(r.Paths))) {
 		fmt.Fprintf(hash, "%d:%s", len(glob), glob)
+	}
+	if !r.Present.IsZero() {
+		fmt.Fprintf(hash, "present:%s", r.Present)
 	}
 	return hex.EncodeToString(hash.Sum(nil))
 }
@@ -121,6 +127,10 @@ type Result struct {
 	Commit *github.Commit
 	// Files are those that change, sorted by path.
 	Files []File
+	// MergedVersions are, sorted, the different versions that were in a file which
+	// has only one of them now, the requested one: of each file in which the request
+	// changes a reference and there were two or more.
+	MergedVersions []string
 	// Skipped are the references that were left alone, sorted by path and line.
 	Skipped []Skip
 	// Diff is a unified diff of Files, for a dry run alone.
@@ -136,6 +146,9 @@ type Result struct {
 type File struct {
 	Path    string
 	Changes []manifest.Change
+	// before are the versions of the references that have the requested one now, each
+	// once, sorted.
+	before []string
 }
 
 // Skip is a reference, or with Line 0 a file, that was left alone.

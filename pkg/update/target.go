@@ -48,6 +48,9 @@ type Target struct {
 	// Images are doublestar globs over an image's normalised name; without any the
 	// target takes every image.
 	Images []string
+	// Present is a pattern that the present version of a reference must match; zero
+	// means any.
+	Present image.Pattern
 	// SkipEmbedded leaves references alone that stand inside of text.
 	SkipEmbedded bool
 	// Message makes the headline of commits; nil means the service's own.

@@ -173,7 +173,7 @@ func newWebhooks(sources []config.Webhook, transport http.RoundTripper) (map[str
 		if err != nil {
 			return nil, err
 		}
-		webhooks[w.Name] = api.Webhook{Source: source, Targets: w.Targets}
+		webhooks[w.Name] = api.Webhook{Source: source, Targets: w.Targets, Present: w.Present}
 	}
 	return webhooks, nil
 }
@@ -188,7 +188,7 @@ func newTargets(targets []config.Target, client *github.Client) ([]update.Target
 		}
 		target := update.Target{
 			Repo: repo, Branch: t.Branch, Repository: client.Branch(repo, t.Branch),
-			Include: t.Include, Exclude: t.Exclude, Images: t.Images, SkipEmbedded: !t.Embedded,
+			Include: t.Include, Exclude: t.Exclude, Images: t.Images, Present: t.Present, SkipEmbedded: !t.Embedded,
 		}
 		if t.Name != (update.Place{Repo: repo, Branch: t.Branch}).String() {
 			target.Name = t.Name

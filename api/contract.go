@@ -9,7 +9,6 @@ import (
 	"mime"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -18,6 +17,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	openapi "github.com/refty-yapi/refty-node-versions-service"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 )
 
 const (
@@ -126,7 +126,7 @@ func (o operation) checkQuery(r *http.Request) error {
 	var wrong []FieldError
 	for _, name := range slices.Sorted(maps.Keys(r.URL.Query())) {
 		if o.Parameters.GetByInAndName(openapi3.ParameterInQuery, name) == nil && o.RequestBody == nil {
-			wrong = append(wrong, FieldError{Detail: brief(strconv.Quote(name)) + " is not a parameter of this path; remove it"})
+			wrong = append(wrong, FieldError{Detail: safetext.Quote(name, maxShown) + " is not a parameter of this path; remove it"})
 		}
 	}
 	if wrong == nil {
@@ -311,17 +311,8 @@ func kindOf(v any) string {
 	}
 }
 
-// brief cuts a text of unknown origin to what an answer may hold.
-func brief(s string) string {
-	const most = 120
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
-}
+// maxShown is how many bytes of a text of unknown origin an answer repeats.
+const maxShown = 120
+
+// brief makes a text of unknown origin fit for an answer.
+func brief(s string) string { return safetext.Line(s, maxShown) }

@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
@@ -129,5 +129,8 @@ func (s *server) logApplied(ctx context.Context, item queue.Item, r update.Resul
 	s.metrics.result(r)
 }
 
+// maxOutcome is how many bytes of an error a stored update keeps.
+const maxOutcome = 1000
+
 // oneLine is a text fit for a line of its own.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+func oneLine(s string) string { return safetext.Line(s, maxOutcome) }

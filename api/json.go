@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 )
 
 // maxDepth bounds the nesting of a body; no request needs more than a few levels.
@@ -67,7 +69,7 @@ func object(d *json.Decoder, depth int) error {
 		}
 		name, _ := token.(string)
 		if seen[name] {
-			return fmt.Errorf("the field %s stands twice", brief(fmt.Sprintf("%q", name)))
+			return fmt.Errorf("the field %s stands twice", safetext.Quote(name, maxShown))
 		}
 		seen[name] = true
 		if err := value(d, depth+1); err != nil {

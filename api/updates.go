@@ -11,6 +11,7 @@ import (
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
@@ -72,14 +73,14 @@ const (
 
 func checkGlob(glob string) error {
 	if strings.ContainsFunc(glob, unicode.IsControl) {
-		return fmt.Errorf("%s has a control character", brief(strconv.Quote(glob)))
+		return fmt.Errorf("%s has a control character", safetext.Quote(glob, maxShown))
 	}
 	if strings.Count(glob, "**") > maxDeepStars || strings.Count(glob, "{") > maxBraces || strings.Count(glob, ",") > maxCommas {
 		return fmt.Errorf("%s is too complex; use at most %d ** and %d braces with %d alternatives, or several globs",
-			brief(strconv.Quote(glob)), maxDeepStars, maxBraces, maxCommas)
+			safetext.Quote(glob, maxShown), maxDeepStars, maxBraces, maxCommas)
 	}
 	if !doublestar.ValidatePattern(glob) {
-		return fmt.Errorf("%s is not a glob; see https://github.com/bmatcuk/doublestar#patterns", brief(strconv.Quote(glob)))
+		return fmt.Errorf("%s is not a glob; see https://github.com/bmatcuk/doublestar#patterns", safetext.Quote(glob, maxShown))
 	}
 	return nil
 }

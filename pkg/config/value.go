@@ -11,6 +11,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 )
 
 // value is a node of the document and the key that leads to it.
@@ -305,26 +307,14 @@ func sizeText(n int64) string {
 	return strings.ReplaceAll(humanize.IBytes(uint64(n)), ".0 ", " ") //nolint:gosec // bounds are not negative
 }
 
-// maxShown is how many runes of somebody's text an error repeats.
+// maxShown is how many bytes of somebody's text an error repeats.
 const maxShown = 80
 
 // quote returns the beginning of a text, escaped.
-func quote(text string) string { return fmt.Sprintf("%.*q", maxShown, text) }
+func quote(text string) string { return safetext.Quote(text, maxShown) }
 
-// maxDetail is how many runes of somebody else's error are shown.
+// maxDetail is how many bytes of somebody else's error are shown.
 const maxDetail = 300
 
 // brief makes one line of somebody else's error.
-func brief(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
-	runes := []rune(text)
-	if len(runes) > maxDetail {
-		text = string(runes[:maxDetail]) + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if strconv.IsPrint(r) {
-			return r
-		}
-		return '\uFFFD'
-	}, text)
-}
+func brief(text string) string { return safetext.Line(text, maxDetail) }

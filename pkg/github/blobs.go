@@ -30,7 +30,7 @@ const (
 func (b *Branch) Read(ctx context.Context, s *Snapshot, entries []Entry, visit func(i int, content []byte) error) error {
 	r := &reading{branch: b, client: b.client, snapshot: s, entries: entries, visit: visit, missing: map[SHA][]int{}}
 	for i, e := range entries {
-		content, ok := b.client.blobs.get(e.SHA)
+		content, ok := b.client.blobs.Get(e.SHA)
 		if !ok {
 			r.missing[e.SHA] = append(r.missing[e.SHA], i)
 			continue
@@ -57,7 +57,7 @@ type reading struct {
 
 // deliver hands a checked content to the entries that wait for it.
 func (r *reading) deliver(sha SHA, content []byte) error {
-	r.client.blobs.put(sha, content)
+	r.client.blobs.Put(sha, content)
 	waiting := r.missing[sha]
 	delete(r.missing, sha)
 	for _, i := range waiting {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	gh "github.com/google/go-github/v62/github"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/backoff"
 )
 
 const (
@@ -15,12 +17,14 @@ const (
 	attemptTimeout = 30 * time.Second
 	// maxAttempts is how often a request that can be repeated is sent.
 	maxAttempts = 4
-	// firstPause is the longest pause before the second attempt; it doubles.
-	firstPause = 250 * time.Millisecond
 	// parallelReads bounds the reads in flight for one credential; GitHub's own
 	// limit is 100 of any kind.
 	parallelReads = 16
 )
+
+// pauses part the attempts of one request: anything up to a quarter of a second
+// after the first, and up to twice as long after each further one.
+var pauses = backoff.Policy{First: 125 * time.Millisecond, Most: 4 * time.Second, Spread: 1}
 
 // request is one thing asked of GitHub.
 type request struct {
@@ -99,23 +103,9 @@ func transient(status int) bool {
 	return false
 }
 
-// pause sleeps before the attempt after this one: a random part of a time that
-// doubles.
+// pause sleeps before the attempt after this one.
 func (c *Client) pause(ctx context.Context, attempt int) error {
-	longest := firstPause << min(attempt-1, 5)
-	return c.sleep(ctx, time.Duration(c.random()*float64(longest)))
-}
-
-// sleepFor is the sleep of a Client by default.
-func sleepFor(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return c.sleep(ctx, pauses.After(attempt, c.random()))
 }
 
 type repoKey struct{}

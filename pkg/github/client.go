@@ -12,6 +12,9 @@ import (
 	"time"
 
 	gh "github.com/google/go-github/v62/github"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/backoff"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cache"
 )
 
 // DefaultBaseURL is the API of github.com.
@@ -68,7 +71,7 @@ type Client struct {
 	api        *gh.Client
 	archives   *http.Client // without the credential
 	limits     *limiter
-	blobs      *cache
+	blobs      *cache.Cache[SHA, []byte]
 	reads      chan struct{} // one place for each read in flight
 
 	author, committer *Signature
@@ -103,7 +106,7 @@ func NewClient(o Options) (*Client, error) {
 	c := &Client{
 		credential: o.Credential,
 		limits:     newLimiter(o.Now, o.Sleep, !o.Unpaced),
-		blobs:      newCache(o.CacheBytes),
+		blobs:      cache.New[SHA](o.CacheBytes, blobCost),
 		reads:      make(chan struct{}, parallelReads),
 		author:     o.Author,
 		committer:  o.Committer,
@@ -144,7 +147,7 @@ func withDefaults(o Options) Options {
 		o.Now = time.Now
 	}
 	if o.Sleep == nil {
-		o.Sleep = sleepFor
+		o.Sleep = backoff.Sleep
 	}
 	if o.Random == nil {
 		o.Random = rand.Float64

@@ -115,7 +115,7 @@ func (b *Branch) commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, 
 		return Commit{}, err
 	}
 	for _, e := range c.Edits {
-		b.client.blobs.put(blobSHA(e.Content), slices.Clip(slices.Clone(e.Content)))
+		b.client.blobs.Put(blobSHA(e.Content), slices.Clip(slices.Clone(e.Content)))
 	}
 	b.wrote(s, &Snapshot{Repo: s.Repo, Branch: s.Branch, Commit: made.SHA, Tree: tree, Entries: next.files, listing: next})
 	return made, nil

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/backoff"
 )
 
 // GitHub's published limits are 900 points a minute, of which a write takes five
@@ -28,15 +30,15 @@ const (
 )
 
 const (
-	// secondaryWait is the wait after a secondary limit without a time, doubled
-	// each time that it comes again (GitHub asks for at least a minute).
-	secondaryWait    = time.Minute
-	maxSecondaryWait = 15 * time.Minute
 	// patience is how long a caller without a deadline waits for a limit to end.
 	patience = time.Minute
 	// shortestWait is the least that a RateLimitError asks for.
 	shortestWait = time.Second
 )
+
+// secondaryWaits follow secondary limits that tell no time (GitHub asks for at
+// least a minute).
+var secondaryWaits = backoff.Policy{First: time.Minute, Most: 15 * time.Minute}
 
 // The headers that tell the hourly budget.
 const (
@@ -222,9 +224,8 @@ func (l *limiter) waitOf(h http.Header, message string, now time.Time) (wait tim
 	if (exhausted || !secondary) && !l.last.Reset.IsZero() {
 		return l.last.Reset.Sub(now), secondary // over already when the clocks differ
 	}
-	wait = min(secondaryWait<<min(l.strikes, 8), maxSecondaryWait)
 	l.strikes++
-	return wait, secondary
+	return secondaryWaits.After(l.strikes, 0), secondary
 }
 
 // isLimit tells a primary or secondary limit from other refusals. GitHub uses

@@ -10,11 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/bradleyfalzon/ghinstallation/v2"
 	gh "github.com/google/go-github/v62/github"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 )
 
 const (
@@ -276,16 +277,8 @@ func reasons(raw json.RawMessage) []string {
 	return out
 }
 
-var controls = regexp.MustCompile(`[[:space:][:cntrl:]]+`)
-
-// oneLine makes text of others fit for a line of a log.
-func oneLine(text string) string {
-	text = strings.ToValidUTF8(strings.TrimSpace(controls.ReplaceAllString(text, " ")), "?")
-	if len(text) > maxDetail {
-		text = strings.ToValidUTF8(text[:maxDetail], "") + "…"
-	}
-	return text
-}
+// oneLine makes text of others fit for Error.Detail.
+func oneLine(text string) string { return safetext.Line(text, maxDetail) }
 
 func closeBody(body io.Closer) {
 	if body != nil {

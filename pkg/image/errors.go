@@ -4,7 +4,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 )
 
 // The reasons for which a Parse function refuses its input. Each comes wrapped
@@ -49,15 +50,6 @@ func refuse(kind error, parts ...string) error {
 const maxQuoted = 64
 
 // quote returns the beginning of s as an escaped, quoted piece of ASCII.
-func quote(s string) string {
-	if len(s) <= maxQuoted {
-		return strconv.QuoteToASCII(s)
-	}
-	cut := maxQuoted
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return strconv.QuoteToASCII(s[:cut]) + "…"
-}
+func quote(s string) string { return safetext.Quote(s, maxQuoted) }
 
 func quoteRune(r rune) string { return strconv.QuoteRuneToASCII(r) }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 )
 
 // dedupeWindow is how long after its arrival an ended push without a delivery id
@@ -59,7 +61,7 @@ func (q *Queue) Accept(ctx context.Context, updates []Update, key *Key) ([]Accep
 			return nil, err
 		}
 	}
-	return q.entries.do(ctx, &entry{updates: slices.Clone(updates), key: key})
+	return q.share(ctx, &entry{updates: slices.Clone(updates), key: key})
 }
 
 // Record stores an update that ended already, with its tasks' ends, for the
@@ -76,7 +78,7 @@ func (q *Queue) Record(ctx context.Context, u Update) error {
 	if err != nil {
 		return fmt.Errorf("queue: update %q: %w", u.ID, err)
 	}
-	_, err = q.entries.do(ctx, &entry{updates: []Update{u}, record: true})
+	_, err = q.share(ctx, &entry{updates: []Update{u}, record: true})
 	if errors.Is(err, ErrExists) {
 		return nil
 	}
@@ -287,7 +289,7 @@ func (c *change) insertUpdate(ctx context.Context, u Update, tasks []Task, recor
 				ON CONFLICT DO NOTHING`,
 			args: []any{
 				u.ID, n, u.Image, u.Scope, micros(u.PushedAt), t.Target, t.Branch, string(t.Status), t.Attempts,
-				micros(c.now), micros(t.NextAttempt), line(t.LastError), t.Result, micros(t.FinishedAt),
+				micros(c.now), micros(t.NextAttempt), safetext.Line(t.LastError, errorLength), t.Result, micros(t.FinishedAt),
 			},
 		})
 	}

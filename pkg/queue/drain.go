@@ -11,6 +11,8 @@ import (
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/backoff"
 )
 
 const (
@@ -18,11 +20,12 @@ const (
 	// jobAttempts is more than any job needs: a run that fails (the store was away)
 	// is followed by another, and the sweeper sees to a branch without a job.
 	jobAttempts = 1000
-	// jobRetryMost is the longest wait between two runs of a job.
-	jobRetryMost = 30 * time.Second
 	// batchSize bounds what one call of Apply is given.
 	batchSize = 500
 )
+
+// jobWaits part the runs of a job that fails because the store is away.
+var jobWaits = backoff.Policy{First: 2 * time.Second, Most: 30 * time.Second}
 
 // drainArgs is a job: look at the branch. At most one of a branch lives.
 type drainArgs struct {
@@ -53,11 +56,7 @@ func (d *drainer) Work(ctx context.Context, job *river.Job[drainArgs]) error {
 }
 
 func (d *drainer) NextRetry(job *river.Job[drainArgs]) time.Time {
-	wait := jobRetryMost
-	if job.Attempt < 5 {
-		wait = time.Second << job.Attempt
-	}
-	return time.Now().Add(wait)
+	return time.Now().Add(jobWaits.After(job.Attempt, 0))
 }
 
 // run is one run of a job, in the goroutine that River gave it.
@@ -152,17 +151,14 @@ func failure(n int) []Outcome {
 	return slices.Repeat([]Outcome{{Status: Queued, Error: "internal error"}}, n)
 }
 
-// The waits between two tries of a turn while the store is away.
-const (
-	turnRetryFirst = 100 * time.Millisecond
-	turnRetryMost  = 2 * time.Second
-)
+// turnWaits part the tries of a turn while the store is away.
+var turnWaits = backoff.Policy{First: 100 * time.Millisecond, Most: 2 * time.Second}
 
 // turn settles what was applied and takes the next tasks; that there are none
 // says that the job is completed. When the store is away it is tried as long as
 // the run lasts: what was applied would be applied again else.
 func (r *run) turn(ctx context.Context, done applied) ([]claimed, error) {
-	for wait := turnRetryFirst; ; wait = min(2*wait, turnRetryMost) {
+	for tries := 1; ; tries++ {
 		over := r.q.isStopping() || ctx.Err() != nil || len(done.tasks) > 0 && time.Now().After(r.last)
 		var (
 			tasks []claimed
@@ -179,10 +175,8 @@ func (r *run) turn(ctx context.Context, done applied) ([]claimed, error) {
 		if err == nil || len(done.tasks) == 0 {
 			return tasks, err
 		}
-		select {
-		case <-ctx.Done():
+		if backoff.Sleep(ctx, turnWaits.After(tries, 0)) != nil {
 			return nil, err
-		case <-time.After(wait):
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
 
@@ -29,79 +28,25 @@ type answer struct {
 	err      error
 }
 
-// group lets entries that come in while a transaction is under way share the next
-// one: what makes one durable takes about as long for many. It is safe for
-// concurrent use. Several transactions at a time would not be faster: SQLite knows
-// one writer, and on PostgreSQL they wait for each other's branches.
-type group struct {
-	commit func([]*entry)
-
-	mu      sync.Mutex
-	waiting []*entry // in order of arrival
-	running bool
-}
-
-// do stores an entry. When ctx ends while it waits for its turn, it is withdrawn;
-// later, only one that nobody depends on leaves its caller go.
-func (g *group) do(ctx context.Context, e *entry) ([]Accepted, error) {
+// share stores an entry, together with those that come in while a transaction is
+// under way: what makes one durable takes about as long for many. Several
+// transactions at a time would not be faster: SQLite knows one writer, and on
+// PostgreSQL they wait for each other's branches. When ctx ends while the entry
+// waits for its turn, it is withdrawn; later, only one that nobody depends on
+// leaves its caller go.
+func (q *Queue) share(ctx context.Context, e *entry) ([]Accepted, error) {
 	e.answer = make(chan answer, 1)
-	g.join(e)
+	q.entries.Add(e)
 	select {
 	case a := <-e.answer:
 		return a.accepted, a.err
 	case <-ctx.Done():
 	}
-	if g.withdraw(e) || e.record {
+	if q.entries.Withdraw(e) || e.record {
 		return nil, fmt.Errorf("queue: store the update: %w", context.Cause(ctx))
 	}
 	a := <-e.answer
 	return a.accepted, a.err
-}
-
-func (g *group) join(e *entry) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.waiting = append(g.waiting, e)
-	if !g.running {
-		g.running = true
-		go g.run()
-	}
-}
-
-func (g *group) withdraw(e *entry) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for i, other := range g.waiting {
-		if other == e {
-			g.waiting = append(g.waiting[:i:i], g.waiting[i+1:]...)
-			return true
-		}
-	}
-	return false
-}
-
-func (g *group) run() {
-	for {
-		next := g.next()
-		if next == nil {
-			return
-		}
-		g.commit(next)
-	}
-}
-
-// next takes the entries of the next transaction; none ends the goroutine.
-func (g *group) next() []*entry {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.waiting) == 0 {
-		g.running = false
-		return nil
-	}
-	n := min(len(g.waiting), groupSize)
-	taken := g.waiting[:n:n]
-	g.waiting = g.waiting[n:]
-	return taken
 }
 
 // commit stores entries in one transaction and answers them. One that is refused,

@@ -15,6 +15,8 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 )
 
 const (
@@ -97,7 +99,7 @@ func without(secrets []string, err error) error {
 			clean = strings.ReplaceAll(clean, s, "xxxxx")
 		}
 	}
-	if clean = strings.Join(strings.Fields(clean), " "); clean == text {
+	if clean = safetext.Line(clean, errorLength); clean == text {
 		return err
 	}
 	return errors.New(clean)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/batch"
 )
 
 // Limits and defaults.
@@ -75,7 +77,7 @@ type Event struct {
 type Queue struct {
 	options Options
 	store   store
-	entries *group
+	entries *batch.Batcher[*entry]
 	waiters waiters
 
 	mu       sync.Mutex
@@ -106,7 +108,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		stopping: make(chan struct{}),
 		waiters:  waiters{of: map[string]map[chan struct{}]bool{}},
 	}
-	q.entries = &group{commit: q.commit}
+	q.entries = batch.New(groupSize, q.commit)
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}

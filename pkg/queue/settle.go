@@ -3,24 +3,24 @@ package queue
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/backoff"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 )
 
 const (
 	// expiry is how long a task is tried again since it was queued.
 	expiry = 24 * time.Hour
-	// The waits between attempts: the first, doubled by each, and the longest.
-	backoffFirst = 2 * time.Second
-	backoffMost  = time.Hour
 	// postponeJitter bounds what is added to a postponement, so that not all
 	// branches come back at once.
 	postponeJitter = 5 * time.Second
 	// errorLength bounds Task.LastError, in bytes.
 	errorLength = 1000
 )
+
+// attemptWaits are the waits between attempts of a task.
+var attemptWaits = backoff.Policy{First: 2 * time.Second, Most: time.Hour, Spread: 0.25}
 
 // claimed is a task that a run applies.
 type claimed struct {
@@ -97,7 +97,7 @@ func (q *Queue) judge(c claimed, o Outcome, now time.Time) (Task, EventKind) {
 	if !slices.Contains([]Status{Queued, Committed, Unchanged, Superseded, Failed, Absent}, o.Status) {
 		o = Outcome{Status: Queued, Error: "internal error", Result: o.Result}
 	}
-	t.LastError = line(o.Error)
+	t.LastError = safetext.Line(o.Error, errorLength)
 	if o.Result != nil {
 		t.Result = o.Result
 	}
@@ -108,7 +108,7 @@ func (q *Queue) judge(c claimed, o Outcome, now time.Time) (Task, EventKind) {
 	t.Attempts++
 	t.Status = o.Status
 	if o.Status == Queued {
-		t.NextAttempt = now.Add(q.backoff(t.Attempts))
+		t.NextAttempt = now.Add(attemptWaits.After(t.Attempts, q.options.Random()))
 		if !t.NextAttempt.After(c.queuedAt.Add(expiry)) {
 			return t, TaskRetried
 		}
@@ -116,32 +116,4 @@ func (q *Queue) judge(c claimed, o Outcome, now time.Time) (Task, EventKind) {
 	}
 	t.NextAttempt, t.FinishedAt = time.Time{}, now
 	return t, TaskEnded
-}
-
-// backoff is how long to wait after a number of attempts, give or take a quarter.
-func (q *Queue) backoff(attempts int) time.Duration {
-	wait := backoffMost
-	if doublings := attempts - 1; doublings < 11 { // 2 s · 2¹¹ is more than the most
-		wait = min(backoffFirst<<doublings, backoffMost)
-	}
-	return min(time.Duration((0.75+q.options.Random()/2)*float64(wait)), backoffMost)
-}
-
-// line makes one line of a text, that both stores take.
-func line(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
-	s = strings.TrimSpace(s)
-	if len(s) <= errorLength {
-		return s
-	}
-	end := errorLength
-	for !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + "…"
 }

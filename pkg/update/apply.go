@@ -5,9 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
-
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/backoff"
 )
 
 const (
@@ -18,12 +17,11 @@ const (
 	// hurry is how many attempts follow each other at once: who waits after a lost
 	// race has an old head when it goes on.
 	hurry = 3
-	// firstPause and longestPause bound the jittered waits after these. They part
-	// replicas that lose to each other again and again; against a steady competitor
-	// waiting does not help, so they are short.
-	firstPause   = 20 * time.Millisecond
-	longestPause = 500 * time.Millisecond
 )
+
+// racePauses part replicas that lose to each other again and again; against a steady
+// competitor waiting does not help, so they are short.
+var racePauses = backoff.Policy{First: 20 * time.Millisecond, Most: 500 * time.Millisecond, Spread: 0.5}
 
 // apply is the one door to a target's branch, and one at a time goes through it:
 // it puts the requests, which are in order of arrival, into one commit, or as few
@@ -115,9 +113,7 @@ func mayBeOnes(err error) bool {
 // commitOnHead plans the requests, which do not contradict each other, and commits
 // the plan; on a branch that moved it does so again. An error is everybody's.
 func (s *Service) commitOnHead(ctx context.Context, t *target, requests []Request) ([]Result, error) {
-	pause := &backoff.ExponentialBackOff{
-		InitialInterval: firstPause, MaxInterval: longestPause, Multiplier: 2, RandomizationFactor: 0.5,
-	}
+	pauses := 0
 	for attempt := 1; attempt <= maxAttempts; attempt++ {
 		results, err := s.attempt(ctx, t, requests)
 		undecided := errors.Is(err, errUndecided)
@@ -125,7 +121,8 @@ func (s *Service) commitOnHead(ctx context.Context, t *target, requests []Reques
 			return results, err
 		}
 		if undecided || attempt%hurry == 0 {
-			if err := wait(ctx, pause.NextBackOff()); err != nil {
+			pauses++
+			if err := backoff.Sleep(ctx, racePauses.After(pauses, s.random())); err != nil {
 				return nil, err
 			}
 		}
@@ -181,15 +178,4 @@ func (s *Service) dryRun(ctx context.Context, t *target, r Request) (result Resu
 		result.Diff = p.diff()
 	}
 	return result
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -3,6 +3,7 @@ package update
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"sync"
 
@@ -35,11 +36,15 @@ type Service struct {
 	words   *wordIndex
 	order   *order
 	ledger  Ledger
+	random  func() float64 // in [0, 1), for jitter
 }
 
 // New returns a Service.
 func New(o Options) *Service {
-	s := &Service{share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes), order: newOrder(), ledger: o.Ledger}
+	s := &Service{
+		share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes),
+		order: newOrder(), ledger: o.Ledger, random: rand.Float64,
+	}
 	locks := map[string]chan struct{}{}
 	for _, t := range o.Targets {
 		added := newTarget(t, locks)

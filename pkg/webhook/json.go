@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"strings"
 )
 
 // decode reads the one JSON value of a body. Values of a type that into does
@@ -29,7 +28,7 @@ func malformed(body []byte, err error) error {
 	case bytes.HasPrefix(trimmed, []byte("payload=")):
 		return &MalformedError{Cause: "it is a form: set the webhook's content type to application/json"}
 	}
-	return &MalformedError{Cause: strings.Map(printable, shorten(err.Error()))}
+	return &MalformedError{Cause: shown(err)}
 }
 
 // items returns the elements of a JSON array, or the value itself when it is

@@ -153,7 +153,7 @@ func newReader(t *testing.T, page pages.Page) *reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"cmd", "k8s", "pkg"} {
+	for _, name := range []string{".github", "cmd", "k8s", "pkg"} {
 		if err := os.Symlink(filepath.Join(root, name), filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}

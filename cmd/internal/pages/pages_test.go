@@ -1,6 +1,8 @@
 package pages_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/url"
 	"os"
 	"path"
@@ -9,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/refty-yapi/refty-node-versions-service/cmd/internal/pages"
 )
@@ -61,6 +64,37 @@ func TestLinks(t *testing.T) {
 	}
 	if len(all) < 10 || followed < 50 {
 		t.Errorf("only %d pages and %d links were found", len(all), followed)
+	}
+}
+
+// TestDataBlocks expects that what a reader copies as YAML or JSON is that.
+func TestDataBlocks(t *testing.T) {
+	t.Parallel()
+	all, err := pages.All(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range all {
+		for _, b := range page.Blocks() {
+			var value any
+			switch b.Language {
+			case "yaml":
+				err = yaml.Unmarshal([]byte(b.Text), &value)
+			case "json":
+				text := b.Text
+				if !strings.HasPrefix(text, "{") { // a part of an object
+					text = "{" + text + "}"
+				}
+				err = json.Unmarshal([]byte(text), &value)
+			case "sh", "text", "diff", "mermaid", "ruby", "groovy": // sh is run
+				err = nil
+			default:
+				err = fmt.Errorf("nothing reads the language %q", b.Language)
+			}
+			if err != nil {
+				t.Errorf("%s:%d: %v", page.Path, b.Line, err)
+			}
+		}
 	}
 }
 

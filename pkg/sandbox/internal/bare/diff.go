@@ -37,25 +37,9 @@ func (r *Repository) diffTrees(from, to Hash, prefix string, found *[]Difference
 	if from == to {
 		return nil
 	}
-	pairs := map[string]*Difference{}
-	for i, h := range []Hash{from, to} {
-		if h.IsZero() {
-			continue
-		}
-		entries, err := r.Tree(h)
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if pairs[e.Name] == nil {
-				pairs[e.Name] = &Difference{Path: prefix + e.Name}
-			}
-			if i == 0 {
-				pairs[e.Name].Old = e
-			} else {
-				pairs[e.Name].New = e
-			}
-		}
+	pairs, err := r.pairEntries(from, to, prefix)
+	if err != nil {
+		return err
 	}
 	for _, d := range pairs {
 		if d.Old == d.New {
@@ -75,4 +59,30 @@ func (r *Repository) diffTrees(from, to Hash, prefix string, found *[]Difference
 		}
 	}
 	return nil
+}
+
+// pairEntries reads two trees, either of which may be the zero hash, and pairs
+// their entries by name.
+func (r *Repository) pairEntries(from, to Hash, prefix string) (map[string]*Difference, error) {
+	pairs := map[string]*Difference{}
+	for i, h := range []Hash{from, to} {
+		if h.IsZero() {
+			continue
+		}
+		entries, err := r.Tree(h)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if pairs[e.Name] == nil {
+				pairs[e.Name] = &Difference{Path: prefix + e.Name}
+			}
+			if i == 0 {
+				pairs[e.Name].Old = e
+			} else {
+				pairs[e.Name].New = e
+			}
+		}
+	}
+	return pairs, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -23,12 +24,13 @@ type Callers struct {
 }
 
 type caller struct {
-	name string
-	sum  [sha256.Size]byte
+	name   string
+	sum    [sha256.Size]byte
+	length int // of the secret, in bytes
 }
 
 // ParseCallers reads name=secret pairs that are separated by commas; several
-// secrets may share a name. A name is up to 64 letters, digits, dots, hyphens
+// secrets may share a name, but no secret may stand for two. A name is up to 64 letters, digits, dots, hyphens
 // and underscores. The error wraps ErrInvalidCallers.
 func ParseCallers(text string) (*Callers, error) {
 	c := &Callers{}
@@ -44,12 +46,26 @@ func ParseCallers(text string) (*Callers, error) {
 		case !callerName.MatchString(name):
 			return nil, fmt.Errorf("%w: the name of pair %d is empty or holds other than letters, digits, '.', '-' and '_'", ErrInvalidCallers, i+1)
 		}
-		c.known = append(c.known, caller{name: name, sum: sha256.Sum256([]byte(secret))})
+		if other, taken := c.Authenticate(secret); taken && other != name {
+			return nil, fmt.Errorf("%w: %s and %s have the same secret; give each its own", ErrInvalidCallers, other, name)
+		}
+		c.known = append(c.known, caller{name: name, sum: sha256.Sum256([]byte(secret)), length: len(secret)})
 	}
 	if len(c.known) == 0 {
 		return nil, fmt.Errorf("%w: there is none", ErrInvalidCallers)
 	}
 	return c, nil
+}
+
+// Shorter returns the names that have a secret of less than n bytes, each once.
+func (c *Callers) Shorter(n int) []string {
+	var names []string
+	for _, k := range c.known {
+		if k.length < n && !slices.Contains(names, k.name) {
+			names = append(names, k.name)
+		}
+	}
+	return names
 }
 
 // Authenticate returns the name that the secret belongs to. It takes the same

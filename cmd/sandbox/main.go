@@ -6,8 +6,10 @@ package main
 import (
 	"context"
 	"os"
+
+	"github.com/refty-yapi/refty-node-versions-service/cmd/internal/service"
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), os.Args[1:], service.ParseEnvironment(os.Environ()), os.Stdout, os.Stderr))
 }

@@ -2,14 +2,18 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/cmd/internal/service"
 )
 
 // onceTimeout bounds each request of --once.
@@ -25,18 +29,14 @@ func exampleBody() string {
 
 // once sends the example request to the service, prints its answer and the
 // commit, and fails when nothing was committed.
-func once(ctx context.Context, hub *hub, getenv func(string) string, stdout, stderr io.Writer) (err error) {
-	quiet := environment(hub, func(name string) string {
-		switch {
-		case strings.HasPrefix(name, "API_TOKENS"):
-			return "" // nobody else calls
-		case name == "LISTEN_ADDR":
-			return "127.0.0.1:0"
-		case name == "LOG_LEVEL" && getenv(name) == "":
-			return "warn"
-		}
-		return getenv(name)
-	})
+func once(ctx context.Context, hub *hub, env service.Environment, stdout, stderr io.Writer) (err error) {
+	quiet := service.Environment{}
+	maps.Copy(quiet, env)
+	delete(quiet, "API_TOKENS") // nobody else calls
+	delete(quiet, "API_TOKENS_FILE")
+	quiet["LISTEN_ADDR"] = "127.0.0.1:0"
+	quiet["LOG_LEVEL"] = cmp.Or(env["LOG_LEVEL"], "warn")
+	quiet = environment(hub, quiet)
 	svc, err := start(quiet, stderr)
 	if err != nil {
 		return err

@@ -36,9 +36,9 @@ const (
 func TestMain(m *testing.M) {
 	switch os.Getenv(programVariable) {
 	case "./cmd/sandbox":
-		os.Exit(run(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+		os.Exit(run(context.Background(), os.Args[1:], service.ParseEnvironment(os.Environ()), os.Stdout, os.Stderr))
 	case "./cmd/versions-service":
-		os.Exit(service.Build{}.Main(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+		os.Exit(service.Build{}.Main(context.Background(), os.Args[1:], service.ParseEnvironment(os.Environ()), os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
 }

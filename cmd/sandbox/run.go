@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
@@ -54,7 +56,7 @@ LOG_LEVEL and LOG_FORMAT.
 `
 
 // run is the program; it returns the exit code.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, env service.Environment, stdout, stderr io.Writer) int {
 	o, err := parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -67,7 +69,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	ctx, release := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer release()
 	context.AfterFunc(ctx, release)
-	if err := o.run(ctx, getenv, stdout, stderr); err != nil {
+	if err := o.run(ctx, env, stdout, stderr); err != nil {
 		fmt.Fprintf(stderr, "sandbox: %v\n", err)
 		return 1
 	}
@@ -94,7 +96,7 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-func (o options) run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writer) error {
+func (o options) run(ctx context.Context, env service.Environment, stdout, stderr io.Writer) error {
 	files, err := seed(o.from)
 	if err != nil {
 		return err
@@ -106,7 +108,7 @@ func (o options) run(ctx context.Context, getenv func(string) string, stdout, st
 	defer clean()
 	addr := "127.0.0.1:0"
 	if o.githubOnly {
-		addr = listenAddr(getenv)
+		addr = listenAddr(env)
 	}
 	hub, err := startHub(dir, addr, files)
 	if err != nil {
@@ -117,9 +119,9 @@ func (o options) run(ctx context.Context, getenv func(string) string, stdout, st
 		fmt.Fprintf(stdout, githubOnlyText, hub.url, repository, branch, token, hub.repositoryDir)
 		<-ctx.Done()
 	case o.once:
-		err = once(ctx, hub, getenv, stdout, stderr)
+		err = once(ctx, hub, env, stdout, stderr)
 	default:
-		err = serve(ctx, hub, getenv, stdout, stderr)
+		err = serve(ctx, hub, env, stdout, stderr)
 	}
 	return errors.Join(err, hub.stop())
 }
@@ -140,60 +142,52 @@ func (o options) folder() (dir string, clean func(), err error) {
 	return dir, func() { _ = os.RemoveAll(dir) }, nil
 }
 
-func listenAddr(getenv func(string) string) string {
-	if addr := getenv("LISTEN_ADDR"); addr != "" {
-		return addr
-	}
-	return defaultListenAddr
+func listenAddr(env service.Environment) string {
+	return cmp.Or(env["LISTEN_ADDR"], defaultListenAddr)
 }
 
 // environment is the service's environment in front of the hub.
-func environment(hub *hub, getenv func(string) string) func(string) string {
-	fixed := map[string]string{
+func environment(hub *hub, env service.Environment) service.Environment {
+	own := service.Environment{}
+	maps.Copy(own, env)
+	maps.Copy(own, service.Environment{
 		"GITHUB_REPOSITORY": repository,
 		"GITHUB_BRANCH":     branch,
 		"GITHUB_TOKEN":      token,
 		"GITHUB_API_URL":    hub.url,
-		"LISTEN_ADDR":       listenAddr(getenv),
-	}
-	if getenv("DATA_DIR") == "" {
-		fixed["DATA_DIR"] = hub.dataDir
-	}
+		"LISTEN_ADDR":       listenAddr(env),
+		"DATA_DIR":          cmp.Or(env["DATA_DIR"], hub.dataDir),
+	})
 	for _, name := range []string{
 		"GITHUB_TOKEN_FILE", "GITHUB_APP_ID", "GITHUB_APP_PRIVATE_KEY", "GITHUB_APP_PRIVATE_KEY_FILE", "GITHUB_APP_INSTALLATION_ID",
 	} {
-		fixed[name] = ""
+		delete(own, name)
 	}
-	if getenv("API_TOKENS") == "" && getenv("API_TOKENS_FILE") == "" {
-		fixed["AUTH"] = "none"
+	if env["API_TOKENS"] == "" && env["API_TOKENS_FILE"] == "" {
+		own["AUTH"] = "none"
 	}
-	return func(name string) string {
-		if value, ok := fixed[name]; ok {
-			return value
-		}
-		return getenv(name)
-	}
+	return own
 }
 
 // start builds the service in front of the hub.
-func start(getenv func(string) string, stderr io.Writer) (*service.Service, error) {
-	settings, err := service.ReadEnvironment(getenv)
+func start(env service.Environment, stderr io.Writer) (*service.Service, error) {
+	settings, err := service.ReadEnvironment(env)
 	if err != nil {
 		return nil, err
 	}
-	settings.Unpaced = true // the embedded GitHub has no limits
+	settings.Trial = true
 	return service.New(settings, service.Build{}.Stamp(), stderr)
 }
 
 // serve runs the service until ctx ends.
-func serve(ctx context.Context, hub *hub, getenv func(string) string, stdout, stderr io.Writer) error {
-	getenv = environment(hub, getenv)
-	svc, err := start(getenv, stderr)
+func serve(ctx context.Context, hub *hub, env service.Environment, stdout, stderr io.Writer) error {
+	env = environment(hub, env)
+	svc, err := start(env, stderr)
 	if err != nil {
 		return err
 	}
 	authorization := ""
-	if getenv("AUTH") == "" {
+	if env["AUTH"] == "" {
 		authorization = " \\\n    -H 'Authorization: Bearer TOKEN'"
 	}
 	fmt.Fprintf(stdout, serveText, browse(svc.Addr()), authorization, exampleBody(), hub.repositoryDir, hub.url)

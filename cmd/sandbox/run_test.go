@@ -15,10 +15,6 @@ import (
 	"testing"
 )
 
-func environ(pairs map[string]string) func(string) string {
-	return func(name string) string { return pairs[name] }
-}
-
 func git(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("git", append([]string{"-C", dir}, args...)...).CombinedOutput()
@@ -32,7 +28,7 @@ func TestOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), []string{"--once", "--dir", dir}, environ(map[string]string{"API_TOKENS": "ci=secret"}), &stdout, &stderr)
+	code := run(t.Context(), []string{"--once", "--dir", dir}, map[string]string{"API_TOKENS": "ci=secret"}, &stdout, &stderr)
 	if code != 0 {
 		t.Fatalf("code %d\n%s\n%s", code, stdout.String(), stderr.String())
 	}
@@ -57,7 +53,7 @@ func TestOnceWithNothingToChange(t *testing.T) {
 	from := t.TempDir()
 	write(t, filepath.Join(from, "a.yaml"), "image: octo-org/other:1\n")
 	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), []string{"--once", "--dir", t.TempDir(), "--from", from}, environ(nil), &stdout, &stderr)
+	code := run(t.Context(), []string{"--once", "--dir", t.TempDir(), "--from", from}, nil, &stdout, &stderr)
 	if code != 1 || !strings.Contains(stdout.String(), "image_not_referenced") || !strings.Contains(stderr.String(), "404") {
 		t.Errorf("code %d\n%s\n%s", code, stdout.String(), stderr.String())
 	}
@@ -68,7 +64,7 @@ func TestGoOnWithAFolder(t *testing.T) {
 	dir := t.TempDir()
 	for i, want := range []string{`"status": "committed"`, `"status": "unchanged"`} {
 		var stdout, stderr bytes.Buffer
-		code := run(t.Context(), []string{"--once", "--dir", dir}, environ(nil), &stdout, &stderr)
+		code := run(t.Context(), []string{"--once", "--dir", dir}, nil, &stdout, &stderr)
 		if code != i || !strings.Contains(stdout.String(), want) {
 			t.Errorf("code %d, want %d and %s\n%s\n%s", code, i, want, stdout.String(), stderr.String())
 		}
@@ -91,7 +87,7 @@ func TestFromAFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"--once", "--dir", dir, "--from", from}, environ(nil), &stdout, &stderr); code != 0 {
+	if code := run(t.Context(), []string{"--once", "--dir", dir, "--from", from}, nil, &stdout, &stderr); code != 0 {
 		t.Fatalf("code %d\n%s\n%s", code, stdout.String(), stderr.String())
 	}
 	repo := filepath.Join(dir, repository+".git")
@@ -123,13 +119,13 @@ func TestWrongCommandLine(t *testing.T) {
 		{[]string{"--port", "1"}, 2, "--help"},
 	} {
 		var stdout, stderr bytes.Buffer
-		code := run(t.Context(), tt.args, environ(nil), &stdout, &stderr)
+		code := run(t.Context(), tt.args, nil, &stdout, &stderr)
 		if code != tt.code || !strings.Contains(stderr.String(), tt.says) || strings.Count(stderr.String(), "\n") != 1 {
 			t.Errorf("%v: code %d: %s", tt.args, code, stderr.String())
 		}
 	}
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"--help"}, environ(nil), &stdout, &stderr); code != 0 || stdout.String() != usage {
+	if code := run(t.Context(), []string{"--help"}, nil, &stdout, &stderr); code != 0 || stdout.String() != usage {
 		t.Errorf("--help: code %d: %s", code, stdout.String())
 	}
 }
@@ -198,7 +194,7 @@ func startProgram(t *testing.T, args []string, env map[string]string) (text stri
 	reader, writer := io.Pipe()
 	code := make(chan int, 1)
 	go func() {
-		code <- run(ctx, args, environ(env), writer, io.Discard)
+		code <- run(ctx, args, env, writer, io.Discard)
 		_ = writer.Close()
 	}()
 	lines := bufio.NewScanner(reader)

@@ -22,12 +22,12 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// manifestFiles are all files below k8s.
+// manifestFiles are all manifests below k8s.
 func manifestFiles(t *testing.T) []string {
 	t.Helper()
 	var files []string
 	err := filepath.WalkDir(manifestDir, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() {
+		if err == nil && filepath.Ext(path) == ".yaml" {
 			files = append(files, path)
 		}
 		return err

@@ -14,5 +14,5 @@ var version, commit, date string
 
 func main() {
 	build := service.Build{Version: version, Commit: commit, Date: date}
-	os.Exit(build.Main(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	os.Exit(build.Main(context.Background(), os.Args[1:], service.ParseEnvironment(os.Environ()), os.Stdout, os.Stderr))
 }

@@ -17,25 +17,29 @@ import (
 )
 
 // configure reads the configuration file, if there is one, and adds what the
-// variables say. The error begins with a variable's name.
-func (s *Settings) configure(getenv func(string) string) error {
+// variables say. named are the variables that the file names. The error begins
+// with a variable's name.
+func (s *Settings) configure(env Environment) (named []string, err error) {
 	file := &config.File{}
 	if s.configFile != "" {
-		var err error
+		getenv := func(name string) string {
+			named = append(named, name)
+			return env[name]
+		}
 		if file, err = readConfig(s.configFile, config.Options{Getenv: getenv, ReadFile: os.ReadFile, Targets: s.ownTargets()}); err != nil {
-			return fmt.Errorf("CONFIG_FILE: %w", oneOfMany(err))
+			return nil, fmt.Errorf("CONFIG_FILE: %w", oneOfMany(err))
 		}
 	}
 	s.Targets, s.Webhooks, s.Queue, s.WebhookBody = file.Targets, file.Webhooks, file.Queue, file.Limits.WebhookBody
 	switch {
 	case s.repository != "" && len(file.Targets) > 0:
-		return errors.New("GITHUB_REPOSITORY: unset it; the targets are those of CONFIG_FILE")
+		return nil, errors.New("GITHUB_REPOSITORY: unset it; the targets are those of CONFIG_FILE")
 	case s.repository != "":
 		s.Targets = []config.Target{{Name: s.ownTargets()[0], Repository: s.repository, Branch: s.branch, Embedded: true}}
 	case len(file.Targets) == 0:
-		return errors.New("CONFIG_FILE: has no targets; add some, or set GITHUB_REPOSITORY")
+		return nil, errors.New("CONFIG_FILE: has no targets; add some, or set GITHUB_REPOSITORY")
 	}
-	return s.addWebhooks()
+	return named, s.addWebhooks()
 }
 
 // ownTargets is the name of the target that the variables mean, as the file would
@@ -97,9 +101,9 @@ func oneOfMany(err error) error {
 // checkConfig is the command check-config: it says what is wrong with a file, or
 // what is in it. Secrets are not looked up. A file without targets is for the one
 // that the variables mean.
-func checkConfig(path string, getenv func(string) string, stdout, stderr io.Writer) int {
+func checkConfig(path string, env Environment, stdout, stderr io.Writer) int {
 	file, err := readConfig(path, config.Options{})
-	alone := Settings{repository: strings.TrimSpace(getenv("GITHUB_REPOSITORY")), branch: strings.TrimSpace(getenv("GITHUB_BRANCH"))}
+	alone := Settings{repository: strings.TrimSpace(env["GITHUB_REPOSITORY"]), branch: strings.TrimSpace(env["GITHUB_BRANCH"])}
 	if err != nil && alone.repository != "" {
 		if beside, wrong := readConfig(path, config.Options{Targets: alone.ownTargets()}); wrong == nil {
 			file, err = beside, nil

@@ -30,7 +30,7 @@ const (
 func TestMain(m *testing.M) {
 	switch order := os.Getenv(cloneVariable); {
 	case os.Getenv(programVariable) != "":
-		os.Exit(service.Build{Version: "test"}.Main(context.Background(), nil, os.Getenv, os.Stdout, os.Stderr))
+		os.Exit(service.Build{Version: "test"}.Main(context.Background(), nil, service.ParseEnvironment(os.Environ()), os.Stdout, os.Stderr))
 	case os.Getenv(forgetfulVariable) != "":
 		os.Exit(runForgetful())
 	case order != "":

@@ -5,18 +5,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/mail"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
-
-	"github.com/dustin/go-humanize"
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/config"
@@ -44,8 +38,11 @@ type Settings struct {
 	Author        *github.Signature // nil: the credential's own
 	SigningKey    string
 	CacheBytes    int64
-	// Unpaced says that the server has no limits to keep to; no variable sets it.
-	Unpaced bool
+	// Trial is for an embedded GitHub: it has no limits to keep to, and nobody is
+	// warned of secrets that are easily guessed. No variable sets it.
+	Trial bool
+	// Warnings are what the start tells of the environment and goes on with.
+	Warnings []Warning
 
 	repository     string
 	branch         string
@@ -58,6 +55,27 @@ type Settings struct {
 	appKey         string
 	installationID int64
 	noAuth         bool
+	insecureAPI    bool
+}
+
+// Warning is what is probably not meant about a variable, in one line without a
+// secret.
+type Warning struct {
+	Variable, Detail string
+	weak             bool // of a secret that is easily guessed
+}
+
+// Environment holds variables by their names.
+type Environment map[string]string
+
+// ParseEnvironment reads what os.Environ returns.
+func ParseEnvironment(environ []string) Environment {
+	e := make(Environment, len(environ))
+	for _, setting := range environ {
+		name, value, _ := strings.Cut(setting, "=")
+		e[name] = value
+	}
+	return e
 }
 
 // variable is one variable of the environment.
@@ -140,6 +158,10 @@ func githubVariables() []variable {
 			s.APIURL = v
 			return checkClient(github.Options{Credential: github.Token("unused"), BaseURL: v})
 		}},
+		{name: "GITHUB_API_INSECURE", fallback: "false", help: "true lets GITHUB_API_URL be http:// on another machine, which sends the credential in clear text", set: func(s *Settings, v string) error {
+			s.insecureAPI = v == "true"
+			return oneOf(v, "true", "false")
+		}},
 	}
 }
 
@@ -215,10 +237,10 @@ func Variables() []string {
 
 // ReadEnvironment reads and checks every variable. The error is one line that
 // begins with a variable's name and holds no secret.
-func ReadEnvironment(getenv func(string) string) (Settings, error) {
+func ReadEnvironment(env Environment) (Settings, error) {
 	var s Settings
 	for _, v := range variables() {
-		text, err := v.read(getenv)
+		text, err := v.read(env)
 		if err != nil {
 			return s, err
 		}
@@ -232,15 +254,22 @@ func ReadEnvironment(getenv func(string) string) (Settings, error) {
 	if err := s.check(); err != nil {
 		return s, err
 	}
-	return s, s.configure(getenv)
+	named, err := s.configure(env)
+	if err != nil {
+		return s, err
+	}
+	if err := s.checkSecrets(); err != nil {
+		return s, err
+	}
+	return s, s.checkNames(env, named)
 }
 
 // read returns the variable's text, from its file if one is named.
-func (v variable) read(getenv func(string) string) (string, error) {
-	text := strings.TrimSpace(getenv(v.name))
+func (v variable) read(env Environment) (string, error) {
+	text := strings.TrimSpace(env[v.name])
 	if v.secret {
 		fileVariable := v.name + "_FILE"
-		path := strings.TrimSpace(getenv(fileVariable))
+		path := strings.TrimSpace(env[fileVariable])
 		switch {
 		case path == "":
 		case text != "":
@@ -253,6 +282,9 @@ func (v variable) read(getenv func(string) string) (string, error) {
 			if text = strings.TrimSpace(string(content)); text == "" {
 				return "", fmt.Errorf("%s: %s is empty", fileVariable, path)
 			}
+		}
+		if strings.Contains(text, placeholder) {
+			return "", fmt.Errorf("%s: it still holds %s, which stands for a secret in the examples", v.name, placeholder)
 		}
 	}
 	if text == "" {
@@ -281,6 +313,9 @@ func (s *Settings) check() error {
 	case s.Callers != nil && s.noAuth:
 		return errors.New("AUTH: none contradicts API_TOKENS; unset one of them")
 	}
+	if err := s.checkAPIURL(); err != nil {
+		return fmt.Errorf("GITHUB_API_URL: %w", err)
+	}
 	s.Credential = github.Token(s.token)
 	if s.appID != 0 {
 		s.Credential = github.App{ID: s.appID, PrivateKey: []byte(s.appKey), InstallationID: s.installationID}
@@ -303,84 +338,4 @@ func writeVariables(w io.Writer) {
 		fmt.Fprintf(table, "  %s\t%s\t%s\n", v.name, fallback, v.help)
 	}
 	_ = table.Flush()
-}
-
-func positive(text string, n *int64) error {
-	parsed, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || parsed <= 0 {
-		return fmt.Errorf("%q is not a positive number", text)
-	}
-	*n = parsed
-	return nil
-}
-
-func oneOf(text string, allowed ...string) error {
-	for _, a := range allowed {
-		if text == a {
-			return nil
-		}
-	}
-	return fmt.Errorf("%q is not one of %s", text, strings.Join(allowed, ", "))
-}
-
-// checkClient tells early, and under the variable's name, what is wrong with a
-// part of the client's options; its errors hold no secret.
-func checkClient(o github.Options) error {
-	_, err := github.NewClient(o)
-	return err
-}
-
-// branchName refuses what is surely no branch (git-check-ref-format(1)).
-func branchName(text string) error {
-	if strings.HasPrefix(text, "refs/") || strings.ContainsAny(text, " ~^:?*[\\") || strings.Contains(text, "..") {
-		return fmt.Errorf("%q is not the name of a branch, such as main", text)
-	}
-	return nil
-}
-
-// storeURL tells early what is no database. The error does not hold the text,
-// which may have a password in it.
-func storeURL(text string) error {
-	for _, scheme := range []string{"sqlite:", "postgres://", "postgresql://"} {
-		if rest, ok := strings.CutPrefix(text, scheme); ok && rest != "" {
-			return nil
-		}
-	}
-	return errors.New("it is neither sqlite:PATH nor postgres://USER:PASSWORD@HOST/DATABASE")
-}
-
-func listenAddress(text string) error {
-	if _, _, err := net.SplitHostPort(text); err != nil {
-		return fmt.Errorf("%q is not an address such as :8080 or 127.0.0.1:8080", text)
-	}
-	return nil
-}
-
-func duration(text string, d *time.Duration) error {
-	parsed, err := time.ParseDuration(text)
-	if err != nil || parsed < time.Second || parsed > time.Hour {
-		return fmt.Errorf("%q is not a duration from 1s to 1h, such as 60s", text)
-	}
-	*d = parsed
-	return nil
-}
-
-func size(text string, n *int64) error {
-	parsed, err := humanize.ParseBytes(text)
-	if err != nil || parsed > 1<<40 {
-		return fmt.Errorf("%q is not a size such as 128MiB", text)
-	}
-	*n = int64(parsed)
-	if parsed == 0 {
-		*n = -1 // to github.Options 0 means its default
-	}
-	return nil
-}
-
-func signature(text string) (*github.Signature, error) {
-	address, err := mail.ParseAddress(text)
-	if err != nil || address.Name == "" || strings.ContainsFunc(address.Name, unicode.IsControl) {
-		return nil, fmt.Errorf("%q is not an author as Name <mail>", text)
-	}
-	return &github.Signature{Name: address.Name, Email: address.Address}, nil
 }

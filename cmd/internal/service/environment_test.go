@@ -61,6 +61,24 @@ func TestWrongEnvironment(t *testing.T) {
 		{"GITHUB_API_URL=api.github.com", "GITHUB_API_URL: "},
 		{"GITHUB_API_URL=ftp://example.com", "GITHUB_API_URL: "},
 		{"GITHUB_API_URL=https://octo:nokey@example.com/", "GITHUB_API_URL: "},
+		{"GITHUB_API_URL=https://github.com", "GITHUB_API_URL: github.com is where people read; set it to https://api.github.com/"},
+		{"GITHUB_API_URL=https://www.github.com/api/v3/", "GITHUB_API_URL: www.github.com is where people read; set it to https://api.github.com/"},
+		{"GITHUB_API_URL=https://Octo.ghe.com/", "GITHUB_API_URL: octo.ghe.com is where people read; set it to https://api.octo.ghe.com/"},
+		{"GITHUB_API_URL=https://api.octo.ghe.com/api/v3/", "GITHUB_API_URL: set it to https://api.octo.ghe.com/"},
+		{"GITHUB_API_URL=http://api.github.com", "GITHUB_API_URL: set it to https://api.github.com/"},
+		{"GITHUB_API_URL=http://github.example.com/api/v3/", "GITHUB_API_URL: http:// sends the credential in clear text"},
+		{"GITHUB_API_INSECURE=yes", "GITHUB_API_INSECURE: "},
+		{"WEBHOOK_GCHR_SECRET=nokey", "WEBHOOK_GCHR_SECRET: there is no webhook of the kind gchr"},
+		{"WEBHOOK_ZOT_SECRET_FILE=nokey", "WEBHOOK_ZOT_SECRET_FILE: a webhook of the kind zot needs more than a secret; name the source in CONFIG_FILE"},
+		{"AUTH API_TOKENS=ci=nokey,cd=nokey", "API_TOKENS: want name=secret pairs, separated by commas: ci and cd have the same secret"},
+		{"AUTH API_TOKENS=ci=replace-me", "API_TOKENS: it still holds replace-me"},
+		{"AUTH API_TOKENS=ci=t", "API_TOKENS: a caller's secret is GITHUB_TOKEN itself"},
+		{"GITHUB_TOKEN=replace-me", "GITHUB_TOKEN: it still holds replace-me"},
+		{"GITHUB_TOKEN GITHUB_TOKEN_FILE=" + file("example", "replace-me\n"), "GITHUB_TOKEN: it still holds replace-me"},
+		{"DATABASE_URL=postgres://versions:replace-me@postgres.example.com/versions", "DATABASE_URL: it still holds replace-me"},
+		{"WEBHOOK_GHCR_SECRET=replace-me", "WEBHOOK_GHCR_SECRET: it still holds replace-me"},
+		{"CONFIG_FILE=" + file("example.yaml", "webhooks: [{name: a, kind: ghcr, secrets: [{value: replace-me}]}]\n"), "CONFIG_FILE: the secret of webhook a is still replace-me"},
+		{"AUTH API_TOKENS=ci=nokey WEBHOOK_QUAY_SECRET=nokey", "WEBHOOK_QUAY_SECRET: the secret of webhook quay is that of the caller ci as well"},
 		{"AUTH", "API_TOKENS: set it"},
 		{"AUTH=basic", "AUTH: "},
 		{"API_TOKENS=ci=secret", "AUTH: none contradicts"},
@@ -92,6 +110,59 @@ func TestWrongEnvironment(t *testing.T) {
 	}
 }
 
+// TestSuspiciousEnvironment looks for what the start warns of and goes on with.
+func TestSuspiciousEnvironment(t *testing.T) {
+	t.Parallel()
+	config := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(config, []byte("webhooks: [{name: a, kind: ghcr, secrets: [{env: GITHUB_TOKEN_A}, {env: WEBHOOK_A_SECRET}]}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const long, other = "0123456789abcdef", "fedcba9876543210"
+	tests := []struct {
+		set  string // space-separated
+		want string // what is said, by variable; "" for nothing
+	}{
+		{"AUTH=none", ""},
+		{"AUTH=none GITHUB_API_URL=https://api.github.com", ""},
+		{"AUTH=none GITHUB_API_URL=https://api.octo.ghe.com", ""},
+		{"AUTH=none GITHUB_API_URL=https://github.example.com/api/v3", ""},
+		{"AUTH=none GITHUB_API_URL=http://127.0.0.1:8080/", ""},
+		{"AUTH=none GITHUB_API_URL=http://[::1]:8080/", ""},
+		{"AUTH=none GITHUB_API_URL=http://localhost:8080/", ""},
+		{"AUTH=none GITHUB_API_INSECURE=true GITHUB_API_URL=http://sandbox:8080/", ""},
+		{"AUTH=none GITHUB_API_URL=https://github.example.com/", "GITHUB_API_URL: an Enterprise Server has its API at https://github.example.com/api/v3/"},
+		{"AUTH=none UPDATE_TIMOUT=9s", "UPDATE_TIMOUT: is not read; did you mean UPDATE_TIMEOUT?"},
+		{"AUTH=none GITHUB_TOKNE=x", "GITHUB_TOKNE: is not read; did you mean GITHUB_TOKEN?"},
+		{"AUTH=none API_TOKEN_FILE=x", "API_TOKEN_FILE: is not read; did you mean API_TOKENS_FILE?"},
+		{"AUTH=none log_level=debug", "log_level: is not read; did you mean LOG_LEVEL?"},
+		{"AUTH=none AUTHS=none", "AUTHS: is not read; did you mean AUTH?"},
+		{"AUTH=none UPDATE_TIMOUT=", ""},
+		{"AUTH=none PATH=/bin HOME=/ GITHUB_REPOSITORY_ID=1 GITHUB_REF=main GITHUB_ACTION=1 GITHUB_ACTOR_ID=1", ""},
+		{"AUTH=none VERSIONS_SERVICE_PORT_80_TCP_ADDR=10.0.0.1 VERSIONS_SERVICE_SERVICE_PORT_HTTP=80 GITHUB_TOKEN_PORT=tcp://10.0.0.2:80 LISTEN_ADDR_PORT=tcp://10.0.0.2:80", ""},
+		{"AUTH=none CONFIG_FILE=" + config + " GITHUB_TOKEN_A=" + long + " WEBHOOK_A_SECRET=" + other, ""},
+		{"API_TOKENS=ci=" + long, ""},
+		{"API_TOKENS=ci=" + long + ",cd=short,cd=brief", "API_TOKENS: the secret of cd has less than 16 characters; the next major version refuses it"},
+		{"AUTH=none WEBHOOK_QUAY_SECRET=short", "WEBHOOK_QUAY_SECRET: the secret of webhook quay has less than 16 characters; the next major version refuses it"},
+		{"AUTH=none WEBHOOK_QUAY_SECRET=" + long + " WEBHOOK_GHCR_SECRET=" + long, "WEBHOOK_QUAY_SECRET: the webhooks ghcr and quay share a secret; who has one can send as the other"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.set, func(t *testing.T) {
+			t.Parallel()
+			s, err := service.ReadEnvironment(env(append([]string{"GITHUB_REPOSITORY=o/r", "GITHUB_TOKEN=t"}, strings.Fields(tt.set)...)...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, w := range s.Warnings {
+				got = append(got, w.Variable+": "+w.Detail)
+			}
+			if strings.Join(got, "\n") != tt.want {
+				t.Errorf("warned of %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestSecretsFromFiles(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tokens")
@@ -108,11 +179,6 @@ func TestSecretsFromFiles(t *testing.T) {
 }
 
 // env makes an environment; a later setting replaces an earlier one.
-func env(settings ...string) func(string) string {
-	values := map[string]string{}
-	for _, s := range settings {
-		name, value, _ := strings.Cut(s, "=")
-		values[name] = value
-	}
-	return func(name string) string { return values[name] }
+func env(settings ...string) service.Environment {
+	return service.ParseEnvironment(settings)
 }

@@ -61,7 +61,7 @@ func (b Build) String() string {
 
 // Main is the program versions-service; it returns the exit code. SIGINT and
 // SIGTERM stop it gracefully, a second one at once.
-func (b Build) Main(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+func (b Build) Main(ctx context.Context, args []string, env Environment, stdout, stderr io.Writer) int {
 	b = b.Stamp()
 	flags := flag.NewFlagSet("versions-service", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -79,15 +79,15 @@ func (b Build) Main(ctx context.Context, args []string, getenv func(string) stri
 	}
 	switch flags.Arg(0) {
 	case "":
-		return b.serve(ctx, getenv, stderr)
+		return b.serve(ctx, env, stderr)
 	case "healthcheck":
-		return healthcheck(ctx, getenv, stderr)
+		return healthcheck(ctx, env, stderr)
 	case "check-config":
 		if flags.NArg() != 2 {
 			fmt.Fprintln(stderr, "versions-service: check-config wants the path of one file")
 			return exitMisused
 		}
-		return checkConfig(flags.Arg(1), getenv, stdout, stderr)
+		return checkConfig(flags.Arg(1), env, stdout, stderr)
 	default:
 		fmt.Fprintf(stderr, "versions-service: unknown command %q; --help shows what there is\n", flags.Arg(0))
 		return exitMisused
@@ -111,8 +111,8 @@ DATABASE_URL and the secrets of webhooks):
 	writeVariables(w)
 }
 
-func (b Build) serve(ctx context.Context, getenv func(string) string, stderr io.Writer) int {
-	settings, err := ReadEnvironment(getenv)
+func (b Build) serve(ctx context.Context, env Environment, stderr io.Writer) int {
+	settings, err := ReadEnvironment(env)
 	if err != nil {
 		fmt.Fprintf(stderr, "versions-service: %v\n", err)
 		return exitMisused
@@ -133,10 +133,10 @@ func (b Build) serve(ctx context.Context, getenv func(string) string, stderr io.
 }
 
 // healthcheck asks the service that runs in the same environment.
-func healthcheck(ctx context.Context, getenv func(string) string, stderr io.Writer) int {
+func healthcheck(ctx context.Context, env Environment, stderr io.Writer) int {
 	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()
-	if err := askHealth(ctx, strings.TrimSpace(getenv("LISTEN_ADDR"))); err != nil {
+	if err := askHealth(ctx, strings.TrimSpace(env["LISTEN_ADDR"])); err != nil {
 		fmt.Fprintf(stderr, "versions-service: healthcheck: %v\n", err)
 		return exitFailed
 	}

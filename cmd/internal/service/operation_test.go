@@ -223,7 +223,7 @@ func TestCommandLine(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			code := build.Main(context.Background(), tt.args, func(name string) string { return tt.env[name] }, &stdout, &stderr)
+			code := build.Main(context.Background(), tt.args, tt.env, &stdout, &stderr)
 			if code != tt.code || !strings.Contains(stdout.String(), tt.stdout) || !strings.Contains(stderr.String(), tt.stderr) {
 				t.Errorf("code %d\nstdout: %s\nstderr: %s", code, stdout.String(), stderr.String())
 			}

@@ -68,8 +68,7 @@ var helpLine = regexp.MustCompile(`(?m)^  ([A-Z][A-Z0-9_]+) {2,}(\S+) {2,}(.+)$`
 func TestVariablesAreDocumented(t *testing.T) {
 	t.Parallel()
 	var help strings.Builder
-	none := func(string) string { return "" }
-	if code := (service.Build{}).Main(t.Context(), []string{"--help"}, none, &help, &help); code != 0 {
+	if code := (service.Build{}).Main(t.Context(), []string{"--help"}, nil, &help, &help); code != 0 {
 		t.Fatalf("code %d: %s", code, help.String())
 	}
 	table := "| variable | default | meaning |\n| --- | --- | --- |\n"
@@ -160,8 +159,7 @@ func TestDocumentedConfigurationIsGood(t *testing.T) {
 	}
 	for _, name := range files {
 		var out strings.Builder
-		none := func(string) string { return "" }
-		if code := (service.Build{}).Main(t.Context(), []string{"check-config", name}, none, &out, &out); code != 0 {
+		if code := (service.Build{}).Main(t.Context(), []string{"check-config", name}, nil, &out, &out); code != 0 {
 			content, _ := os.ReadFile(name)
 			t.Errorf("%s\n%s", out.String(), content)
 		}

@@ -66,7 +66,7 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 		CacheBytes: s.CacheBytes - s.CacheBytes/indexShare,
 		Author:     s.Author,
 		SigningKey: s.SigningKey,
-		Unpaced:    s.Unpaced,
+		Unpaced:    s.Trial,
 		Observe: func(ctx context.Context, c github.Call) {
 			calls.observe(c)
 			logCall(ctx, logger, c)
@@ -172,6 +172,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.queue.Close()) }()
 	s.logger.Info("listening", "addr", s.Addr().String(), "targets", s.targets(), "webhooks", s.webhooks(),
 		"github", s.settings.APIURL)
+	s.logWarnings()
 	if err := s.queue.Start(ctx); err != nil {
 		return errors.Join(fmt.Errorf("start the queue: %w", err), s.listener.Close())
 	}
@@ -219,6 +220,15 @@ func (s *Service) stopQueue(ctx context.Context) error {
 	}
 	s.logger.Info("handed back stored updates that were being applied")
 	return nil
+}
+
+// logWarnings tells what is probably not meant about the environment.
+func (s *Service) logWarnings() {
+	for _, w := range s.settings.Warnings {
+		if !w.weak || !s.settings.Trial {
+			s.logger.Warn("look at the environment", "variable", w.Variable, "detail", w.Detail)
+		}
+	}
 }
 
 // webhooks names the sources of webhooks for the log.

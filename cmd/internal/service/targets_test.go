@@ -171,7 +171,7 @@ func TestCheckConfig(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			code := service.Build{}.Main(context.Background(), append([]string{"check-config"}, tt.args...), func(string) string { return "" }, &out, &out)
+			code := service.Build{}.Main(context.Background(), append([]string{"check-config"}, tt.args...), nil, &out, &out)
 			if code != tt.code || !strings.Contains(out.String(), tt.says) {
 				t.Errorf("code %d, want %d and %q:\n%s", code, tt.code, tt.says, out.String())
 			}

@@ -2,11 +2,11 @@ package service_test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -155,12 +155,9 @@ func prepare(t *testing.T, options ...option) *world {
 func (w *world) run() {
 	w.t.Helper()
 	data := w.t.TempDir() // of this process alone, unless the test says otherwise
-	settings, err := service.ReadEnvironment(func(name string) string {
-		if name == "DATA_DIR" {
-			return cmp.Or(w.env[name], data)
-		}
-		return w.env[name]
-	})
+	own := service.Environment{"DATA_DIR": data}
+	maps.Copy(own, w.env)
+	settings, err := service.ReadEnvironment(own)
 	if err != nil {
 		w.t.Fatal(err)
 	}

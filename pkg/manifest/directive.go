@@ -64,6 +64,40 @@ func headDirective(src *source) directive {
 	return noDirective
 }
 
+// lineSet is lines of a file. Its strongest directive is read once, however many
+// sites share it.
+type lineSet struct {
+	numbers []int
+	found   directive
+	read    bool
+}
+
+// directives reads the directives of a file, each line once: many sites may stand
+// on one long line.
+type directives struct {
+	src    *source
+	byLine map[int]directive
+}
+
+func (r *directives) line(n int) directive {
+	d, ok := r.byLine[n]
+	if !ok {
+		d = directiveIn(r.src.line(n))
+		r.byLine[n] = d
+	}
+	return d
+}
+
+func (r *directives) lines(l *lineSet) directive {
+	if !l.read {
+		l.read = true
+		for _, n := range l.numbers {
+			l.found = max(l.found, r.line(n))
+		}
+	}
+	return l.found
+}
+
 // direct applies the directives of a file to its sites: ignored ones are
 // dropped, held ones get their reason.
 func direct(src *source, sites []*site) []*site {
@@ -71,14 +105,11 @@ func direct(src *source, sites []*site) []*site {
 		return sites
 	}
 	head := headDirective(src)
-	byLine := map[int]directive{} // many sites may stand on one long line
+	r := directives{src: src, byLine: map[int]directive{}}
 	return slices.DeleteFunc(sites, func(s *site) bool {
-		d := head
-		for _, n := range s.lines {
-			if _, ok := byLine[n]; !ok {
-				byLine[n] = directiveIn(src.line(n))
-			}
-			d = max(d, byLine[n])
+		d := max(head, r.line(s.Line))
+		for _, lines := range s.lines {
+			d = max(d, r.lines(lines))
 		}
 		if d == holdDirective {
 			s.reason = Held

@@ -43,6 +43,8 @@ func TestHostileFiles(t *testing.T) {
 		{"too many references", "a: |\n" + strings.Repeat("  ghcr.io/octo-org/app:1\n", manifest.MaxReferences+1), 0, []manifest.Reason{manifest.TooLarge}},
 		{"a long key", "? " + strings.Repeat("k", 100_000) + "\n: [" + strings.Repeat("ghcr.io/octo-org/app:1,", 1000) + "]\n", 1000, nil},
 		{"many aliases", "x: &t v1\n" + strings.Repeat("a: {repository: ghcr.io/octo-org/app, tag: *t}\n", 3000), 0, []manifest.Reason{manifest.SharedAnchor}},
+		{"a long digest in many pairs", "x: &d " + strings.Repeat("a", 100_000) + "\n" + strings.Repeat("a: {repository: ghcr.io/octo-org/app, tag: v1, digest: *d}\n", 2), 0, []manifest.Reason{manifest.Ambiguous, manifest.Ambiguous}},
+		{"too many references in a text", "a: |\n  b:\n    repository: ghcr.io/octo-org/app\n" + strings.Repeat("    tag: v1\n", manifest.MaxReferences+1), 0, []manifest.Reason{manifest.TooLarge}},
 		{"a directive on a long line", "[" + strings.Repeat("\"ghcr.io/octo-org/app:1\",", 2000) + "] # versions-service: ignore", 0, nil},
 		{"a billion laughs", laughs, 1, nil},
 		{"chains of merges", aliases.String(), 0, []manifest.Reason{manifest.TooLarge}},

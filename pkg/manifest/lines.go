@@ -32,8 +32,9 @@ func (w *walk) line(n int, text []byte) {
 	at := &step{key: &yaml.Node{Kind: yaml.ScalarNode, Value: key, Line: n}}
 	imageKey := isImageKey(key)
 	first := len(w.sites)
+	lines := &lineSet{}
 	for m := range w.want.mentions(value) {
-		w.mention(node, at, m, imageKey)
+		w.mention(node, at, m, imageKey, lines)
 	}
 	for _, s := range w.sites[first:] {
 		if s.embedded && (s.reason == "" || s.reason == Untagged) {

@@ -29,6 +29,19 @@ type pair struct {
 	reason Reason
 }
 
+// lines returns the lines of all fields that a pair named by name consists of.
+func (p *pair) lines(name []*field, shift int) *lineSet {
+	lines := &lineSet{}
+	for _, fields := range [][]*field{name, p.versions, {p.digest}} {
+		for _, f := range fields {
+			if f != nil {
+				lines.numbers = append(lines.numbers, f.key.Line+shift, f.value.Line+shift)
+			}
+		}
+	}
+	return lines
+}
+
 // joined is a name that fields make together.
 type joined struct {
 	text string
@@ -148,6 +161,8 @@ type named struct {
 	update int
 	// name are the fields that hold the name, the last one at its end.
 	name []*field
+	// lines are those of all fields.
+	lines *lineSet
 }
 
 // pair turns a pair into sites, or drops it when it names no wanted image.
@@ -172,6 +187,9 @@ func (w *walk) pair(p *pair) {
 		return
 	}
 	for _, f := range versions {
+		if len(w.sites) > MaxReferences {
+			return
+		}
 		w.versionSite(n, f)
 	}
 }
@@ -180,7 +198,7 @@ func (w *walk) pair(p *pair) {
 func (w *walk) matchPair(p *pair) (named, bool) {
 	for _, j := range p.names {
 		if repo, update, ok := w.want.match(j.text); ok {
-			return named{p, repo, update, j.fields}, true
+			return named{p, repo, update, j.fields, p.lines(j.fields, w.lineShift)}, true
 		}
 	}
 	return named{pair: p, update: -1}, false
@@ -216,7 +234,7 @@ func (w *walk) serve(p named, wanted bool) {
 	for _, f := range fields {
 		n := resolve(f.value)
 		if n != f.value || known && (n.Anchor != "" || f.merged || w.anchored > 0) {
-			w.serves[n] = append(w.serves[n], name)
+			w.serveOne(n, name)
 			w.claim(f)
 		}
 	}
@@ -266,16 +284,12 @@ func (w *walk) versionless(p named) {
 
 // addPair adds a site at field f. Several mappings may share it by an anchor.
 func (w *walk) addPair(s *site, p named, f *field) {
-	for _, all := range [][]*field{p.name, p.versions, {p.digest}} {
-		for _, part := range all {
-			if part != nil {
-				s.lines = append(s.lines, part.key.Line, part.value.Line)
-			}
-		}
-	}
+	s.lines = []*lineSet{p.lines}
 	for _, twin := range w.byNode[s.node] {
 		if twin.repo.Equal(s.repo) {
-			twin.lines = append(twin.lines, s.lines...)
+			if twin.lines[len(twin.lines)-1] != p.lines {
+				twin.lines = append(twin.lines, p.lines)
+			}
 			return
 		}
 	}
@@ -288,14 +302,21 @@ func (w *walk) addPair(s *site, p named, f *field) {
 	w.sites = append(w.sites, s)
 }
 
+// longestDigest is the longest value in bytes that may be a digest, in any
+// spelling. A digest may be shared by many pairs, each of which reads it.
+const longestDigest = 256
+
 // addDigest adds the sibling digest of a pair.
 func (s *site) addDigest(f *field) {
 	text := f.text()
 	if text == "" {
 		return
 	}
-	if reason := interpolated(text); reason != "" && s.reason == "" {
+	if reason := interpolated(text); s.reason == "" {
 		s.reason = reason
+	}
+	if len(text) > longestDigest && s.reason == "" {
+		s.reason = Ambiguous
 	}
 	s.digest, s.digestNode = text, resolve(f.value)
 }

@@ -22,11 +22,15 @@ func (w *walk) settleShared() {
 	})
 	pins := map[*yaml.Node]struct{}{}
 	for _, s := range w.sites {
-		uses := slices.Concat(w.aliasLines[s.node], w.aliasLines[s.digestNode])
-		if len(uses) > maxUses {
+		uses := 0
+		for _, n := range []*yaml.Node{s.node, s.digestNode} {
+			if lines := w.aliasLines[n]; lines != nil {
+				uses += len(lines.numbers)
+				s.lines = append(s.lines, lines)
+			}
+		}
+		if uses > maxUses {
 			s.reason = cmp.Or(s.reason, SharedAnchor)
-		} else {
-			s.lines = append(s.lines, uses...)
 		}
 		if s.reason == DigestOnly {
 			pins[s.digestNode] = struct{}{}
@@ -43,8 +47,27 @@ func (w *walk) settleShared() {
 	}
 }
 
+// service is the image that a scalar serves by its normalised name, "" for any
+// other use.
+type service struct {
+	name string
+	// several is set when it serves more than one.
+	several bool
+}
+
+// serveOne notes that a scalar serves an image.
+func (w *walk) serveOne(n *yaml.Node, name string) {
+	first, ok := w.serves[n]
+	if !ok {
+		first.name = name
+	}
+	w.serves[n] = service{name: first.name, several: first.several || first.name != name}
+}
+
+// servesOther reports whether a scalar serves anything but the image of a site.
 func (w *walk) servesOther(n *yaml.Node, s *site) bool {
-	return slices.ContainsFunc(w.serves[n], func(name string) bool { return name != s.repo.Name() })
+	served, ok := w.serves[n]
+	return ok && (served.several || served.name != s.repo.Name())
 }
 
 func sortSites(sites []*site) {

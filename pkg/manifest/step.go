@@ -32,6 +32,8 @@ func (s *step) isItem(key string) bool {
 	return s.up != nil && s.key == nil && s.up.name() == key
 }
 
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
+
 // pointer returns the JSON pointer of the step, or "" when there is none to
 // report.
 func (s *step) pointer() string {
@@ -51,10 +53,9 @@ func (s *step) pointer() string {
 		parts = append(parts, part)
 	}
 	var b strings.Builder
-	escape := strings.NewReplacer("~", "~0", "/", "~1")
 	for i := len(parts) - 1; i >= 0; i-- {
 		b.WriteByte('/')
-		_, _ = escape.WriteString(&b, parts[i])
+		_, _ = pointerEscapes.WriteString(&b, parts[i])
 	}
 	return b.String()
 }

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -28,13 +29,19 @@ func (w *walk) textPairs(n *yaml.Node, at *step) {
 	}
 	t := &innerText{node: n, src: newSource(content), docs: docs}
 	inner := newWalk(t.src, w.want)
+	start, _ := w.src.valueStart(n)
+	inner.lineShift, _ = w.src.lineColumn(start)
 	inner.pairsOnly, inner.mergeSteps = true, w.mergeSteps
 	sites, err := inner.documents(docs)
-	if w.mergeSteps = inner.mergeSteps; err != nil {
+	w.mergeSteps = inner.mergeSteps
+	if err != nil {
+		w.tooMany = w.tooMany || errors.Is(err, errTooMany)
 		return
 	}
+	lines := w.keyLines(n, at)
 	for _, s := range sites {
-		w.liftSite(s, t, at)
+		s.lines = append(s.lines, lines)
+		w.liftSite(s, t, at, start)
 		w.sites = append(w.sites, s)
 	}
 }
@@ -57,14 +64,8 @@ func (w *wanted) mayPair(value string) bool {
 
 // liftSite gives a site of a text its place in the file. A literal block scalar
 // begins on the line after its indicator and keeps every line.
-func (w *walk) liftSite(s *site, t *innerText, at *step) {
+func (w *walk) liftSite(s *site, t *innerText, at *step, start int) {
 	s.text, s.embedded = t, true
-	start, _ := w.src.valueStart(t.node)
-	header, _ := w.src.lineColumn(start)
-	for i := range s.lines {
-		s.lines[i] += header
-	}
-	s.lines = append(s.lines, w.keyLines(t.node, at)...)
 	s.Document, s.Pointer = w.document, at.pointer()
 	offset, _, ok := sourceRange(w.last.of(w.src, t.node), s.offset, s.offset+1)
 	if !ok {

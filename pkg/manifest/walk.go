@@ -43,8 +43,9 @@ type site struct {
 	digestNode *yaml.Node
 	// pinsOther is set when the digest is all that another reference has.
 	pinsOther bool
-	// lines are the lines on which a directive concerns the site.
-	lines []int
+	// lines are the lines besides its own on which a directive concerns the site.
+	// Sites share them: a pair with many versions has as many sites.
+	lines []*lineSet
 	// bare is set when a reference without a version may be given one.
 	bare bool
 	// text is the YAML text inside a scalar in which the site stands, or nil. Node
@@ -66,32 +67,36 @@ type walk struct {
 	byNode map[*yaml.Node][]*site
 	// claimed are the scalars that a pair has spoken for.
 	claimed map[*yaml.Node]struct{}
-	// serves lists, for scalars that more than one place may use, the normalised
-	// names of the images that they serve, "" for any other use.
-	serves map[*yaml.Node][]string
+	// serves says, for scalars that more than one place may use, which image they
+	// serve.
+	serves map[*yaml.Node]service
 	// nameOnly are the scalars that serve as the name of a pair through an alias.
 	nameOnly map[*yaml.Node]struct{}
 	// aliasLines are the lines on which a scalar is used through an alias.
-	aliasLines map[*yaml.Node][]int
+	aliasLines map[*yaml.Node]*lineSet
 	// places are the steps to scalars that an alias or a merge key may reach.
 	places map[*yaml.Node]*step
 
 	// pairsOnly is set in a text inside a scalar, whose other references are found
 	// as those of any text.
 	pairsOnly bool
+	// lineShift is what the lines of a text inside a scalar lack to be those of the
+	// file.
+	lineShift int
 
 	document   int
 	anchored   int // how many anchored containers are open
 	mergeSteps int
 	last       lastRuns
 	tooDeep    bool
+	tooMany    bool
 }
 
 func newWalk(src *source, want *wanted) *walk {
 	return &walk{
 		src: src, want: want, mergeSteps: maxMergeSteps,
 		byNode: map[*yaml.Node][]*site{}, claimed: map[*yaml.Node]struct{}{},
-		serves: map[*yaml.Node][]string{}, aliasLines: map[*yaml.Node][]int{},
+		serves: map[*yaml.Node]service{}, aliasLines: map[*yaml.Node]*lineSet{},
 		nameOnly: map[*yaml.Node]struct{}{}, places: map[*yaml.Node]*step{},
 	}
 }
@@ -111,7 +116,7 @@ func (w *walk) documents(docs []*yaml.Node) ([]*site, error) {
 		}
 	}
 	switch {
-	case w.mergeSteps < 0 || len(w.sites) > MaxReferences:
+	case w.tooMany || w.mergeSteps < 0 || len(w.sites) > MaxReferences:
 		return nil, errTooMany
 	case w.tooDeep:
 		return nil, errTooDeep
@@ -157,8 +162,13 @@ func (w *walk) alias(n *yaml.Node, at *step) {
 	if target.Kind != yaml.ScalarNode {
 		return
 	}
-	if lines := w.aliasLines[target]; len(lines) <= maxUses {
-		w.aliasLines[target] = append(lines, n.Line)
+	uses := w.aliasLines[target]
+	if uses == nil {
+		uses = &lineSet{}
+		w.aliasLines[target] = uses
+	}
+	if len(uses.numbers) <= maxUses {
+		uses.numbers = append(uses.numbers, n.Line+w.lineShift)
 	}
 	if _, ok := w.claimed[n]; ok {
 		return
@@ -169,7 +179,7 @@ func (w *walk) alias(n *yaml.Node, at *step) {
 			name = repo.Name()
 		}
 	}
-	w.serves[target] = append(w.serves[target], name)
+	w.serveOne(target, name)
 }
 
 // scalar finds the references in the text of a scalar.
@@ -184,8 +194,12 @@ func (w *walk) scalar(n *yaml.Node, at *step) {
 		return
 	}
 	imageKey := at.underImageKey()
+	var lines *lineSet
 	for m := range w.want.mentions(n.Value) {
-		w.mention(n, at, m, imageKey)
+		if lines == nil {
+			lines = w.keyLines(n, at)
+		}
+		w.mention(n, at, m, imageKey, lines)
 	}
 	if n.Style&yaml.LiteralStyle != 0 {
 		w.textPairs(n, at)
@@ -193,12 +207,12 @@ func (w *walk) scalar(n *yaml.Node, at *step) {
 }
 
 // mention turns a mention into a site, or drops it when it is none.
-func (w *walk) mention(n *yaml.Node, at *step, m mention, imageKey bool) {
+func (w *walk) mention(n *yaml.Node, at *step, m mention, imageKey bool, lines *lineSet) {
 	imageKey = imageKey && (m.whole || at.isItem("images") && m.end == len(n.Value))
 	s := &site{
 		repo: m.repo, update: m.update, tag: m.tag, digest: m.digest,
 		node: n, name: m.name, end: m.end, reason: m.reason,
-		embedded: !imageKey && !m.scheme, lines: w.keyLines(n, at),
+		embedded: !imageKey && !m.scheme, lines: []*lineSet{lines},
 	}
 	slash := containsSlash(m.repo)
 	switch {
@@ -234,10 +248,10 @@ func hasHost(r image.Repository) bool {
 }
 
 // keyLines returns the lines of a scalar and of its key.
-func (w *walk) keyLines(n *yaml.Node, at *step) []int {
-	lines := []int{n.Line}
+func (w *walk) keyLines(n *yaml.Node, at *step) *lineSet {
+	lines := &lineSet{numbers: []int{n.Line + w.lineShift}}
 	if at.key != nil && at.key.Line != n.Line {
-		lines = append(lines, at.key.Line)
+		lines.numbers = append(lines.numbers, at.key.Line+w.lineShift)
 	}
 	return lines
 }
@@ -258,7 +272,6 @@ func (w *walk) place(s *site, at *step, start int) {
 		s.reason = Ambiguous
 	}
 	s.Line, s.Column = w.src.lineColumn(s.offset)
-	s.lines = append(s.lines, s.Line)
 }
 
 // hasForeignTag reports whether a tag of YAML's own makes something else than a

@@ -1,0 +1,143 @@
+package manifest_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
+)
+
+// attack is a fragment of YAML that is repeated between a head and a tail.
+type attack struct {
+	name, head, fragment, tail string
+}
+
+func (a attack) content(times int) []byte {
+	return []byte(a.head + strings.Repeat(a.fragment, times) + a.tail)
+}
+
+// attacks are fragments of which each is a field, a node or a text of its own
+// kind, so that a list that grows with every one of them would show.
+func attacks() []attack {
+	const pair, whole = "a:\n  repository: ghcr.io/octo-org/app\n", "image: ghcr.io/octo-org/app:1\n"
+	return []attack{
+		{"tags of one repository", pair, "  tag: \"1.0\"\n", ""},
+		{"tags in flow style", "a: {repository: ghcr.io/octo-org/app", ", tag: v1", "}\n"},
+		{"tags with digests", pair, "  tag: v1\n  digest: " + digestA + "\n", ""},
+		{"repositories of one tag", "a:\n  tag: v1\n", "  repository: ghcr.io/octo-org/app\n", ""},
+		{"images of one tag", "a:\n  tag: v1\n", "  image: ghcr.io/octo-org/app\n", ""},
+		{"pairs", "", pair + "  tag: v1\n", ""},
+		{"one anchored tag", "x: &t v1\n", "a: {repository: ghcr.io/octo-org/app, tag: *t}\n", ""},
+		{"one anchored tag in one pair", "x: &t v1\n" + pair, "  tag: *t\n", ""},
+		{"one anchored digest", "x: &d " + digestA + "\n", "a: {repository: ghcr.io/octo-org/app, tag: v1, digest: *d}\n", ""},
+		{"one long anchored digest", "x: &d " + strings.Repeat("a", 1<<18) + "\n", "a: {repository: ghcr.io/octo-org/app, tag: v1, digest: *d}\n", ""},
+		{"an anchored digest of many images", "x: &d " + digestA + "\n", "a: {repository: x, digest: *d, tag: v1}\nb: {repository: ghcr.io/octo-org/app, tag: v1, digest: *d}\n", ""},
+		{"one anchored name", "x: &n ghcr.io/octo-org/app\n", "a: {repository: *n, tag: v1}\n", ""},
+		{"parameters", "p:\n", "- {name: image.repository, value: ghcr.io/octo-org/app}\n- {name: image.tag, value: v1}\n", ""},
+		{"merged tags", "m: &m {tag: v1}\na:\n  repository: ghcr.io/octo-org/app\n", "  <<: *m\n", ""},
+		{"tags in a text", "t: |\n  a:\n    repository: ghcr.io/octo-org/app\n", "    tag: v1\n", ""},
+		{"texts", "", "t: |\n  a:\n    repository: ghcr.io/octo-org/app\n    tag: v1\n", ""},
+		{"revisions of one artifact", "a:\n  url: oci://ghcr.io/octo-org/app\n", "  targetRevision: v1\n", ""},
+		{"tags of one artifact", "a:\n  url: oci://ghcr.io/octo-org/app\n", "  ref: {tag: v1}\n", ""},
+		{"kustomize", "images:\n", "- name: ghcr.io/octo-org/app\n  newTag: v1\n", ""},
+		{"references in one line", "x: [", "ghcr.io/octo-org/app:1,", "]\n"},
+		{"references in a text", "x: |\n", "  ghcr.io/octo-org/app:1 é\n", ""},
+		{"references in a quoted text", "x: \"", "ghcr.io/octo-org/app:1\\n", "\"\n"},
+		{"addresses", "x: '", "docker://ghcr.io/octo-org/app:1 ", "'\n"},
+		{"slashes escaped", whole + "x: '", `\/app:`, "'\n"},
+		{"words of one word", whole + "x: ", "-app", "\n"},
+		{"braces", whole + "x: '", "{{ ${ ghcr.io/octo-org/app:1 ", "'\n"},
+		{"documents", "", whole + "---\n", ""},
+		{"comments", whole, "a: 1 # b\n# c\n", ""},
+		{"comments in flow style", whole + "x: [\n", "a,\n# c\n", "]\n"},
+		{"template lines", "{{ x }}\n", whole, ""},
+		{"template comments", "{{ x }}\n", "a: {{/* b */}} ghcr.io/octo-org/app:1 {{ \n", ""},
+		{"held", pair, "  tag: v1 # versions-service: hold\n", ""},
+		{"quotes in a quoted text", whole + "x: 'a", "''", "'\n"},
+		{"blank lines of a text", whole + "x: |\n  a\n", " \n", "  b\n"},
+	}
+}
+
+// allocated returns how many bytes of memory an edit takes in all, freed ones
+// included, and how long it lasts. Nothing else may run beside it.
+func allocated(e *manifest.Editor, content []byte) (uint64, time.Duration) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	begin := time.Now()
+	e.Edit(content)
+	lasted := time.Since(begin)
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc, lasted
+}
+
+const (
+	// few and many are how often the oracle repeats a fragment, and maxGrowth is how
+	// much more many may cost: linear cost grows fourfold, quadratic sixteenfold.
+	few, many, maxGrowth = 1_000, 4_000, 10
+	// costFloor is left out of account: below it a fragment does not count.
+	costFloor = 1 << 20
+	// timeFloor is how long an edit may last in any case, so that the oracle judges
+	// by memory but for what is slow beyond doubt.
+	timeFloor = 10 * time.Second
+)
+
+// checkCost checks that the cost of a fragment grows with the number of its
+// repetitions and no faster.
+func checkCost(t failer, e *manifest.Editor, a attack) {
+	t.Helper()
+	fewBytes, fewTime := allocated(e, a.content(few))
+	manyBytes, manyTime := allocated(e, a.content(many))
+	if manyBytes > maxGrowth*fewBytes+costFloor {
+		t.Fatalf("%q: %d times take %d bytes, %d times %d", a.fragment, few, fewBytes, many, manyBytes)
+	}
+	if manyTime > maxGrowth*fewTime+timeFloor {
+		t.Fatalf("%q: %d times take %v, %d times %v", a.fragment, few, fewTime, many, manyTime)
+	}
+}
+
+// FuzzCost looks for a fragment whose cost grows faster than its repetitions.
+func FuzzCost(f *testing.F) {
+	for _, a := range attacks() {
+		if len(a.head) < 1<<10 {
+			f.Add(a.head, a.fragment, a.tail)
+		}
+	}
+	e := editor(f, update(f, "ghcr.io/octo-org/app", "v2.0.0"), update(f, "redis", "8.10", digestB))
+	f.Fuzz(func(t *testing.T, head, fragment, tail string) {
+		if len(head)+len(tail)+many*len(fragment) > manifest.MaxSize {
+			return
+		}
+		checkCost(t, e, attack{head: head, fragment: fragment, tail: tail})
+	})
+}
+
+// TestAttacksAtFullSize checks that no file takes more than a bounded amount of
+// memory, whatever its size is made of. The deadline of the tests bounds its time.
+//
+//nolint:paralleltest // it measures the memory of the process
+func TestAttacksAtFullSize(t *testing.T) {
+	// maxTaken is the memory in bytes that one file may take in all, freed memory
+	// included; the most at one time is about half.
+	const maxTaken = 80 * manifest.MaxSize
+	e := editor(t, update(t, "ghcr.io/octo-org/app", "v2.0.0"))
+	for i, a := range attacks() {
+		sizes := []int{10_000}
+		if i == 0 {
+			sizes = []int{5_000, 8_000, 100_000}
+		}
+		for _, times := range sizes {
+			content := a.content(times)
+			if len(content) > manifest.MaxSize {
+				t.Fatalf("%s: %d bytes are refused by their number", a.name, len(content))
+			}
+			t.Run(fmt.Sprint(a.name, " ", times), func(t *testing.T) {
+				if taken, _ := allocated(e, content); taken > maxTaken {
+					t.Errorf("an edit of %d bytes takes %d MB of memory", len(content), taken>>20)
+				}
+			})
+		}
+	}
+}

@@ -96,7 +96,7 @@ func TestNoTarget(t *testing.T) {
 // TestFileThatCannotBeReadIsListed is about a reason that concerns a whole file.
 func TestFileThatCannotBeReadIsListed(t *testing.T) {
 	t.Parallel()
-	many := strings.Repeat("- image: octo-org/a:1\n", 200_000)
+	many := strings.Repeat("- image: octo-org/a:1\n", manifest.MaxReferences+1)
 	b := &branch{files: map[string]string{"many.yaml": many, "a.yaml": "image: octo-org/a:1\n"}}
 	r := one(t.Context(), t, newService(b, true), request(t, "octo-org/a", "2"))
 	want := []update.Skip{{Path: "many.yaml", Reason: manifest.TooLarge}}

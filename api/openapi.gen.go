@@ -16,6 +16,30 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for BranchReadinessState.
+const (
+	BranchReadinessStateNotFound  BranchReadinessState = "not_found"
+	BranchReadinessStateOk        BranchReadinessState = "ok"
+	BranchReadinessStateProtected BranchReadinessState = "protected"
+	BranchReadinessStateUnknown   BranchReadinessState = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the BranchReadinessState enum.
+func (e BranchReadinessState) Valid() bool {
+	switch e {
+	case BranchReadinessStateNotFound:
+		return true
+	case BranchReadinessStateOk:
+		return true
+	case BranchReadinessStateProtected:
+		return true
+	case BranchReadinessStateUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GitHubReadinessState.
 const (
 	GitHubReadinessStateLimited     GitHubReadinessState = "limited"
@@ -134,6 +158,7 @@ func (e ProblemCode) Valid() bool {
 const (
 	ReadinessStatusNotReady ReadinessStatus = "not_ready"
 	ReadinessStatusReady    ReadinessStatus = "ready"
+	ReadinessStatusStopping ReadinessStatus = "stopping"
 )
 
 // Valid indicates whether the value is a known member of the ReadinessStatus enum.
@@ -142,6 +167,8 @@ func (e ReadinessStatus) Valid() bool {
 	case ReadinessStatusNotReady:
 		return true
 	case ReadinessStatusReady:
+		return true
+	case ReadinessStatusStopping:
 		return true
 	default:
 		return false
@@ -250,6 +277,23 @@ func (e ListUpdatesParamsStatus) Valid() bool {
 	}
 }
 
+// BranchReadiness defines model for BranchReadiness.
+type BranchReadiness struct {
+	// Branch Left out for the repository's default branch.
+	//
+	// Example: main
+	Branch *string `json:"branch,omitempty"`
+
+	// Detail What is wrong and what to do.
+	Detail *string `json:"detail,omitempty"`
+
+	// State `ok`; `not_found`; `protected` (it refused the last commit), `unknown` (not asked yet).
+	State BranchReadinessState `json:"state"`
+}
+
+// BranchReadinessState `ok`; `not_found`; `protected` (it refused the last commit), `unknown` (not asked yet).
+type BranchReadinessState string
+
 // Change One reference. `from` and `to` are versions; `from` is empty where there was none.
 type Change struct {
 	// Line Example: 35
@@ -318,8 +362,7 @@ type GitHubReadiness struct {
 	Repository string `json:"repository"`
 
 	// State `ok`; `refused` (the credential or a permission, or the repository is not shown), `limited` (a rate
-	// limit is reached), `unreachable`, `unknown` (not asked yet). The service is not ready while every
-	// repository that was asked about is `refused`.
+	// limit is reached), `unreachable`, `unknown` (not asked yet).
 	State GitHubReadinessState `json:"state"`
 
 	// Detail What is wrong and what to do.
@@ -327,11 +370,13 @@ type GitHubReadiness struct {
 
 	// RateLimit GitHub's hourly budget as it was last told.
 	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+
+	// Branches One entry for each branch that is written to.
+	Branches []BranchReadiness `json:"branches"`
 }
 
 // GitHubReadinessState `ok`; `refused` (the credential or a permission, or the repository is not shown), `limited` (a rate
-// limit is reached), `unreachable`, `unknown` (not asked yet). The service is not ready while every
-// repository that was asked about is `refused`.
+// limit is reached), `unreachable`, `unknown` (not asked yet).
 type GitHubReadinessState string
 
 // Handshake defines model for Handshake.
@@ -395,16 +440,17 @@ type RateLimit struct {
 
 // Readiness defines model for Readiness.
 type Readiness struct {
+	// Status `not_ready`: the store cannot take an update. `stopping`: the service was told to stop.
 	Status ReadinessStatus `json:"status"`
 
 	// Store The durable queue's database.
 	Store StoreReadiness `json:"store"`
 
-	// Github One entry for each target.
+	// Github One entry for each repository.
 	Github []GitHubReadiness `json:"github"`
 }
 
-// ReadinessStatus defines model for Readiness.Status.
+// ReadinessStatus `not_ready`: the store cannot take an update. `stopping`: the service was told to stop.
 type ReadinessStatus string
 
 // Receipt What became of a webhook's delivery.

@@ -1,6 +1,7 @@
 package github
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -30,6 +31,13 @@ func (c *Client) CredentialState(repo Repo) State { return c.standingOf(repo).ge
 // answers told, without a request. An Err is an ErrBranchNotFound, which the next
 // read that succeeds clears, or an ErrBranchProtected, which the next commit does.
 func (b *Branch) State() State { return b.standing.get() }
+
+// Check asks whether the branch is there, by one request. State has the answer, as
+// has the error.
+func (b *Branch) Check(ctx context.Context) error {
+	_, err := b.readHead(ctx)
+	return err
+}
 
 // standing keeps a State. It is safe for concurrent use.
 type standing struct {

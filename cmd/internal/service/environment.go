@@ -41,6 +41,9 @@ type Settings struct {
 	// Trial is for an embedded GitHub: it has no limits to keep to, and nobody is
 	// warned of secrets that are easily guessed. No variable sets it.
 	Trial bool
+	// AskAtStart lets Run ask GitHub about the credential and the branch at once; else
+	// the first probe does.
+	AskAtStart bool
 	// Warnings are what the start tells of the environment and goes on with.
 	Warnings []Warning
 

@@ -117,6 +117,7 @@ func (b Build) serve(ctx context.Context, env Environment, stderr io.Writer) int
 		fmt.Fprintf(stderr, "versions-service: %v\n", err)
 		return exitMisused
 	}
+	settings.AskAtStart = true
 	service, err := New(settings, b, stderr)
 	if err != nil {
 		fmt.Fprintf(stderr, "versions-service: %v\n", err)

@@ -104,6 +104,8 @@ const statsPatience = 2 * time.Second
 func registerStore(registry *prometheus.Registry, q *queue.Queue) {
 	registry.MustRegister(&storeCollector{
 		queue: q,
+		ok: prometheus.NewDesc("versions_service_store_ok",
+			"1 when the store can take an update, 0 when it cannot.", nil, nil),
 		waiting: prometheus.NewDesc("versions_service_queue_waiting",
 			"Stored updates that wait, counted for each target.", nil, nil),
 		oldest: prometheus.NewDesc("versions_service_queue_oldest_seconds",
@@ -114,12 +116,13 @@ func registerStore(registry *prometheus.Registry, q *queue.Queue) {
 }
 
 type storeCollector struct {
-	queue                   *queue.Queue
-	waiting, oldest, failed *prometheus.Desc
+	queue                       *queue.Queue
+	ok, waiting, oldest, failed *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
 func (c *storeCollector) Describe(out chan<- *prometheus.Desc) {
+	out <- c.ok
 	out <- c.waiting
 	out <- c.oldest
 	out <- c.failed
@@ -129,6 +132,11 @@ func (c *storeCollector) Describe(out chan<- *prometheus.Desc) {
 func (c *storeCollector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), statsPatience)
 	defer cancel()
+	usable := 1.0
+	if c.queue.Check(ctx) != nil {
+		usable = 0
+	}
+	out <- prometheus.MustNewConstMetric(c.ok, prometheus.GaugeValue, usable)
 	stats, err := c.queue.Stats(ctx)
 	if err != nil {
 		return

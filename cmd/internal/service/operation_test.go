@@ -18,22 +18,21 @@ import (
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name   string
-		stage  option
-		status int
-		state  api.GitHubReadinessState
+		name  string
+		stage option
+		state api.GitHubReadinessState
 	}{
-		{"ready", func(*world) {}, 200, api.GitHubReadinessStateOk},
-		{"wrong token", withEnv("GITHUB_TOKEN", "wrong"), 503, api.GitHubReadinessStateRefused},
-		{"not shown", withEnv("GITHUB_REPOSITORY", "refty-yapi/gone"), 503, api.GitHubReadinessStateRefused},
+		{"ready", func(*world) {}, api.GitHubReadinessStateOk},
+		{"wrong token", withEnv("GITHUB_TOKEN", "wrong"), api.GitHubReadinessStateRefused},
+		{"not shown", withEnv("GITHUB_REPOSITORY", "refty-yapi/gone"), api.GitHubReadinessStateRefused},
 		{"missing permission", func(w *world) {
 			w.hub.Inject(sandbox.MissingPermission("metadata=read"))
-		}, 503, api.GitHubReadinessStateRefused},
-		{"GitHub fails", func(w *world) { w.hub.Inject(sandbox.BadGateway()) }, 200, api.GitHubReadinessStateUnreachable},
-		{"nobody answers", withEnv("GITHUB_API_URL", "http://127.0.0.1:1/"), 200, api.GitHubReadinessStateUnreachable},
+		}, api.GitHubReadinessStateRefused},
+		{"GitHub fails", func(w *world) { w.hub.Inject(sandbox.BadGateway()) }, api.GitHubReadinessStateUnreachable},
+		{"nobody answers", withEnv("GITHUB_API_URL", "http://127.0.0.1:1/"), api.GitHubReadinessStateUnreachable},
 		{"limited", func(w *world) {
 			w.hub.Inject(sandbox.PrimaryLimit(http.StatusForbidden, time.Hour))
-		}, 200, api.GitHubReadinessStateLimited},
+		}, api.GitHubReadinessStateLimited},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -45,7 +44,7 @@ func TestReadiness(t *testing.T) {
 				if err := json.Unmarshal([]byte(r.body), &got); err != nil {
 					t.Fatal(err)
 				}
-				if r.status != tt.status || len(got.Github) != 1 || got.Github[0].State != tt.state {
+				if r.status != http.StatusOK || got.Status != api.ReadinessStatusReady || len(got.Github) != 1 || got.Github[0].State != tt.state {
 					t.Errorf("status %d: %s", r.status, r.body)
 				}
 				if tt.state != api.GitHubReadinessStateOk && got.Github[0].Detail == nil {
@@ -59,6 +58,72 @@ func TestReadiness(t *testing.T) {
 				t.Errorf("GitHub was asked %d times", len(w.hub.Requests()))
 			}
 		})
+	}
+}
+
+// TestRefusalIsToldAndCleared starts with a credential and a branch that GitHub
+// does not know: the log, the metrics and /readyz tell of it from the start, the
+// service stays in reach, and the first success clears it.
+func TestRefusalIsToldAndCleared(t *testing.T) {
+	t.Parallel()
+	const late = "token-that-GitHub-knows-late"
+	p := prepare(t, withData(), withEnv("GITHUB_TOKEN", late), withEnv("GITHUB_BRANCH", "release")).spawn()
+	tells := func(credential, branch string) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); ; {
+			ready, metrics := p.get("/readyz"), p.get("/metrics").body
+			wantMetrics := map[string]string{
+				"ok":        `versions_service_github_credential_ok{repository="` + repoName + `"} 1`,
+				"refused":   `versions_service_github_credential_ok{repository="` + repoName + `"} 0`,
+				"not_found": `versions_service_github_branch_ok{branch="release",repository="` + repoName + `"} 0`,
+				"unknown":   "versions_service_store_ok 1",
+			}
+			var got api.Readiness
+			if err := json.Unmarshal([]byte(ready.body), &got); err != nil {
+				t.Fatal(err)
+			}
+			if ready.status == http.StatusOK && string(got.Github[0].State) == credential && string(got.Github[0].Branches[0].State) == branch &&
+				strings.Contains(metrics, wantMetrics[credential]) && strings.Contains(metrics, wantMetrics[branch]) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s %s is never told: %d %s\n%s", credential, branch, ready.status, ready.body, metrics)
+			}
+		}
+	}
+	tells("refused", "unknown")
+	if warned := strings.Count(p.logs.String(), `"GitHub refuses the credential"`); warned != 1 {
+		t.Errorf("the refusal is told %d times", warned)
+	}
+	p.hub.AddToken(late, sandbox.Token{Name: "service", Login: "octocat"})
+	wantProblem(t, p.post(mission), http.StatusNotFound, api.ProblemCodeBranchNotFound)
+	tells("ok", "not_found")
+	for _, line := range []string{`"level":"WARN","msg":"the branch does not take commits"`, `"msg":"GitHub accepts the credential"`} {
+		if strings.Count(p.logs.String(), line) != 1 {
+			t.Errorf("the log does not tell %s once:\n%s", line, p.logs)
+		}
+	}
+	if asked := p.hub.Counts(); asked["GET /repos/{owner}/{repo}"] > 3 {
+		t.Errorf("GitHub was asked again and again: %v", asked)
+	}
+}
+
+func TestTargetsAreToldAtTheStart(t *testing.T) {
+	t.Parallel()
+	byVariables := prepare(t, withData()).spawn()
+	byBranch := prepare(t, withData(), withEnv("GITHUB_BRANCH", "main")).spawn()
+	byFile := start(t, withConfig("targets:\n  - {name: production, repository: "+repoName+", branch: main}\n"))
+	for want, logs := range map[string]*logBook{
+		`"repository_by":"GITHUB_REPOSITORY","branch_by":"the repository's default branch"`:                                             byVariables.logs,
+		`"msg":"default branch","repository":"` + repoName + `","branch":"main"`:                                                        byVariables.logs,
+		`"repository_by":"GITHUB_REPOSITORY","branch":"main","branch_by":"GITHUB_BRANCH"`:                                               byBranch.logs,
+		`"target":"production","repository":"` + repoName + `","repository_by":"CONFIG_FILE","branch":"main","branch_by":"CONFIG_FILE"`: byFile.logs,
+	} {
+		for deadline := time.Now().Add(10 * time.Second); !strings.Contains(logs.String(), want); {
+			if time.Now().After(deadline) {
+				t.Fatalf("no %s in the log:\n%s", want, logs)
+			}
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
@@ -14,128 +15,211 @@ import (
 )
 
 const (
-	// readinessAge is how long an answer of GitHub serves probes: they come every
+	// questionAge is how long an answer of GitHub serves probes: they come every
 	// few seconds from each kubelet, and each question costs a request.
-	readinessAge = time.Minute
+	questionAge = time.Minute
 	// readinessTimeout bounds one question; probes do not wait longer.
 	readinessTimeout = 4 * time.Second
 )
 
-// readiness tells whether the store answers, and whether GitHub takes the
-// credential for the targets' repositories. It is safe for concurrent use.
+// readiness reports whether the store takes updates, and what GitHub last said of
+// the credential and the branches, which keeps nobody from being served: the queue
+// keeps what arrives. It is safe for concurrent use.
 type readiness struct {
-	check func(context.Context, github.Repo) (github.Status, error)
-	limit func() github.RateLimit
-	store func(context.Context) error
-	log   *slog.Logger
-	now   func() time.Time
+	client *github.Client
+	store  func(context.Context) error
+	log    *slog.Logger
+	now    func() time.Time
+
+	stopping    atomic.Bool
+	storeFailed atomic.Bool
 
 	mu    sync.Mutex // held while GitHub is asked: the others wait for the answer
 	asked time.Time
-	turn  int // of the repository that is asked about next
-	repos []repoReadiness
+	turn  int // of the question that is asked next
+	repos []*repoReadiness
 }
 
-// repoReadiness is what GitHub last said about a repository.
+// repoReadiness is a repository, and the branches of it that are written to.
 type repoReadiness struct {
-	repo  github.Repo
-	state api.GitHubReadinessState
-	why   string
+	repo     github.Repo
+	branches []string // empty for the default branch
+	// err is what kept GitHub from an answer to the last question; nil when there
+	// was an answer, be it a refusal.
+	err           error
+	defaultBranch string // as it was last told
 }
 
 func newReadiness(targets []update.Target, client *github.Client, store func(context.Context) error, log *slog.Logger) *readiness {
-	r := &readiness{check: client.Check, limit: client.RateLimit, store: store, log: log, now: time.Now}
+	r := &readiness{client: client, store: store, log: log, now: time.Now}
 	for _, t := range targets {
-		if !slices.ContainsFunc(r.repos, func(known repoReadiness) bool { return known.repo.Equal(t.Repo) }) {
-			r.repos = append(r.repos, repoReadiness{repo: t.Repo, state: api.GitHubReadinessStateUnknown})
+		at := slices.IndexFunc(r.repos, func(known *repoReadiness) bool { return known.repo.Equal(t.Repo) })
+		if at < 0 {
+			at = len(r.repos)
+			r.repos = append(r.repos, &repoReadiness{repo: t.Repo})
+		}
+		if known := r.repos[at]; !slices.Contains(known.branches, t.Branch) {
+			known.branches = append(known.branches, t.Branch)
 		}
 	}
 	return r
 }
 
-// get asks the store, and GitHub about one repository when that was last done a
-// minute ago; of the others it answers from memory. One repository that is
-// refused among others that are not keeps nobody from the rest.
+// begin asks about the first repository and its first branch, so that a refusal is
+// in the log and the metrics from the start.
+func (r *readiness) begin(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ask(ctx)
+	r.ask(ctx)
+}
+
+// stop lets every later answer say that the service stops.
+func (r *readiness) stop() { r.stopping.Store(true) }
+
+// get asks the store, and GitHub one question when that was last done a minute
+// ago; everything else it answers from what GitHub's answers told meanwhile.
 func (r *readiness) get(ctx context.Context) api.Readiness {
-	answer := api.Readiness{Status: api.ReadinessStatusReady, Store: r.storeReadiness(ctx), Github: []api.GitHubReadiness{}}
-	repos := r.github(ctx)
-	limit := r.limit() // after what was just asked told it
-	refused, well := 0, 0
-	for _, known := range repos {
-		target := api.GitHubReadiness{Repository: known.repo.String(), State: known.state}
-		if known.why != "" {
-			target.Detail = &known.why
-		}
-		if limit.Limit > 0 {
-			target.RateLimit = &api.RateLimit{Limit: limit.Limit, Remaining: limit.Remaining, Reset: limit.Reset.UTC()}
-		}
-		answer.Github = append(answer.Github, target)
-		switch known.state {
-		case api.GitHubReadinessStateUnknown:
-		case api.GitHubReadinessStateRefused:
-			refused++
-		default:
-			well++
-		}
-	}
-	if refused > 0 && well == 0 || answer.Store.State == api.StoreReadinessStateFailed {
+	answer := api.Readiness{Status: api.ReadinessStatusReady, Store: r.storeReadiness(ctx), Github: r.github(ctx)}
+	switch {
+	case r.stopping.Load():
+		answer.Status = api.ReadinessStatusStopping
+	case answer.Store.State == api.StoreReadinessStateFailed:
 		answer.Status = api.ReadinessStatusNotReady
 	}
 	return answer
 }
 
-// github is what is known of each repository.
-func (r *readiness) github(ctx context.Context) []repoReadiness {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.asked.IsZero() || r.now().Sub(r.asked) >= readinessAge {
-		r.ask(ctx)
-	}
-	return slices.Clone(r.repos)
-}
-
+// storeReadiness logs once when the store fails, and once when it is back.
 func (r *readiness) storeReadiness(ctx context.Context) api.StoreReadiness {
 	ctx, cancel := context.WithTimeout(ctx, readinessTimeout)
 	defer cancel()
-	if err := r.store(ctx); err != nil {
-		r.log.WarnContext(ctx, "the store cannot be used", "error", err.Error())
+	err := r.store(ctx)
+	failed := err != nil
+	if r.storeFailed.Swap(failed) != failed {
+		if failed {
+			r.log.WarnContext(ctx, "the store cannot take updates", "error", err.Error())
+		} else {
+			r.log.InfoContext(ctx, "the store takes updates again")
+		}
+	}
+	if failed {
 		why := "the database cannot be used; the log has more"
 		return api.StoreReadiness{State: api.StoreReadinessStateFailed, Detail: &why}
 	}
 	return api.StoreReadiness{State: api.StoreReadinessStateOk}
 }
 
-// ask is not ended by the probe that caused it: the answer is everybody's.
+// github is what is known of each repository.
+func (r *readiness) github(ctx context.Context) []api.GitHubReadiness {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.stopping.Load() && (r.asked.IsZero() || r.now().Sub(r.asked) >= questionAge) {
+		r.ask(ctx)
+	}
+	limit := r.client.RateLimit() // after what was just asked told it
+	answer := []api.GitHubReadiness{}
+	for _, known := range r.repos {
+		target := api.GitHubReadiness{Repository: known.repo.String(), Branches: r.branches(known)}
+		target.State, target.Detail = r.repository(known)
+		if limit.Limit > 0 {
+			target.RateLimit = &api.RateLimit{Limit: limit.Limit, Remaining: limit.Remaining, Reset: limit.Reset.UTC()}
+		}
+		answer = append(answer, target)
+	}
+	return answer
+}
+
+// ask asks the question whose turn it is: about a repository, or about a branch of
+// it. It is not ended by the probe that caused it: the answer is everybody's.
 func (r *readiness) ask(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readinessTimeout)
 	defer cancel()
-	known := &r.repos[r.turn]
-	r.turn = (r.turn + 1) % len(r.repos)
-	_, err := r.check(ctx, known.repo)
+	known, branch := r.question()
+	if branch < 0 {
+		var status github.Status
+		status, known.err = r.client.Check(ctx, known.repo)
+		r.noteDefaultBranch(ctx, known, status.DefaultBranch)
+	} else {
+		known.err = r.client.Branch(known.repo, known.branches[branch]).Check(ctx)
+	}
 	r.asked = r.now()
-	known.state, known.why = verdict(err)
 }
 
-// verdict says what an error means for the readiness.
-func verdict(err error) (state api.GitHubReadinessState, why string) {
+// question is the next one: for each repository one about itself, and one about
+// each of its branches.
+func (r *readiness) question() (known *repoReadiness, branch int) {
+	at := r.turn
+	for _, known := range r.repos {
+		if at <= len(known.branches) {
+			r.turn++
+			return known, at - 1
+		}
+		at -= len(known.branches) + 1
+	}
+	r.turn = 1
+	return r.repos[0], -1
+}
+
+// noteDefaultBranch logs the name of the default branch when it is written to and
+// the name is a new one.
+func (r *readiness) noteDefaultBranch(ctx context.Context, known *repoReadiness, name string) {
+	if name == "" || name == known.defaultBranch || !slices.Contains(known.branches, "") {
+		return
+	}
+	known.defaultBranch = name
+	r.log.InfoContext(ctx, "default branch", "repository", known.repo.String(), "branch", name)
+}
+
+func (r *readiness) repository(known *repoReadiness) (api.GitHubReadinessState, *string) {
+	credential := r.client.CredentialState(known.repo)
 	var limited *github.RateLimitError
-	var known *github.Error
+	var answered *github.Error
 	switch {
-	case err == nil:
-		return api.GitHubReadinessStateOk, ""
-	case errors.As(err, &limited):
-		return api.GitHubReadinessStateLimited, limited.Error()
-	case !errors.As(err, &known):
-		return api.GitHubReadinessStateUnreachable, "GitHub did not answer in time"
+	case credential.Err != nil:
+		return api.GitHubReadinessStateRefused, detailOf(credential.Err)
+	case errors.As(known.err, &limited):
+		why := limited.Error()
+		return api.GitHubReadinessStateLimited, &why
+	case errors.As(known.err, &answered) && errors.Is(answered, github.ErrUpstream):
+		return api.GitHubReadinessStateUnreachable, detailOf(answered)
+	case known.err != nil && answered == nil:
+		why := "GitHub did not answer in time"
+		return api.GitHubReadinessStateUnreachable, &why
+	case credential.Known:
+		return api.GitHubReadinessStateOk, nil
 	}
-	why = known.Detail
-	if why == "" {
-		why = known.Kind.Error()
+	return api.GitHubReadinessStateUnknown, nil
+}
+
+func (r *readiness) branches(known *repoReadiness) []api.BranchReadiness {
+	answer := []api.BranchReadiness{}
+	for _, name := range known.branches {
+		branch := api.BranchReadiness{State: api.BranchReadinessStateUnknown}
+		if name != "" {
+			branch.Branch = &name
+		}
+		switch state := r.client.Branch(known.repo, name).State(); {
+		case errors.Is(state.Err, github.ErrBranchNotFound):
+			branch.State, branch.Detail = api.BranchReadinessStateNotFound, detailOf(state.Err)
+		case state.Err != nil:
+			branch.State, branch.Detail = api.BranchReadinessStateProtected, detailOf(state.Err)
+		case state.Known:
+			branch.State = api.BranchReadinessStateOk
+		}
+		answer = append(answer, branch)
 	}
-	for _, refusal := range []error{github.ErrUnauthorized, github.ErrForbidden, github.ErrRepositoryNotFound} {
-		if errors.Is(err, refusal) {
-			return api.GitHubReadinessStateRefused, why
+	return answer
+}
+
+// detailOf is what was made for people, else the kind of the error.
+func detailOf(err error) *string {
+	why := err.Error()
+	var known *github.Error
+	if errors.As(err, &known) {
+		if why = known.Detail; why == "" {
+			why = known.Kind.Error()
 		}
 	}
-	return api.GitHubReadinessStateUnreachable, why
+	return &why
 }

@@ -46,6 +46,7 @@ type Service struct {
 	logger   *slog.Logger
 	updates  *update.Service
 	queue    *queue.Queue
+	ready    *readiness
 	handler  *api.Server
 	server   *http.Server
 	listener net.Listener
@@ -58,6 +59,7 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 	logger := newLogger(w, s)
 	registry := newRegistry(build)
 	calls := newGitHubMetrics(registry)
+	standing := newStanding(registry, logger)
 	transport := newTransport()
 	client, err := github.NewClient(github.Options{
 		BaseURL:    s.APIURL,
@@ -71,6 +73,8 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 			calls.observe(c)
 			logCall(ctx, logger, c)
 		},
+		CredentialChanged: standing.credentialChanged,
+		BranchChanged:     standing.branchChanged,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("GitHub client: %w", err)
@@ -121,7 +125,7 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 		return nil, fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
 	return &Service{
-		settings: s, logger: logger, updates: updates, queue: stored, handler: handler, listener: listener,
+		settings: s, logger: logger, updates: updates, queue: stored, ready: ready, handler: handler, listener: listener,
 		server: &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: readHeaderTimeout,
@@ -172,9 +176,16 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.queue.Close()) }()
 	s.logger.Info("listening", "addr", s.Addr().String(), "targets", s.targets(), "webhooks", s.webhooks(),
 		"github", s.settings.APIURL)
+	s.logTargets()
 	s.logWarnings()
-	if err := s.queue.Start(ctx); err != nil {
+	switch err := s.queue.Start(ctx); {
+	case err != nil && ctx.Err() != nil: // it was told to stop before it began
+		return s.listener.Close()
+	case err != nil:
 		return errors.Join(fmt.Errorf("start the queue: %w", err), s.listener.Close())
+	}
+	if s.settings.AskAtStart {
+		go s.ready.begin(context.WithoutCancel(ctx))
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- s.server.Serve(s.listener) }()
@@ -188,6 +199,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 
 func (s *Service) stop(ctx context.Context) error {
 	s.logger.Info("stopping")
+	s.ready.stop()
 	ctx, cancel := context.WithTimeout(ctx, s.settings.UpdateTimeout+answerMargin)
 	defer cancel()
 	sendAway := time.AfterFunc(stopWaiting, s.updates.Stop)
@@ -220,6 +232,27 @@ func (s *Service) stopQueue(ctx context.Context) error {
 	}
 	s.logger.Info("handed back stored updates that were being applied")
 	return nil
+}
+
+// logTargets tells where updates go, and who said so.
+func (s *Service) logTargets() {
+	for _, t := range s.settings.Targets {
+		attrs := []any{"target", t.Name, "repository", t.Repository}
+		by := "CONFIG_FILE"
+		if s.settings.repository != "" {
+			by = "GITHUB_REPOSITORY"
+		}
+		attrs = append(attrs, "repository_by", by)
+		switch {
+		case t.Branch == "":
+			attrs = append(attrs, "branch_by", "the repository's default branch")
+		case s.settings.repository != "":
+			attrs = append(attrs, "branch", t.Branch, "branch_by", "GITHUB_BRANCH")
+		default:
+			attrs = append(attrs, "branch", t.Branch, "branch_by", by)
+		}
+		s.logger.Info("target", attrs...)
+	}
 }
 
 // logWarnings tells what is probably not meant about the environment.

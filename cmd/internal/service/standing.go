@@ -1,0 +1,56 @@
+package service
+
+import (
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+)
+
+// standing tells logs and metrics of every change in what GitHub says of the
+// credential and of the branches.
+type standing struct {
+	logger     *slog.Logger
+	credential *prometheus.GaugeVec
+	branch     *prometheus.GaugeVec
+}
+
+func newStanding(registry *prometheus.Registry, logger *slog.Logger) *standing {
+	s := &standing{
+		logger: logger,
+		credential: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "versions_service_github_credential_ok",
+			Help: "1 when GitHub last accepted the credential for the repository, 0 when it refused; nothing before the first answer.",
+		}, []string{"repository"}),
+		branch: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "versions_service_github_branch_ok",
+			Help: "1 when the branch was last there and took commits, 0 when not; nothing before the first answer. The default branch has no name.",
+		}, []string{"repository", "branch"}),
+	}
+	registry.MustRegister(s.credential, s.branch)
+	return s
+}
+
+func (s *standing) credentialChanged(repo github.Repo, state github.State) {
+	s.change(s.credential.WithLabelValues(repo.String()), state, "GitHub refuses the credential", "GitHub accepts the credential",
+		"repository", repo.String())
+}
+
+func (s *standing) branchChanged(repo github.Repo, branch string, state github.State) {
+	attrs := []any{"repository", repo.String()}
+	if branch != "" {
+		attrs = append(attrs, "branch", branch)
+	}
+	s.change(s.branch.WithLabelValues(repo.String(), branch), state, "the branch does not take commits", "the branch is there", attrs...)
+}
+
+func (s *standing) change(gauge prometheus.Gauge, state github.State, bad, good string, attrs ...any) {
+	if state.Err == nil {
+		gauge.Set(1)
+		s.logger.Info(good, attrs...)
+		return
+	}
+	gauge.Set(0)
+	s.logger.Warn(bad, append(attrs, "error", *detailOf(state.Err))...)
+}

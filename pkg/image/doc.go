@@ -1,7 +1,7 @@
-// Package image holds the words of container images: repository, tag, digest
-// and the reference that joins them.
+// Package image holds the values that name container images: repository, tag and
+// digest, and patterns of tags.
 //
-// The grammar is that of the OCI distribution specification as implemented by
+// The grammar of a reference is that of the OCI distribution specification as implemented by
 // github.com/distribution/reference:
 //
 //	reference  = repository [ ":" tag ] [ "@" digest ]

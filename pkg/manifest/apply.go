@@ -51,7 +51,7 @@ func (a *application) site(s *site) {
 	d := decide(s, u)
 	switch {
 	case d.current && (s.tag != "" || s.digest != ""):
-		a.result.Current = append(a.result.Current, Found{Reference: s.reference(), Update: s.update})
+		a.result.Current = append(a.result.Current, Found{Place: s.Place, Update: s.update, Tag: s.tag, Digest: s.digest})
 	case !u.takes(s.tag):
 		a.skip(s, OtherVersion)
 	case reason != "":
@@ -117,9 +117,4 @@ func (a *application) withdraw() {
 	slices.SortStableFunc(r.Skips, func(x, y Skip) int {
 		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
 	})
-}
-
-// reference returns a site as it is told to callers.
-func (s *site) reference() Reference {
-	return Reference{Place: s.Place, Image: s.repo, Tag: s.tag, Digest: s.digest}
 }

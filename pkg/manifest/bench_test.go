@@ -84,7 +84,6 @@ func ways(t testing.TB) []way {
 		{"Edit, nothing matches", func(f []byte) { miss.Edit(f) }},
 		{"MayMatch on indexed words", func(f []byte) { miss.MayMatch(words[&f[0]]) }},
 		{"IndexWords", func(f []byte) { manifest.IndexWords(f) }},
-		{"List, the whole inventory", func(f []byte) { manifest.List(f, manifest.Options{}) }},
 		{"bytes.Contains, 1 % of the files match", func(f []byte) { bytes.Contains(f, name) }},
 		{"bytes.Contains, nothing matches", func(f []byte) { bytes.Contains(f, absent) }},
 		{"parse every file", func(f []byte) { parseAll(f) }},

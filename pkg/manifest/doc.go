@@ -12,8 +12,7 @@
 //
 // The parser (YAML 1.1 with most of 1.2) gives lines and columns only. They are
 // turned into byte offsets and each value is aligned with the bytes of the file
-// before anything is written, so nothing is ever emitted from the tree. Editor
-// and List rest on the same walk.
+// before anything is written, so nothing is ever emitted from the tree.
 //
 // A site is a reference (NAME:tag, NAME@digest, both or neither) in the text of a
 // scalar, or a pair: fields of one mapping of which some make the name and one

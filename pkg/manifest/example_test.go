@@ -47,12 +47,3 @@ values:
 	// 4:61 /values/image/tag 1.9-alpine -> 1.10
 	// 5:10 /values/other variable
 }
-
-func ExampleList() {
-	references, _ := manifest.List([]byte("services:\n  cache: {image: \"redis:7\"}\n"), manifest.Options{})
-	for _, r := range references {
-		fmt.Println(r.Line, r.Pointer, r.Image.Name(), r.Tag)
-	}
-	// Output:
-	// 2 /services/cache/image docker.io/library/redis 7
-}

@@ -3,7 +3,6 @@ package manifest_test
 import (
 	"bytes"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
@@ -27,27 +26,5 @@ func FuzzEdit(f *testing.F) {
 		app, redis := update(t, "ghcr.io/octo-org/app", "v2.0.0"), update(t, "redis", "8.10")
 		app.Version, redis.Digest = tag, digest
 		checkInvariants(t, content, []manifest.Update{app, redis})
-	})
-}
-
-// FuzzList checks that the inventory takes any bytes, tells places that exist,
-// and finds what it is told about.
-func FuzzList(f *testing.F) {
-	for _, c := range goldens(f) {
-		f.Add(c.in)
-	}
-	f.Fuzz(func(t *testing.T, content []byte) {
-		references, skips := manifest.List(content, manifest.Options{})
-		lines := bytes.Count(content, []byte("\n")) + bytes.Count(content, []byte("\r")) + len(content)/2 + 1
-		for _, r := range references {
-			if r.Line < 1 || r.Line > lines || r.Column < 1 || r.Image.IsZero() || !utf8.ValidString(r.Pointer) {
-				t.Fatalf("a reference in no place: %+v", r)
-			}
-		}
-		for _, s := range skips {
-			if s.Reason == "" || s.Update != -1 {
-				t.Fatalf("a skip without a reason: %+v", s)
-			}
-		}
 	})
 }

@@ -268,8 +268,6 @@ func (w *walk) versionless(p named) {
 	s.addDigest(p.digest)
 	if s.digestNode != nil {
 		f = p.digest
-	} else if w.want.all && len(p.versions) == 0 && !hasHost(p.repo) {
-		return
 	}
 	if s.reason == "" {
 		s.reason = Untagged

@@ -55,31 +55,6 @@ func TestGoldenVariants(t *testing.T) {
 	}
 }
 
-// TestListSeesWhatEditWrote checks that the inventory of an edited file has each
-// changed reference with its new version.
-func TestListSeesWhatEditWrote(t *testing.T) {
-	t.Parallel()
-	for _, c := range goldens(t) {
-		r := editor(t, c.updates...).Edit(c.in)
-		type key struct {
-			line     int
-			name     string
-			tag      string
-			document int
-		}
-		listed := map[key]bool{}
-		references, _ := manifest.List(r.Content, manifest.Options{})
-		for _, ref := range references {
-			listed[key{ref.Line, ref.Image.Name(), ref.Tag, ref.Document}] = true
-		}
-		for _, change := range r.Changes {
-			if k := (key{change.Line, c.updates[change.Update].Image.Name(), change.To, change.Document}); !listed[k] {
-				t.Errorf("%s: %+v is not listed", c.name, k)
-			}
-		}
-	}
-}
-
 // names are images that lie close to each other.
 var names = []string{
 	"redis", "docker.io/library/redis", "octo-org/redis", "ghcr.io/octo-org/app", "ghcr.io/octo-org/app-z",

@@ -54,21 +54,13 @@ type Splice struct {
 	Text string
 }
 
-// Reference is one image reference of a file.
-type Reference struct {
+// Found is a reference that has the wanted version.
+type Found struct {
 	Place
-	// Image is the repository as the file spells it; for a pair of registry and
-	// repository it is both, joined.
-	Image image.Repository
+	// Update is the index of the update that asked for it.
+	Update int
 	// Tag and Digest are as the file has them; empty means none.
 	Tag, Digest string
-}
-
-// Found is a reference that an update asked for.
-type Found struct {
-	Reference
-	// Update is the index of the update.
-	Update int
 }
 
 // Skip is one reference, or a whole file, that was left alone.

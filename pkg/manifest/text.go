@@ -51,9 +51,6 @@ func (w *wanted) mayPair(value string) bool {
 	if !strings.Contains(value, "ag:") && !strings.Contains(value, "ersion:") && !strings.Contains(value, "epository:") {
 		return false
 	}
-	if w.all {
-		return true
-	}
 	for base := range w.bases {
 		if strings.Contains(value, base) {
 			return true

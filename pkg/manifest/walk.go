@@ -24,8 +24,7 @@ var (
 	errTooMany = errors.New("too many references")
 )
 
-// site is one place of a file that names a wanted image. It is the one thing
-// that both faces of the package, editing and listing, are made from.
+// site is one place of a file that names a wanted image.
 type site struct {
 	Place
 	// offset is the byte offset of the place.
@@ -223,29 +222,17 @@ func (w *walk) mention(n *yaml.Node, at *step, m mention, imageKey bool, lines *
 		if !m.whole || !slash && !imageKey && !m.scheme {
 			return
 		}
-		if w.want.all && (!imageKey && !m.scheme || n.ShortTag() != "!!str") {
-			return
-		}
 		if s.bare = at.inContainer(); !s.bare {
 			s.reason = Untagged
 		}
 	case !slash && !imageKey && !m.scheme && !m.imageKey:
 		s.reason = Ambiguous
 	}
-	if w.want.all && s.embedded && !m.imageKey && !hasHost(m.repo) {
-		return
-	}
 	w.place(s, at, m.start)
 	w.sites = append(w.sites, s)
 }
 
 func containsSlash(r image.Repository) bool { return r.String() != r.Base() }
-
-// hasHost reports whether a repository is spelled with its registry. Without
-// one, too many texts look like a reference to list them all.
-func hasHost(r image.Repository) bool {
-	return r.Domain() != "docker.io" || len(r.String()) > len(r.Path())
-}
 
 // keyLines returns the lines of a scalar and of its key.
 func (w *walk) keyLines(n *yaml.Node, at *step) *lineSet {

@@ -8,11 +8,9 @@ import (
 
 // wanted says which images a walk looks for.
 type wanted struct {
-	// all is set for the inventory, which looks for every image.
-	all bool
 	// names maps normalised names to the index of their update.
 	names map[string]int
-	// versions are those of the updates by index; none for the inventory.
+	// versions are those of the updates by index.
 	versions []string
 	// bases holds the last path part of each name.
 	bases map[string]struct{}
@@ -22,17 +20,12 @@ type wanted struct {
 // update. Most of what a file holds is told apart by its last path part, which
 // costs no parsing.
 func (w *wanted) match(name string) (image.Repository, int, bool) {
-	if !w.all {
-		if _, ok := w.bases[name[strings.LastIndexByte(name, '/')+1:]]; !ok {
-			return image.Repository{}, -1, false
-		}
+	if _, ok := w.bases[name[strings.LastIndexByte(name, '/')+1:]]; !ok {
+		return image.Repository{}, -1, false
 	}
 	repo, err := image.ParseRepository(name)
 	if err != nil {
 		return image.Repository{}, -1, false
-	}
-	if w.all {
-		return repo, -1, true
 	}
 	update, ok := w.names[repo.Name()]
 	return repo, update, ok

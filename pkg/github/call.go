@@ -44,7 +44,7 @@ func (c *Client) ask(ctx context.Context, r request, send func(context.Context) 
 			return verdict(ctx, r.op, nil, err)
 		}
 		err := c.send(ctx, r, attemptTimeout, send)
-		if err == nil || attempt == maxAttempts || ctx.Err() != nil || !c.worthRepeating(r, attempt, err) {
+		if err == nil || attempt == maxAttempts || ctx.Err() != nil || !worthRepeating(r, err) {
 			c.note(r, err)
 			return err
 		}
@@ -75,8 +75,8 @@ func (c *Client) send(ctx context.Context, r request, timeout time.Duration, sen
 	return verdict(ctx, r.op, resp, err)
 }
 
-// worthRepeating tells whether the same request may succeed soon.
-func (c *Client) worthRepeating(r request, attempt int, err error) bool {
+// worthRepeating reports whether the same request may succeed soon.
+func worthRepeating(r request, err error) bool {
 	if isLimited(err) {
 		return true
 	}
@@ -89,8 +89,6 @@ func (c *Client) worthRepeating(r request, attempt int, err error) bool {
 		return true
 	case errors.Is(e.Kind, ErrUpstream):
 		return e.Status < 300 || transient(e.Status)
-	case e.Status == http.StatusUnauthorized:
-		return attempt == 1 && c.credential.refreshes() && e.Op == r.op
 	}
 	return false
 }

@@ -68,6 +68,7 @@ type Options struct {
 // Client speaks to GitHub with one credential. It is safe for concurrent use.
 type Client struct {
 	credential Credential
+	session    session
 	api        *gh.Client
 	archives   *http.Client // without the credential
 	limits     *limiter
@@ -184,11 +185,12 @@ func (c *Client) connect(o Options, base *url.URL) error {
 	observed := &observer{next: o.Transport, base: base.Path, now: o.Now, observe: o.Observe}
 	plain := &watch{next: observed, limits: c.limits}
 	side := &watch{next: observed, limits: newLimiter(o.Now, o.Sleep, false)}
-	authorized, err := o.Credential.over(plain, side, base)
+	var err error
+	c.session, err = o.Credential.connect(wiring{plain: plain, side: side, api: base, now: o.Now, sleep: o.Sleep})
 	if err != nil {
 		return err
 	}
-	c.api = gh.NewClient(&http.Client{Transport: authorized, CheckRedirect: sameHost})
+	c.api = gh.NewClient(&http.Client{Transport: c.session, CheckRedirect: sameHost})
 	c.api.BaseURL = base
 	c.api.UserAgent = userAgent
 	c.archives = &http.Client{Transport: &observer{next: o.Transport, archive: true, now: o.Now, observe: o.Observe}}
@@ -258,7 +260,7 @@ func (c *Client) readOnly(repo Repo, found *gh.Repository) *Error {
 	switch {
 	case found.GetArchived():
 		return &Error{Kind: ErrForbidden, Op: opRepository, Detail: "the repository is archived and read-only; unarchive it or remove it from the targets"}
-	case told && !push && !c.credential.refreshes():
+	case told && !push && c.credential.isUser():
 		return &Error{
 			Kind: ErrForbidden, Op: opRepository, Permission: contentsWrite,
 			Detail: fmt.Sprintf("the credential may read %s but not push to it; grant Contents: write", repo),

@@ -50,6 +50,8 @@ type Error struct {
 	// text is GitHub's own message in lower case, for telling apart what shares a
 	// status.
 	text string
+	// words are GitHub's own words in quotes after a colon, to be put behind a Detail.
+	words string
 }
 
 // Error returns the operation, the detail and the status.

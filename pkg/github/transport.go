@@ -117,6 +117,8 @@ func endpointOf(path string) string {
 		return "/repositories/{repository_id}" + endpointIn(parts[2:])
 	case len(parts) == 4 && parts[0] == "app" && parts[3] == "access_tokens":
 		return "/app/installations/{installation_id}/access_tokens"
+	case len(parts) == 3 && parts[0] == "app" && parts[1] == "installations":
+		return "/app/installations/{installation_id}"
 	}
 	return "other"
 }

@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/bradleyfalzon/ghinstallation/v2"
 	gh "github.com/google/go-github/v62/github"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
@@ -53,15 +52,11 @@ func verdict(ctx context.Context, op string, resp *gh.Response, err error) error
 	}
 	var refused *gh.ErrorResponse
 	var refusedOTP *gh.TwoFactorAuthError
-	var token *ghinstallation.HTTPError
 	switch {
 	case errors.As(err, &refused):
 		return refusal(op, refused.Response)
 	case errors.As(err, &refusedOTP):
 		return refusal(op, refusedOTP.Response)
-	case errors.As(err, &token) && token.Response != nil:
-		defer closeBody(token.Response.Body)
-		return appRefusal(token.Response)
 	case resp != nil && resp.Response != nil:
 		return nonsense(op, resp.StatusCode, err)
 	}
@@ -71,7 +66,7 @@ func verdict(ctx context.Context, op string, resp *gh.Response, err error) error
 // refusal is the error of an answer that is none of 2xx.
 func refusal(op string, resp *http.Response) *Error {
 	a := peekAnswer(resp)
-	e := &Error{Op: op, Status: resp.StatusCode, Detail: a.quote(), text: strings.ToLower(a.message)}
+	e := &Error{Op: op, Status: resp.StatusCode, Detail: a.quote(), text: strings.ToLower(a.message), words: ": " + a.quote()}
 	switch {
 	case isProtection(e.text) && (e.Status == http.StatusForbidden || e.Status == http.StatusUnprocessableEntity || e.Status == http.StatusConflict):
 		e.Kind = ErrBranchProtected
@@ -130,23 +125,30 @@ func forbidden(e *Error, h http.Header) {
 	}
 }
 
-// appRefusal is the error of a request for an installation token.
-func appRefusal(resp *http.Response) *Error {
-	e := refusal("POST /app/installations/{installation_id}/access_tokens", resp)
+// wrongAppKey is the usual cause of a 401 for a GitHub App.
+const wrongAppKey = "the GitHub App's ID and private key do not belong together, the key was deleted, or this machine's clock is wrong"
+
+// mintRefusal adds to the error of a request for an installation token what it
+// means there.
+func mintRefusal(err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
 	switch e.Status {
 	case http.StatusUnauthorized:
-		e.Detail = "the GitHub App's ID and private key do not belong together, the key was deleted, or this machine's clock is wrong"
+		e.Detail = wrongAppKey + e.words
 	case http.StatusNotFound:
 		e.Kind = ErrUnauthorized
 		e.Detail = "the GitHub App has no such installation; check the installation's ID, or leave it out to look it up"
 	case http.StatusForbidden:
 		e.Kind = ErrUnauthorized
-		e.Detail = "the GitHub App's installation is suspended: " + e.Detail
+		e.Detail = "the GitHub App's installation is suspended" + e.words
 	case http.StatusUnprocessableEntity:
 		e.Kind, e.Permission = ErrForbidden, contentsWrite
-		e.Detail = "the GitHub App's installation lacks the repository or the permission Contents: write; grant both"
+		e.Detail = "the GitHub App's installation lacks the repository or the permission Contents: write; grant both" + e.words
 	}
-	return e
+	return err
 }
 
 // nonsense is the error of an answer that could not be understood.

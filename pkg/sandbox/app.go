@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -35,7 +36,8 @@ type Installation struct {
 
 type installation struct {
 	Installation
-	app *App
+	app       *App
+	suspended bool
 }
 
 // tokenLifetime is how long an installation token lives; jwtLifetime is how
@@ -82,8 +84,44 @@ func (s *Server) Install(appID int64, i Installation) error {
 	if s.tokens.installs == nil {
 		s.tokens.installs = map[int64]*installation{}
 	}
-	s.tokens.installs[i.ID] = &installation{i, app}
+	s.tokens.installs[i.ID] = &installation{Installation: i, app: app}
 	return nil
+}
+
+// Uninstall takes an installation away: its tokens are unknown from then on. It
+// reports whether there was one of that ID.
+func (s *Server) Uninstall(id int64) bool {
+	s.RevokeTokens(id)
+	s.tokens.mu.Lock()
+	defer s.tokens.mu.Unlock()
+	_, there := s.tokens.installs[id]
+	delete(s.tokens.installs, id)
+	return there
+}
+
+// Suspend takes an installation out of use, or back into it. Its tokens end with
+// the suspension. The error wraps ErrNotFound.
+func (s *Server) Suspend(id int64, suspended bool) error {
+	s.RevokeTokens(id)
+	s.tokens.mu.Lock()
+	defer s.tokens.mu.Unlock()
+	old := s.tokens.installs[id]
+	if old == nil {
+		return fmt.Errorf("suspend installation %d: %w", id, ErrNotFound)
+	}
+	i := *old // requests on their way keep the old one
+	i.suspended = suspended
+	s.tokens.installs[id] = &i
+	return nil
+}
+
+// RevokeTokens makes all tokens of an installation unknown.
+func (s *Server) RevokeTokens(id int64) {
+	s.tokens.mu.Lock()
+	defer s.tokens.mu.Unlock()
+	maps.DeleteFunc(s.tokens.bySecret, func(_ string, t *Token) bool {
+		return t.installation != nil && t.installation.ID == id
+	})
 }
 
 func (i *installation) reaches(repo *Repository) bool {
@@ -195,8 +233,31 @@ func getInstallation(c *call) (*answer, error) {
 	return nil, notFound()
 }
 
+// installationOf finds the one that the path names, of the App that asks.
+func (c *call) installationOf() (*installation, error) {
+	id, err := strconv.ParseInt(c.r.PathValue("installation_id"), 10, 64)
+	if err != nil {
+		return nil, notFound()
+	}
+	c.tokens.mu.RLock()
+	defer c.tokens.mu.RUnlock()
+	i := c.tokens.installs[id]
+	if i == nil || i.app != c.caller.app {
+		return nil, notFound()
+	}
+	return i, nil
+}
+
+func getOwnInstallation(c *call) (*answer, error) {
+	i, err := c.installationOf()
+	if err != nil {
+		return nil, err
+	}
+	return &answer{body: c.installationBody(i)}, nil
+}
+
 func (c *call) installationBody(i *installation) map[string]any {
-	return map[string]any{
+	body := map[string]any{
 		"id": i.ID, "app_id": i.app.ID, "client_id": i.app.ClientID, "app_slug": i.app.Slug,
 		"account": c.account(i.Account), "target_id": userID(i.Account), "target_type": "Organization",
 		"repository_selection": i.selection(), "permissions": i.Permissions, "events": []string{}, "single_file_name": nil,
@@ -205,6 +266,10 @@ func (c *call) installationBody(i *installation) map[string]any {
 		"html_url":          c.bases().pages + "/organizations/" + i.Account + "/settings/installations/" + strconv.FormatInt(i.ID, 10),
 		"created_at":        epoch, "updated_at": epoch, "suspended_by": nil, "suspended_at": nil,
 	}
+	if i.suspended {
+		body["suspended_by"], body["suspended_at"] = c.account(i.Account), epoch
+	}
+	return body
 }
 
 func (i *installation) selection() string {
@@ -230,15 +295,12 @@ type accessTokenJSON struct {
 }
 
 func createAccessToken(c *call) (*answer, error) {
-	id, err := strconv.ParseInt(c.r.PathValue("installation_id"), 10, 64)
+	install, err := c.installationOf()
 	if err != nil {
-		return nil, notFound()
+		return nil, err
 	}
-	c.tokens.mu.RLock()
-	install := c.tokens.installs[id]
-	c.tokens.mu.RUnlock()
-	if install == nil || install.app != c.caller.app {
-		return nil, notFound()
+	if install.suspended {
+		return nil, refuse(http.StatusForbidden, "This installation has been suspended")
 	}
 	var want tokenRequest
 	if len(c.body) > 0 {
@@ -273,6 +335,7 @@ func (c *call) installationToken(i *installation, want tokenRequest) (t Token, c
 	t = Token{
 		Name: "installation:" + i.app.Slug, Login: i.app.Slug + "[bot]", Kind: KindInstallation,
 		Expires: c.start.Add(tokenLifetime).Truncate(time.Second), installation: i,
+		knownFrom: c.start.Add(time.Duration(c.set.TokenLag)),
 	}
 	if t.Permissions, err = i.narrow(want.Permissions); err != nil {
 		return t, nil, err

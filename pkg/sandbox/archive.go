@@ -71,7 +71,7 @@ func getTarball(c *call) (*answer, error) {
 	}
 	name := c.r.PathValue("ref")
 	if name == "" {
-		name = c.repo.branch
+		name = c.repo.defaultBranch()
 	}
 	commit, err := c.readRevision(name)
 	if err != nil {

@@ -152,13 +152,14 @@ type repositoryOrder struct {
 	Dir        string                 `json:"dir"`
 	Private    bool                   `json:"private"`
 	Archived   bool                   `json:"archived"`
+	Default    string                 `json:"default_branch"`
 	Protection map[string]*Protection `json:"protection"` // by branch; null takes it away
 }
 
 func (r *Repository) order() repositoryOrder {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	o := repositoryOrder{Name: r.name, Dir: r.git.Dir(), Private: r.private, Archived: r.archived, Protection: map[string]*Protection{}}
+	o := repositoryOrder{Name: r.name, Dir: r.git.Dir(), Private: r.private, Archived: r.archived, Default: r.branch, Protection: map[string]*Protection{}}
 	for branch, p := range r.rules {
 		o.Protection[branch] = &p
 	}
@@ -187,6 +188,11 @@ func (s *Server) orderRepository(r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
+	if o.Default != repo.defaultBranch() {
+		if err := repo.SetDefaultBranch(o.Default); err != nil {
+			return nil, err
+		}
+	}
 	repo.SetPrivate(o.Private)
 	repo.SetArchived(o.Archived)
 	for branch, p := range o.Protection {
@@ -209,7 +215,7 @@ func (s *Server) orderPush(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if p.Branch == "" {
-		p.Branch = repo.branch
+		p.Branch = repo.defaultBranch()
 	}
 	sha, err := repo.Commit(p.Branch, p.files(), p.Message)
 	return map[string]string{"sha": sha}, err

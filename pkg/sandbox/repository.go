@@ -93,6 +93,27 @@ func (r *Repository) SetArchived(archived bool) {
 	r.archived = archived
 }
 
+// SetDefaultBranch makes another branch the default one. It must be there; the old
+// one stays.
+func (r *Repository) SetDefaultBranch(branch string) error {
+	if _, err := r.head(branch); err != nil {
+		return err
+	}
+	if err := r.git.SetHeadBranch(branch); err != nil {
+		return fmt.Errorf("default branch %s: %w", branch, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.branch = branch
+	return nil
+}
+
+func (r *Repository) defaultBranch() string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.branch
+}
+
 func (r *Repository) visibility() (private, archived bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -132,7 +153,7 @@ func (r *Repository) commitOnce(branch string, files Files, message string) (sha
 	}
 	parent := head
 	if head.IsZero() {
-		if parent, err = r.git.Ref("refs/heads/" + r.branch); err != nil && !errors.Is(err, bare.ErrNoRef) {
+		if parent, err = r.git.Ref("refs/heads/" + r.defaultBranch()); err != nil && !errors.Is(err, bare.ErrNoRef) {
 			return "", err
 		}
 	}

@@ -58,6 +58,7 @@ func operations() []route {
 		{method: "GET", path: repo + "/tarball/{ref}", rest: true, doc: "repos/contents#download-a-repository-archive-tar", need: read, handle: getTarball},
 		{method: "GET", path: repo + "/installation", app: true, doc: "apps/apps#get-a-repository-installation-for-the-authenticated-app", handle: getInstallation},
 		{method: "POST", path: "/app/installations/{installation_id}/access_tokens", app: true, doc: "apps/apps#create-an-installation-access-token-for-an-app", handle: createAccessToken},
+		{method: "GET", path: "/app/installations/{installation_id}", app: true, doc: "apps/apps#get-an-installation-for-the-authenticated-app", handle: getOwnInstallation},
 		{method: "GET", path: "/app", app: true, doc: "apps/apps#get-the-authenticated-app", handle: getApp},
 		{method: "GET", path: "/user", doc: "users/users#get-the-authenticated-user", handle: getUser},
 		{method: "GET", path: "/rate_limit", free: true, doc: "rate-limit/rate-limit#get-rate-limit-status-for-the-authenticated-user", handle: getRateLimit},

@@ -43,6 +43,9 @@ type Settings struct {
 	BranchWithoutTree bool `json:"branch_without_tree"`
 	NoBranches        bool `json:"no_branches"`
 	NoTarball         bool `json:"no_tarball"`
+	// TokenLag is for how long a new token of an installation is refused as if it
+	// were unknown.
+	TokenLag Duration `json:"token_lag"`
 	// LinkLifetime is how long a tarball's address may be used.
 	LinkLifetime Duration `json:"link_lifetime"`
 	// Limiter is the real one, off at first.

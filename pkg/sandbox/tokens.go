@@ -67,6 +67,7 @@ type Token struct {
 	SSO string `json:"sso,omitempty"`
 
 	installation *installation
+	knownFrom    time.Time // until then it is not known everywhere
 }
 
 func (t *Token) kind() TokenKind {
@@ -205,7 +206,7 @@ func (c *call) identify() caller {
 	token := c.tokens.bySecret[secret]
 	c.tokens.mu.RUnlock()
 	switch {
-	case token != nil && !token.Expires.IsZero() && !c.start.Before(token.Expires):
+	case token != nil && (c.start.Before(token.knownFrom) || !token.Expires.IsZero() && !c.start.Before(token.Expires)):
 		return caller{err: badCredentials()}
 	case token != nil:
 		return caller{token: token}

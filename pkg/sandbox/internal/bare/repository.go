@@ -71,6 +71,21 @@ func Open(dir string) (*Repository, error) {
 // Dir returns the absolute path of the repository.
 func (r *Repository) Dir() string { return r.dir }
 
+// SetHeadBranch makes HEAD name a branch, which need not exist.
+func (r *Repository) SetHeadBranch(branch string) error {
+	if err := CheckRefName("refs/heads/" + branch); err != nil {
+		return err
+	}
+	next := filepath.Join(r.dir, "HEAD.lock")
+	if err := os.WriteFile(next, []byte("ref: refs/heads/"+branch+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write HEAD: %w", err)
+	}
+	if err := os.Rename(next, filepath.Join(r.dir, "HEAD")); err != nil {
+		return fmt.Errorf("write HEAD: %w", err)
+	}
+	return nil
+}
+
 // HeadBranch returns the branch that HEAD names; it need not exist.
 func (r *Repository) HeadBranch() (string, error) {
 	b, err := os.ReadFile(filepath.Join(r.dir, "HEAD"))

@@ -41,7 +41,8 @@ type session interface {
 func Token(token string) Credential { return &personalToken{token: token} }
 
 // RereadToken is Token for one that is replaced from time to time: reread returns
-// it as it is now, and is called when GitHub refuses the present one.
+// it as it is now, and is called when GitHub refuses the present one; nil means
+// never.
 func RereadToken(token string, reread func() (string, error)) Credential {
 	return &personalToken{token: token, reread: reread}
 }

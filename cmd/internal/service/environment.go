@@ -59,6 +59,7 @@ type Settings struct {
 	installationID int64
 	noAuth         bool
 	insecureAPI    bool
+	reread         func(name string) func() (string, error)
 }
 
 // Warning is what is probably not meant about a variable, in one line without a
@@ -241,7 +242,7 @@ func Variables() []string {
 // ReadEnvironment reads and checks every variable. The error is one line that
 // begins with a variable's name and holds no secret.
 func ReadEnvironment(env Environment) (Settings, error) {
-	var s Settings
+	s := Settings{reread: rereader(env)}
 	for _, v := range variables() {
 		text, err := v.read(env)
 		if err != nil {
@@ -319,10 +320,7 @@ func (s *Settings) check() error {
 	if err := s.checkAPIURL(); err != nil {
 		return fmt.Errorf("GITHUB_API_URL: %w", err)
 	}
-	s.Credential = github.Token(s.token)
-	if s.appID != 0 {
-		s.Credential = github.App{ID: s.appID, PrivateKey: []byte(s.appKey), InstallationID: s.installationID}
-	}
+	s.Credential = s.credential()
 	s.StoreURL = s.databaseURL
 	if s.StoreURL == "" {
 		s.StoreURL = "sqlite:" + filepath.Join(s.dataDir, "versions-service.db")

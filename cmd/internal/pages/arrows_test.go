@@ -25,7 +25,7 @@ const module = "github.com/refty-yapi/refty-node-versions-service"
 // roomRow is a row of the map: a room, what it knows, and which rooms it imports.
 var roomRow = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| [^|]+ \\|([^|]*)\\|$")
 
-var update = flag.Bool("pages.update", false, "write what the packages import into the map")
+var update = flag.Bool("pages.update", false, "write the tables that come from the code into their pages")
 
 // TestMapIsTrue compares the map in CONTRIBUTING.md with what the packages
 // import; -pages.update writes it. Tests are left out: they may import everything.

@@ -51,6 +51,8 @@ func (s *server) CreateUpdate(ctx context.Context, in CreateUpdateRequestObject)
 // createNow applies the update, and answers when that has ended.
 func (s *server) createNow(ctx context.Context, g *gin.Context, r update.Request, in *UpdateRequest) (answer, error) {
 	note(g, slog.String("update", r.ID))
+	leave := s.enter(ctx, g, &r, in)
+	defer leave()
 	results, err := s.apply(ctx, r)
 	if err != nil {
 		return answer{}, err
@@ -65,6 +67,27 @@ func (s *server) createNow(ctx context.Context, g *gin.Context, r update.Request
 	}
 	noteOutcome(g, string(body.Status))
 	return conclude(body, retryAfterOf(results))
+}
+
+// enter gives the update its place in the order of all replicas, before anything is
+// done. Without the store it is the time of its arrival. leave gives the place up,
+// when the history did not take it over.
+func (s *server) enter(ctx context.Context, g *gin.Context, r *update.Request, in *UpdateRequest) (leave func()) {
+	places, err := s.updates.Choose(*r)
+	if r.DryRun || err != nil {
+		return func() {}
+	}
+	at, err := s.queue.Enter(ctx, toStore(*r, in, places))
+	if err != nil {
+		note(g, slog.String("not_ordered", err.Error()))
+		return func() {}
+	}
+	r.At = at
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordPatience)
+		defer cancel()
+		_ = s.queue.Leave(ctx, r.ID) // the sweeper does it else
+	}
 }
 
 // apply runs the update within the server's time limit.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
@@ -43,6 +44,7 @@ func (s *server) applyTo(ctx context.Context, target string, items []queue.Item,
 			outcomes[i] = queue.Outcome{Status: queue.Failed, Error: oneLine(err.Error())}
 			continue
 		}
+		r.At, r.Sent = items[i].Place, github.SHA(items[i].Sent)
 		requests = append(requests, r)
 		readable = append(readable, i)
 	}
@@ -84,7 +86,11 @@ func outcome(r update.Result) queue.Outcome {
 		target.Problem.Detail = "the service failed; its log has more under the id of this update"
 	}
 	o := queue.Outcome{Status: queue.Failed, Error: oneLine(target.Problem.Detail)}
-	var foreign *update.NoTargetError
+	var (
+		foreign *update.NoTargetError
+		doubt   *github.UnknownOutcomeError
+	)
+	o.InDoubt = errors.As(r.Err, &doubt)
 	switch {
 	case p.code == ProblemCodeImageNotReferenced, errors.As(r.Err, &foreign) && foreign.Target == "":
 		o.Status = queue.Absent

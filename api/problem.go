@@ -99,6 +99,8 @@ func problemOf(err error) problem {
 		return problem{status: invalid.status, code: invalid.code, detail: invalid.detail, fields: invalid.fields}
 	case errors.As(err, &ended):
 		return ended.problem
+	case errors.Is(err, queue.ErrUnknown):
+		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: errStoreUnknown.Error(), retryAfter: retryStore}
 	case errors.As(err, &store):
 		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: errStore.Error(), retryAfter: retryStore}
 	case errors.Is(err, errNoRoute):
@@ -124,6 +126,8 @@ func problemOf(err error) problem {
 			status: http.StatusServiceUnavailable, code: ProblemCodeUpstreamRateLimited, retryAfter: limited.RetryAfter,
 			detail: fmt.Sprintf("%s; nothing was written", limited),
 		}
+	case errors.Is(err, update.ErrLedger):
+		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: update.ErrLedger.Error(), retryAfter: retryStore}
 	case errors.Is(err, update.ErrStopping):
 		return problem{
 			status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, retryAfter: retryStopping,
@@ -157,6 +161,10 @@ func queueProblem(err error) (problem, bool) {
 		{queue.ErrFull, problem{
 			status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, retryAfter: retryFull,
 			detail: "too many updates are waiting; nothing was stored, send the request again later",
+		}},
+		{queue.ErrTooMany, problem{
+			status: http.StatusRequestEntityTooLarge, code: ProblemCodeTooLarge,
+			detail: "this is more than the store takes at once; nothing was stored, send it in parts or to fewer targets",
 		}},
 		{queue.ErrKeyReused, problem{
 			status: http.StatusUnprocessableEntity, code: ProblemCodeInvalidRequest,

@@ -21,6 +21,10 @@ const recordPatience = 500 * time.Millisecond
 // errStore is what a caller gets to hear when the store does not answer.
 var errStore = errors.New("the store does not answer now; nothing was written, send the request again")
 
+// errStoreUnknown is what a caller gets to hear when the store went away with the
+// answer.
+var errStoreUnknown = errors.New("the store went away before it told whether it took the update; send the request again: what is stored is not stored twice with an Idempotency-Key, or by a webhook")
+
 // storeError tells the caller of errStore and the log of the cause.
 type storeError struct {
 	cause error
@@ -91,7 +95,7 @@ func (s *server) await(ctx context.Context, id string, wait time.Duration) (queu
 // asStoreError tells apart what the store says about an update, and a caller that
 // is gone, from a store that says nothing.
 func asStoreError(err error) error {
-	for _, known := range []error{queue.ErrFull, queue.ErrKeyReused, queue.ErrKeyBusy, queue.ErrNotFound, queue.ErrNotFailed, context.Canceled} {
+	for _, known := range []error{queue.ErrFull, queue.ErrTooMany, queue.ErrKeyReused, queue.ErrKeyBusy, queue.ErrNotFound, queue.ErrNotFailed, context.Canceled} {
 		if errors.Is(err, known) {
 			return err
 		}

@@ -94,6 +94,11 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 		return "", asStoreError(err)
 	}
 	receipt = receiptOf(accepted)
+	if receipt.Status == ReceiptStatusIgnored {
+		receipt.Reason = new(reasonExpired)
+		note(c, slog.String("reason", reasonExpired))
+		return string(receipt.Status), answerWebhook(c, http.StatusOK, "", receipt)
+	}
 	note(c, slog.String("update", *receipt.Id), slog.String("image", receipt.Updates[0].Image),
 		slog.String("version", receipt.Updates[0].Version), slog.Int("pushes", len(updates)))
 	if receipt.Status == ReceiptStatusDuplicate {
@@ -101,6 +106,9 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 	}
 	return string(receipt.Status), answerWebhook(c, http.StatusAccepted, updatesRoute+"/"+*receipt.Id, receipt)
 }
+
+// reasonExpired is why a replay of an old push is ignored.
+const reasonExpired = "the push is older than the history is kept (queue.retention), so what came after it is not known"
 
 func answerWebhook(c *gin.Context, status int, location string, body any) error {
 	a, err := newAnswer(status, location, body)
@@ -193,14 +201,17 @@ func unusableReason(u queue.Update) string {
 // receiptOf tells what became of the updates: of several, that for which most is
 // left to do.
 func receiptOf(accepted []queue.Accepted) Receipt {
-	words := map[queue.Verdict]ReceiptStatus{
+	words := map[queue.Disposition]ReceiptStatus{
 		queue.Stored: ReceiptStatusQueued, queue.Retried: ReceiptStatusRetried, queue.Duplicate: ReceiptStatusDuplicate,
 	}
 	rank := map[ReceiptStatus]int{ReceiptStatusDuplicate: 1, ReceiptStatusFailed: 2, ReceiptStatusRetried: 3, ReceiptStatusQueued: 4}
-	var receipt Receipt
+	receipt := Receipt{Status: ReceiptStatusIgnored, Updates: []ReceivedUpdate{}}
 	for _, a := range accepted {
-		status := words[a.Verdict]
-		if a.Verdict == queue.Stored && a.Status == queue.Failed {
+		if a.Disposition == queue.Expired {
+			continue
+		}
+		status := words[a.Disposition]
+		if a.Disposition == queue.Stored && a.Status == queue.Failed {
 			status = ReceiptStatusFailed
 		}
 		receipt.Updates = append(receipt.Updates, ReceivedUpdate{

@@ -98,7 +98,7 @@ func TestFullExample(t *testing.T) {
 				},
 			},
 		},
-		Queue:  config.Queue{Retention: 720 * time.Hour, MaxWaiting: 10000},
+		Queue:  config.Queue{Retention: 720 * time.Hour, MaxWaiting: 10000, MaxHistory: 256 << 20},
 		Limits: config.Limits{WebhookBody: 1 << 20},
 	}
 	if diff := cmp.Diff(want, got, compared); diff != "" {

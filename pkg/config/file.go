@@ -110,6 +110,8 @@ type Queue struct {
 	Retention time.Duration
 	// MaxWaiting is how many updates may wait; zero for the queue's default.
 	MaxWaiting int
+	// MaxHistory is how many bytes of ended updates are kept; zero for the queue's default.
+	MaxHistory int64
 }
 
 // Limits bound what comes from outside.

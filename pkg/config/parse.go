@@ -61,6 +61,7 @@ func (r *reader) read(root value, f *File) {
 		field{name: "queue", read: object(
 			field{name: "retention", read: duration(&f.Queue.Retention, minRetention, maxRetention)},
 			field{name: "max_waiting", read: number(&f.Queue.MaxWaiting, 1, maxWaiting)},
+			field{name: "max_history", read: size(&f.Queue.MaxHistory, minHistory, maxHistory)},
 		)},
 		field{name: "limits", read: object(
 			field{name: "webhook_body", read: size(&f.Limits.WebhookBody, minWebhookBody, maxWebhookBody)},

@@ -19,6 +19,10 @@ const (
 	maxRetention = 10 * 365 * 24 * time.Hour
 	// maxWaiting bounds what a start has to look through.
 	maxWaiting = 1_000_000
+	// minHistory holds some thousand updates; maxHistory is more than one file of
+	// SQLite is good for.
+	minHistory = 16 << 20
+	maxHistory = 1 << 40
 	// minWebhookBody is more than any registry's smallest payload.
 	minWebhookBody = 4 << 10
 	// maxWebhookBody bounds the memory of one request.

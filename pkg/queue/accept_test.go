@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +31,7 @@ func TestAcceptedIsDoneAndShown(t *testing.T) {
 		want := u
 		now := w.clock.now()
 		want.Status, want.PushedAt, want.AcceptedAt, want.FinishedAt = queue.Committed, now, now, now
+		want.Request = nil // nobody will try it again
 		want.Tasks = []queue.Task{{
 			Target: "infra", Branch: "octo-org/infra@main", Status: queue.Committed,
 			Attempts: 1, Result: []byte(`{"sha":"0a"}`), FinishedAt: now,
@@ -50,7 +52,7 @@ func TestAcceptKnowsARedelivery(t *testing.T) {
 		first, second queue.Update
 		outcome       queue.Status  // of the first before the second comes; Queued: it waits
 		after         time.Duration // between the two
-		want          queue.Verdict
+		want          queue.Disposition
 	}{
 		{"same delivery while it waits", push("d1"), push("d1"), queue.Queued, 0, queue.Duplicate},
 		{"same delivery when it is done", push("d1"), push("d1"), queue.Committed, time.Hour, queue.Duplicate},
@@ -87,7 +89,7 @@ func TestAcceptKnowsARedelivery(t *testing.T) {
 			}
 			w.clock.advance(test.after)
 			got := w.accept(test.second)[0]
-			want := queue.Accepted{ID: test.second.ID, Image: test.second.Image, Version: test.second.Version, Verdict: test.want, Status: queue.Queued}
+			want := queue.Accepted{ID: test.second.ID, Image: test.second.Image, Version: test.second.Version, Disposition: test.want, Status: queue.Queued}
 			if test.want == queue.Duplicate {
 				want.ID, want.Status = test.first.ID, test.outcome
 			}
@@ -123,7 +125,7 @@ func TestRedeliveryOfAFailedOneIsTriedAgain(t *testing.T) {
 			return queue.Outcome{Status: queue.Committed}
 		})
 		again := update("app", "1", from("ghcr", "d1"), to("a", "b"))
-		if got := w.accept(again)[0]; got.Verdict != queue.Retried {
+		if got := w.accept(again)[0]; got.Disposition != queue.Retried {
 			t.Fatalf("the redelivery is %+v", got)
 		}
 		got := w.ends(u.ID, queue.Committed)
@@ -135,25 +137,68 @@ func TestRedeliveryOfAFailedOneIsTriedAgain(t *testing.T) {
 
 func TestAcceptIsBounded(t *testing.T) {
 	onStores(t, func(t *testing.T, storeURL string) {
-		w := open(t, storeURL, func(o *queue.Options) { o.MaxWaiting = 3 })
-		w.stored(update("a", "1"))
-		w.stored(update("b", "1"))
+		w := open(t, storeURL, func(o *queue.Options) { o.MaxWaiting = 4 })
+		full := func(what string, updates ...queue.Update) {
+			t.Helper()
+			if _, err := w.Accept(t.Context(), updates, nil); !errors.Is(err, queue.ErrFull) {
+				t.Fatalf("%s: %v, want ErrFull", what, err)
+			}
+		}
+		by := func(caller string) func(*queue.Update) { return func(u *queue.Update) { u.Caller = caller } }
+		w.stored(update("a", "1", to("x", "y", "z"))) // one update, whatever its targets
 
-		_, err := w.Accept(t.Context(), []queue.Update{update("c", "1"), update("d", "1")}, nil)
-		if !errors.Is(err, queue.ErrFull) {
-			t.Fatalf("beyond the bound: %v, want ErrFull", err)
+		full("more than a half for one caller", update("b", "1"), update("c", "1"))
+		if p, err := w.List(t.Context(), queue.Filter{}); err != nil || len(p.Updates) != 1 {
+			t.Fatalf("a refused request left %d updates, %v; want the one from before", len(p.Updates), err)
 		}
-		if p, err := w.List(t.Context(), queue.Filter{}); err != nil || len(p.Updates) != 2 {
-			t.Fatalf("a refused request left %d updates, %v; want the 2 from before", len(p.Updates), err)
-		}
-		w.stored(update("c", "1"))
-		w.stored(update("a", "2")) // takes the place of the one that waits
-		if _, err := w.Accept(t.Context(), []queue.Update{update("d", "1")}, nil); !errors.Is(err, queue.ErrFull) {
-			t.Fatalf("a fourth image: %v, want ErrFull", err)
-		}
+		w.stored(update("b", "1"))
+		full("a third of one caller", update("c", "1"))
+		w.stored(update("b", "2")) // takes the place of the one that waits
+		w.stored(update("c", "1", by("other")))
+		full("callers have three quarters", update("d", "1", by("third")))
+		w.stored(update("d", "1", from("ghcr", "1"))) // the rest is for webhooks
+		full("no room at all", update("e", "1", from("quay", "1")))
 		s, err := w.Stats(t.Context())
-		if err != nil || s.Waiting != 3 {
-			t.Fatalf("Stats: %+v, %v; want 3 waiting", s, err)
+		if err != nil || s.Waiting != 6 {
+			t.Fatalf("Stats: %+v, %v; want the 6 tasks of 4 updates", s, err)
+		}
+	})
+}
+
+// One call has a bound of its own: others wait for its transaction.
+func TestAcceptOfTooMany(t *testing.T) {
+	t.Parallel()
+	w := open(t, sqliteURL(t))
+	if _, err := w.Accept(t.Context(), slices.Repeat([]queue.Update{update("app", "1")}, queue.MaxUpdates+1), nil); !errors.Is(err, queue.ErrTooMany) {
+		t.Errorf("updates: %v, want ErrTooMany", err)
+	}
+	var names []string
+	for n := range queue.MaxTasks + 1 {
+		names = append(names, strconv.Itoa(n))
+	}
+	if _, err := w.Accept(t.Context(), []queue.Update{update("app", "1", to(names...))}, nil); !errors.Is(err, queue.ErrTooMany) {
+		t.Errorf("tasks: %v, want ErrTooMany", err)
+	}
+}
+
+// Of many tags of one image in one delivery the last one waits.
+func TestManyTagsOfOneDelivery(t *testing.T) {
+	onStores(t, func(t *testing.T, storeURL string) {
+		w := open(t, storeURL)
+		var updates []queue.Update
+		for n := range queue.MaxUpdates {
+			updates = append(updates, update("app", strconv.Itoa(n), from("quay", fmt.Sprint("d/", n))))
+		}
+		start := time.Now()
+		accepted := w.accept(updates...)
+		t.Logf("%d took %s", len(updates), time.Since(start).Round(time.Millisecond))
+		for n, a := range accepted {
+			if want := n == len(updates)-1; a.Disposition != queue.Stored || (w.get(a.ID).Status == queue.Queued) != want {
+				t.Fatalf("tag %d: %+v, and it is %s", n, a, w.get(a.ID).Status)
+			}
+		}
+		if s, err := w.Stats(t.Context()); err != nil || s.Waiting != 1 {
+			t.Errorf("Stats: %+v, %v; want 1 waiting", s, err)
 		}
 	})
 }

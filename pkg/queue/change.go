@@ -18,14 +18,13 @@ type change struct {
 	q   *Queue
 	now time.Time
 
-	// waiting counts the queued tasks, where that matters: in an acceptance.
-	waiting int
-	// touched are the updates whose tasks changed, by their place in the order of
+	// told are the updates whose tasks changed, by their place in the order of
 	// arrival, each with what became of the tasks.
-	touched map[int64][]Event
-	wakes   map[string]bool // branches that have something due
-	events  []Event
-	ended   []string // IDs of updates
+	told   map[int64][]Event
+	wakes  map[string]bool // branches that have something due
+	events []Event
+	ended  []string // IDs of updates
+	kept   int64    // bytes of the updates that ended
 }
 
 // write runs f in a transaction and commits it. f may run more than once.
@@ -38,9 +37,11 @@ func (q *Queue) write(ctx context.Context, f func(context.Context, *change) erro
 		}
 		return c.finish(ctx)
 	})
+	q.writes.note(q, err)
 	if err != nil {
 		return err
 	}
+	q.history.grow(c.kept)
 	for _, e := range c.events {
 		q.options.Observe(e)
 	}
@@ -49,80 +50,55 @@ func (q *Queue) write(ctx context.Context, f func(context.Context, *change) erro
 }
 
 func newChange(q *Queue, t tx, now time.Time) *change {
-	return &change{tx: t, q: q, now: now, touched: map[int64][]Event{}, wakes: map[string]bool{}}
-}
-
-// attempt runs f on a part of the change, which is undone when f fails.
-func (c *change) attempt(ctx context.Context, f func(*change) error) error {
-	if _, err := c.exec(ctx, `SAVEPOINT part`); err != nil {
-		return err
-	}
-	part := newChange(c.q, c.tx, c.now)
-	part.waiting = c.waiting
-	if err := f(part); err != nil {
-		if _, failed := c.exec(ctx, `ROLLBACK TO SAVEPOINT part`); failed != nil {
-			return fmt.Errorf("%w, after %w", failed, err)
-		}
-		return err
-	}
-	if _, err := c.exec(ctx, `RELEASE SAVEPOINT part`); err != nil {
-		return err
-	}
-	c.waiting = part.waiting
-	for seq, events := range part.touched {
-		c.touched[seq] = append(c.touched[seq], events...)
-	}
-	maps.Copy(c.wakes, part.wakes)
-	c.events = append(c.events, part.events...)
-	c.ended = append(c.ended, part.ended...)
-	return nil
+	return &change{tx: t, q: q, now: now, told: map[int64][]Event{}, wakes: map[string]bool{}}
 }
 
 // finish brings the updates whose tasks changed up to date, in the order that
 // every transaction keeps, and wakes the branches.
 func (c *change) finish(ctx context.Context) error {
-	if _, err := c.refresh(ctx, slices.Sorted(maps.Keys(c.touched))...); err != nil {
+	if _, err := c.updateStatuses(ctx, slices.Sorted(maps.Keys(c.told))...); err != nil {
 		return err
 	}
-	for _, branch := range slices.Sorted(maps.Keys(c.wakes)) {
-		if err := c.wake(ctx, branch); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.wake(ctx, slices.Sorted(maps.Keys(c.wakes)))
 }
 
-// touch notes that a task of an update changed, and what there is to tell of it.
-func (c *change) touch(seq int64, events ...Event) {
-	c.touched[seq] = append(c.touched[seq], events...)
+// tell notes that a task of an update changed, and what there is to tell of it.
+func (c *change) tell(seq int64, events ...Event) {
+	c.told[seq] = append(c.told[seq], events...)
 }
 
-// refresh settles updates' statuses from their tasks', and returns them. The rows
-// of the updates are locked first: two branches may be at tasks of the same one.
-func (c *change) refresh(ctx context.Context, seqs ...int64) (map[int64]Status, error) {
+// updateStatuses brings the statuses of updates up to date with their tasks', and
+// returns them. The rows of the updates are locked first: two branches may be at
+// tasks of the same one.
+func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]Status, error) {
 	type summary struct {
 		id, webhook string
 		accepted    int64
 		status      Status
 		absentAs    Status
 		tasks       []Task
+		request     int64 // bytes
+		bytes       int64 // of the tasks
 	}
 	found := make([]summary, len(seqs))
 	var reads, writes []statement
 	for i, seq := range seqs {
 		u := &found[i]
 		reads = append(reads, statement{
-			text: `SELECT id, webhook, accepted_at, status, absent_as FROM versions_update WHERE seq = $1` + c.rowLock(),
+			text: `SELECT id, webhook, accepted_at, status, absent_as, coalesce(length(request), 0) FROM versions_update WHERE seq = $1` + c.rowLock(),
 			args: []any{seq},
 			row: func(scan func(...any) error) error {
-				return scan(&u.id, &u.webhook, &u.accepted, &u.status, &u.absentAs)
+				return scan(&u.id, &u.webhook, &u.accepted, &u.status, &u.absentAs, &u.request)
 			},
 		}, statement{
-			text: `SELECT status FROM versions_task WHERE seq = $1`,
+			text: `SELECT status, coalesce(length(result), 0) + length(last_error) FROM versions_task WHERE seq = $1`,
 			args: []any{seq},
 			row: func(scan func(...any) error) error {
 				u.tasks = append(u.tasks, Task{})
-				return scan(&u.tasks[len(u.tasks)-1].Status)
+				var bytes int64
+				err := scan(&u.tasks[len(u.tasks)-1].Status, &bytes)
+				u.bytes += bytes + rowBytes
+				return err
 			},
 		})
 	}
@@ -133,28 +109,36 @@ func (c *change) refresh(ctx context.Context, seqs ...int64) (map[int64]Status, 
 	for i, seq := range seqs {
 		u := found[i]
 		since := c.now.Sub(fromMicros(u.accepted))
-		for _, e := range c.touched[seq] {
+		for _, e := range c.told[seq] {
 			e.Webhook, e.Since = u.webhook, since
 			c.events = append(c.events, e)
 		}
-		delete(c.touched, seq)
+		delete(c.told, seq)
 		now := aggregate(u.tasks, u.absentAs)
 		statuses[seq] = now
 		if now == u.status {
 			continue
 		}
-		var finished int64
+		var finished, bytes int64
+		keep := !now.Ended() || needsRequest(now, u.tasks)
 		if now.Ended() {
-			finished = micros(c.now)
+			finished, bytes = micros(c.now), rowBytes+u.bytes
+			if keep {
+				bytes += u.request
+			}
+			c.kept += bytes
 			c.end(u.id, Event{Kind: UpdateEnded, Status: now, Webhook: u.webhook, Since: since})
 		}
 		writes = append(writes, statement{
-			text: `UPDATE versions_update SET status = $1, finished_at = $2 WHERE seq = $3`,
-			args: []any{string(now), finished, seq},
+			text: `
+				UPDATE versions_update SET status = $1, finished_at = $2, bytes = $3,
+					request = CASE WHEN $4 = 1 THEN request ELSE NULL END
+				WHERE seq = $5`,
+			args: []any{string(now), finished, bytes, flag(keep), seq},
 		})
 	}
 	if err := c.all(ctx, writes); err != nil {
-		return nil, fmt.Errorf("settle the updates of tasks: %w", err)
+		return nil, fmt.Errorf("write the updates of tasks: %w", err)
 	}
 	return statuses, nil
 }
@@ -164,15 +148,27 @@ func (c *change) end(id string, e Event) {
 	c.events = append(c.events, e)
 }
 
-// wake has a branch looked at now. A job that runs sees what this transaction
+// needsRequest reports whether Retry may try an update again that has ended: its
+// request is kept for that alone.
+func needsRequest(s Status, tasks []Task) bool {
+	return s == Failed || s == Unchanged && !slices.ContainsFunc(tasks, func(t Task) bool { return t.Status != Absent })
+}
+
+// wake has branches looked at now. A job that runs sees what this transaction
 // stores: it completes only in one that looks again.
-func (c *change) wake(ctx context.Context, branch string) error {
-	live, err := c.insert(ctx, branch, time.Time{})
-	if err != nil || live == nil {
+func (c *change) wake(ctx context.Context, branches []string) error {
+	live, err := c.insert(ctx, branches, time.Time{})
+	if err != nil {
 		return err
 	}
-	if live.State == rivertype.JobStateScheduled || live.State == rivertype.JobStateRetryable {
-		return c.rush(ctx, live.ID)
+	for _, job := range live {
+		// One that is available at a time to come was inserted by a clock that was set back since.
+		later := job.State == rivertype.JobStateAvailable && time.Until(job.ScheduledAt) > clockSlack
+		if later || job.State == rivertype.JobStateScheduled || job.State == rivertype.JobStateRetryable {
+			if err := c.runNow(ctx, job.ID); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -61,9 +61,11 @@ func (d *drainer) NextRetry(job *river.Job[drainArgs]) time.Time {
 
 // run is one run of a job, in the goroutine that River gave it.
 type run struct {
-	q     *Queue
-	job   *river.Job[drainArgs]
-	claim string // marks the tasks that it applies
+	q   *Queue
+	job *river.Job[drainArgs]
+	// alone says that the run applies a suspect, and nothing else of this process
+	// is applied meanwhile.
+	alone bool
 	// last is the latest time to begin a further call of Apply, so that it ends
 	// within the run.
 	last time.Time
@@ -72,42 +74,76 @@ type run struct {
 // errSuccession ends a run whose job was taken for dead and given to another one.
 var errSuccession = errors.New("the job was given to another run")
 
-// drain works off a branch. Each turn but the last is followed by Apply.
+// claim marks the tasks that the run applies.
+func (r *run) claim() string { return fmt.Sprintf("%d.%d", r.job.ID, r.job.Attempt) }
+
+// drain works off a branch. Each step but the last is followed by Apply.
 func (q *Queue) drain(ctx context.Context, job *river.Job[drainArgs]) error {
-	if !q.enter(job.Args.Branch) {
+	r := &run{q: q, job: job, last: time.Now().Add(q.options.times.run - q.options.ApplyTimeout - runMargin/2)}
+	if !q.beginRun(job.Args.Branch, r.claim()) {
 		return errors.New("an earlier run is still at the branch")
 	}
-	defer q.leave(job.Args.Branch)
-	r := &run{
-		q: q, job: job, claim: fmt.Sprintf("%d.%d", job.ID, job.Attempt),
-		last: time.Now().Add(q.options.times.run - q.options.ApplyTimeout - runMargin/2),
+	defer q.endRun(job.Args.Branch)
+	leave, err := q.gate(ctx, false)
+	if err != nil {
+		return err
 	}
+	defer func() { leave() }()
 	var done applied
 	for {
-		tasks, err := r.turn(ctx, done)
+		next, err := r.step(ctx, done)
 		if err != nil {
 			return fmt.Errorf("drain %s: %w", job.Args.Branch, err)
 		}
-		if len(tasks) == 0 {
+		switch {
+		case len(next.tasks) > 0:
+			done = q.apply(ctx, job.Args.Branch, next.tasks)
+		case next.turn:
+			done = applied{}
+			leave()
+			leave = func() {}
+			r.alone = !r.alone
+			if leave, err = q.gate(ctx, r.alone); err != nil {
+				return err
+			}
+		default:
 			return nil
 		}
-		done = q.apply(ctx, job.Args.Branch, tasks)
 	}
 }
 
-// enter keeps a second run of this process off a branch: the first was taken for
-// dead, and its Apply has not returned.
-func (q *Queue) enter(branch string) bool {
+// gate lets runs apply side by side, and one with a suspect alone. leave opens it again.
+func (q *Queue) gate(ctx context.Context, alone bool) (leave func(), err error) {
+	var weight int64 = 1
+	if alone {
+		weight = branchesAtOnce
+	}
+	if err := q.applying.Acquire(ctx, weight); err != nil {
+		return func() {}, fmt.Errorf("wait for what is being applied: %w", err)
+	}
+	return func() { q.applying.Release(weight) }, nil
+}
+
+// beginRun keeps a second run of this process off a branch: the first was taken
+// for dead, and its Apply has not returned.
+func (q *Queue) beginRun(branch, claim string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.draining[branch] {
+	if _, ok := q.draining[branch]; ok {
 		return false
 	}
-	q.draining[branch] = true
+	q.draining[branch] = claim
 	return true
 }
 
-func (q *Queue) leave(branch string) {
+// claimOf is the claim of this process's run at a branch, "" when there is none.
+func (q *Queue) claimOf(branch string) string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.draining[branch]
+}
+
+func (q *Queue) endRun(branch string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	delete(q.draining, branch)
@@ -151,61 +187,76 @@ func failure(n int) []Outcome {
 	return slices.Repeat([]Outcome{{Status: Queued, Error: "internal error"}}, n)
 }
 
-// turnWaits part the tries of a turn while the store is away.
-var turnWaits = backoff.Policy{First: 100 * time.Millisecond, Most: 2 * time.Second}
+// stepWaits part the tries of a step while the store is away.
+var stepWaits = backoff.Policy{First: 100 * time.Millisecond, Most: 2 * time.Second}
 
-// turn settles what was applied and takes the next tasks; that there are none
-// says that the job is completed. When the store is away it is tried as long as
-// the run lasts: what was applied would be applied again else.
-func (r *run) turn(ctx context.Context, done applied) ([]claimed, error) {
+// work is what a step found to do.
+type work struct {
+	tasks []claimed
+	// turn says that there are none of the run's kind, but some of the other: those
+	// to be applied alone after the rest, or the other way round. With neither tasks
+	// nor turn the job is completed.
+	turn bool
+}
+
+// step stores what was applied and claims the next tasks. When the store is away it
+// is tried as long as the run lasts: what was applied would be applied again else.
+func (r *run) step(ctx context.Context, done applied) (work, error) {
 	for tries := 1; ; tries++ {
 		over := r.q.isStopping() || ctx.Err() != nil || len(done.tasks) > 0 && time.Now().After(r.last)
 		var (
-			tasks []claimed
-			mine  bool
+			next work
+			mine bool
 		)
 		// A run that is told to end hands its tasks back nevertheless.
 		err := r.q.write(context.WithoutCancel(ctx), func(ctx context.Context, c *change) (err error) {
-			tasks, mine, err = r.step(ctx, c, done, over)
+			next, mine, err = r.stepIn(ctx, c, done, over)
 			return err
 		})
 		if err == nil && !mine {
-			return nil, errSuccession
+			return work{}, errSuccession
 		}
 		if err == nil || len(done.tasks) == 0 {
-			return tasks, err
+			return next, err
 		}
-		if backoff.Sleep(ctx, turnWaits.After(tries, 0)) != nil {
-			return nil, err
+		if backoff.Sleep(ctx, stepWaits.After(tries, 0)) != nil {
+			return work{}, err
 		}
 	}
 }
 
-// step is a turn's transaction. A run that is over takes nothing more. mine is
+// stepIn is a step's transaction. A run that is over claims nothing more. mine is
 // false when the job is another run's by now; then only what was applied counts.
-func (r *run) step(ctx context.Context, c *change, done applied, over bool) (tasks []claimed, mine bool, err error) {
+func (r *run) stepIn(ctx context.Context, c *change, done applied, over bool) (next work, mine bool, err error) {
 	branch := r.job.Args.Branch
 	if err := c.lock(ctx, []string{branchLock(branch)}); err != nil {
-		return nil, false, err
+		return work{}, false, err
 	}
-	if err := r.settle(ctx, c, done); err != nil {
-		return nil, false, err
+	if err := r.storeOutcomes(ctx, c, done); err != nil {
+		return work{}, false, err
 	}
 	var attempt int
 	if mine, err = one(ctx, c, []any{&attempt}, `
 		SELECT attempt FROM river_job WHERE id = $1 AND attempt = $2 AND state = 'running'`,
 		r.job.ID, r.job.Attempt); err != nil || !mine {
-		return nil, false, err
+		return work{}, false, err
 	}
-	if err := c.prune(ctx, branch); err != nil {
-		return nil, false, err
+	if err := c.supersedeReplaced(ctx, branch); err != nil {
+		return work{}, false, err
 	}
-	if !over {
-		if tasks, err = r.take(ctx, c); err != nil || len(tasks) > 0 {
-			return tasks, true, err
-		}
+	if err := r.failSuspects(ctx, c); err != nil {
+		return work{}, false, err
 	}
-	return nil, true, r.finish(ctx, c)
+	if over {
+		return work{}, true, r.finish(ctx, c)
+	}
+	if next.tasks, err = r.claimTasks(ctx, c); err != nil || len(next.tasks) > 0 {
+		return next, true, err
+	}
+	if next.turn, err = r.othersDue(ctx, c); err != nil || next.turn {
+		return next, true, err
+	}
+	return work{}, true, r.finish(ctx, c)
 }
 
 // finish completes the job. When tasks are left, they get a new one, at the time
@@ -215,16 +266,17 @@ func (r *run) finish(ctx context.Context, c *change) error {
 	if err := c.complete(ctx, r.job); err != nil {
 		return err
 	}
-	var next int64
-	if _, err := one(ctx, c, []any{&next}, `
-		SELECT coalesce(min(next_at), 0) FROM versions_task WHERE branch = $1 AND status = 'queued'`,
-		r.job.Args.Branch); err != nil || next == 0 {
+	var waiting, next int64
+	if _, err := one(ctx, c, []any{&waiting, &next}, `
+		SELECT count(*), coalesce(min(CASE WHEN set_at > $2 THEN 0 ELSE next_at END), 0)
+		FROM versions_task WHERE branch = $1 AND status = 'queued'`,
+		r.job.Args.Branch, micros(c.now.Add(clockSlack))); err != nil || waiting == 0 {
 		return err
 	}
 	var at time.Time
-	if wait := fromMicros(next).Sub(c.now); wait > 0 {
+	if wait := fromMicros(next).Sub(c.now); next > 0 && wait > 0 {
 		at = time.Now().Add(wait)
 	}
-	_, err := c.insert(ctx, r.job.Args.Branch, at)
+	_, err := c.insert(ctx, []string{r.job.Args.Branch}, at)
 	return err
 }

@@ -48,7 +48,7 @@ func TestStatusOfAllTasks(t *testing.T) {
 	})
 }
 
-// All that waits for a branch is applied in one call, in the order of the pushes.
+// All that waits for a branch is applied in one call, in the order of arrival.
 func TestBatch(t *testing.T) {
 	onStores(t, func(t *testing.T, storeURL string) {
 		w := open(t, storeURL)
@@ -59,7 +59,7 @@ func TestBatch(t *testing.T) {
 		}
 		w.begin()
 		w.ends(last, queue.Committed)
-		diff(t, "the calls", [][]string{{"1", "2", "3"}}, w.worker.seen())
+		diff(t, "the calls", [][]string{{"3", "1", "2"}}, w.worker.seen())
 	})
 }
 

@@ -1,12 +1,21 @@
 package queue
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // What a caller can be told. Any other error means that the store could not do
 // what it was asked for, and that nothing was changed.
 var (
-	// ErrFull says that Options.MaxWaiting tasks wait. Nothing was stored.
+	// ErrFull says that Options.MaxWaiting updates wait, or the sender's share of
+	// them. Nothing was stored.
 	ErrFull = errors.New("queue: too many updates are waiting")
+	// ErrTooMany says that one call handed in more than MaxUpdates or MaxTasks.
+	ErrTooMany = fmt.Errorf("queue: more than %d updates, or %d with all their targets, at once", MaxUpdates, MaxTasks)
+	// ErrUnknown says that the store went away before it told whether it took a
+	// change. The same request again finds out.
+	ErrUnknown = errors.New("queue: the store did not tell whether it took the change")
 	// ErrNotFound says that there is no update of that ID (any more).
 	ErrNotFound = errors.New("queue: no such update")
 	// ErrNotFailed says that an update did not fail, or has no task that could

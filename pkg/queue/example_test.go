@@ -50,7 +50,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(accepted[0].Verdict, accepted[0].Status)
+	fmt.Println(accepted[0].Disposition, accepted[0].Status)
 	update, err := q.Wait(ctx, accepted[0].ID)
 	fmt.Println(update.Status, err)
 

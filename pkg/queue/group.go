@@ -7,13 +7,19 @@ import (
 	"time"
 )
 
-// groupSize bounds the entries that share a transaction, so that none waits long
-// for the others.
-const groupSize = 64
-
-// acceptTimeout bounds an acceptance, or the reservation of a key: who sends a webhook waits for a few seconds,
-// and comes again after a refusal.
-const acceptTimeout = 3 * time.Second
+const (
+	// groupSize and groupTasks bound the entries that share a transaction, so that
+	// none waits long for the others.
+	groupSize  = 64
+	groupTasks = 2_000
+	// acceptTimeout bounds an acceptance, or the reservation of a key, beside a
+	// database next door: a webhook's sender waits for a few seconds, and comes again
+	// after a refusal. A database that is further away adds roundTripsOfEntry, up to
+	// acceptMost.
+	acceptTimeout     = 3 * time.Second
+	acceptMost        = 10 * time.Second
+	roundTripsOfEntry = 20
+)
 
 // entry is what one caller hands in to be stored.
 type entry struct {
@@ -21,6 +27,13 @@ type entry struct {
 	key     *Key
 	record  bool // the updates ended before
 	answer  chan answer
+}
+
+func (e *entry) tasks() (n int) {
+	for _, u := range e.updates {
+		n += 1 + len(u.Tasks)
+	}
+	return n
 }
 
 type answer struct {
@@ -49,61 +62,44 @@ func (q *Queue) share(ctx context.Context, e *entry) ([]Accepted, error) {
 	return a.accepted, a.err
 }
 
-// commit stores entries in one transaction and answers them. One that is refused,
-// or whose values the store does not take, leaves the others alone; when the store
-// fails, it fails for all of them.
+// commit stores entries in transactions of no more than groupTasks, and answers them.
 func (q *Queue) commit(entries []*entry) {
-	answers, err := q.admit(entries, false)
-	if q.concernsOne(err) { // seldom enough to begin again
-		answers, err = q.admit(entries, true)
-	}
-	for i, e := range entries {
-		if answers[i].err != nil && !refusal(answers[i].err) {
-			answers[i].err = fmt.Errorf("queue: store the update: %w", answers[i].err)
+	for len(entries) > 0 {
+		n, tasks := 0, 0
+		for n < len(entries) {
+			if tasks += entries[n].tasks(); n > 0 && tasks > groupTasks {
+				break
+			}
+			n++
 		}
+		q.commitTogether(entries[:n])
+		entries = entries[n:]
+	}
+}
+
+// commitTogether stores entries in one transaction and answers them.
+func (q *Queue) commitTogether(entries []*entry) {
+	answers, err := q.admit(entries)
+	for i, e := range entries {
 		if err != nil {
-			answers[i] = answer{err: fmt.Errorf("queue: store the update: %w", err)}
+			answers[i] = answer{err: err}
+		}
+		if failed := answers[i].err; failed != nil && !refusal(failed) {
+			answers[i].err = fmt.Errorf("queue: store the update: %w", failed)
 		}
 		e.answer <- answers[i]
 	}
 }
 
-// admit stores entries. Apart, a refusal is the answer to its entry; else it is
-// returned, and nothing is stored.
-func (q *Queue) admit(entries []*entry, apart bool) ([]answer, error) {
-	answers := make([]answer, len(entries))
-	ctx, cancel := context.WithTimeout(context.Background(), acceptTimeout)
-	defer cancel()
-	err := q.write(ctx, func(ctx context.Context, c *change) error {
-		if err := c.lock(ctx, locks(entries)); err != nil {
-			return err
-		}
-		if _, err := one(ctx, c, []any{&c.waiting}, `SELECT count(*) FROM versions_task WHERE status = 'queued'`); err != nil {
-			return err
-		}
-		for i, e := range entries {
-			var err error
-			if apart {
-				err = c.attempt(ctx, func(part *change) error {
-					answers[i].accepted, answers[i].err = part.admit(ctx, e)
-					return answers[i].err
-				})
-			} else {
-				answers[i].accepted, err = c.admit(ctx, e)
-			}
-			if err != nil && (!apart || !q.concernsOne(err)) {
-				return err
-			}
-		}
-		return nil
-	})
-	return answers, err
+// acceptTimeout bounds an acceptance, or the reservation of a key.
+func (q *Queue) acceptTimeout() time.Duration {
+	return min(acceptTimeout+q.store.roundTrips(roundTripsOfEntry), acceptMost)
 }
 
-// concernsOne says that an error is about an entry, not about the store.
+// concernsOne reports whether an error is about an entry, not about the store.
 func (q *Queue) concernsOne(err error) bool { return refusal(err) || q.store.refusesValue(err) }
 
-// refusal says that the queue itself refuses an entry.
+// refusal reports whether the queue itself refuses an entry.
 func refusal(err error) bool {
 	var answered *AnsweredError
 	if errors.As(err, &answered) {

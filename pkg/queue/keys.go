@@ -50,7 +50,7 @@ func (q *Queue) Reserve(ctx context.Context, k Key, lease time.Duration) (Reserv
 	if err := k.check(); err != nil {
 		return Reservation{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, acceptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, q.acceptTimeout())
 	defer cancel()
 	var found Reservation
 	err := q.write(ctx, func(ctx context.Context, c *change) (err error) {
@@ -140,57 +140,71 @@ func (k Key) check() error {
 	return nil
 }
 
-// answerOnce stores the answer of a key that is new, and returns what Accept
-// says of one that is not.
-func (c *change) answerOnce(ctx context.Context, k Key) error {
-	found, err := c.lookUp(ctx, k)
-	if err != nil {
-		return err
+// keyName is what there is one key of.
+type keyName struct{ caller, key string }
+
+func (k *Key) name() keyName { return keyName{k.Caller, k.Key} }
+
+// storedKey is a key in the store; its zero value is one that is not there.
+type storedKey struct {
+	hash           []byte
+	lease, created int64
+	answer         Answer
+}
+
+// keyStatement reads what the store has of a key, if it has any.
+func keyStatement(k Key, row func(storedKey)) statement {
+	return statement{
+		text: `
+			SELECT hash, lease_until, created_at, http_status, location, body FROM versions_key
+			WHERE caller = $1 AND name = $2`,
+		args: []any{k.Caller, k.Key},
+		row: func(scan func(...any) error) error {
+			var s storedKey
+			err := scan(&s.hash, &s.lease, &s.created, &s.answer.Status, &s.answer.Location, &s.answer.Body)
+			row(s)
+			return err
+		},
 	}
-	switch found.State {
-	case KeyDone:
-		return &AnsweredError{Answer: found.Answer}
-	case KeyBusy:
-		return ErrKeyBusy
-	default:
-		return c.keep(ctx, k, time.Time{})
+}
+
+// state is how a key stands that came with a request.
+func (s storedKey) state(k Key, now time.Time) (Reservation, error) {
+	over := now.Sub(fromMicros(s.created)) >= keyRetention
+	abandoned := s.lease > 0 && s.lease <= micros(now)
+	switch {
+	case s.hash == nil, over, abandoned:
+		return Reservation{State: KeyNew}, nil
+	case !bytes.Equal(s.hash, k.Hash[:]):
+		return Reservation{}, ErrKeyReused
+	case s.lease > 0:
+		return Reservation{State: KeyBusy}, nil
 	}
+	return Reservation{State: KeyDone, Answer: s.answer}, nil
 }
 
 // lookUp finds a key's state. The key is locked.
 func (c *change) lookUp(ctx context.Context, k Key) (Reservation, error) {
-	var (
-		hash           []byte
-		lease, created int64
-		a              Answer
-	)
-	found, err := one(ctx, c, []any{&hash, &lease, &created, &a.Status, &a.Location, &a.Body}, `
-		SELECT hash, lease_until, created_at, http_status, location, body FROM versions_key
-		WHERE caller = $1 AND name = $2`, k.Caller, k.Key)
-	if err != nil {
+	var found storedKey
+	if err := c.all(ctx, []statement{keyStatement(k, func(s storedKey) { found = s })}); err != nil {
 		return Reservation{}, err
 	}
-	over := c.now.Sub(fromMicros(created)) >= keyRetention
-	abandoned := lease > 0 && lease <= micros(c.now)
-	switch {
-	case !found, over, abandoned:
-		return Reservation{State: KeyNew}, nil
-	case !bytes.Equal(hash, k.Hash[:]):
-		return Reservation{}, ErrKeyReused
-	case lease > 0:
-		return Reservation{State: KeyBusy}, nil
-	}
-	return Reservation{State: KeyDone, Answer: a}, nil
+	return found.state(k, c.now)
 }
 
 // keep stores a key in place of what was there. A zero lease says that it is answered.
 func (c *change) keep(ctx context.Context, k Key, lease time.Time) error {
-	_, err := c.exec(ctx, `
-		INSERT INTO versions_key (caller, name, hash, lease_until, http_status, location, body, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-		ON CONFLICT (caller, name) DO UPDATE SET hash = excluded.hash, lease_until = excluded.lease_until,
-			http_status = excluded.http_status, location = excluded.location, body = excluded.body,
-			created_at = excluded.created_at`,
-		k.Caller, k.Key, k.Hash[:], micros(lease), k.Answer.Status, k.Answer.Location, k.Answer.Body, micros(c.now))
-	return err
+	return c.all(ctx, []statement{c.keepStatement(k, lease)})
+}
+
+func (c *change) keepStatement(k Key, lease time.Time) statement {
+	return statement{
+		text: `
+			INSERT INTO versions_key (caller, name, hash, lease_until, http_status, location, body, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+			ON CONFLICT (caller, name) DO UPDATE SET hash = excluded.hash, lease_until = excluded.lease_until,
+				http_status = excluded.http_status, location = excluded.location, body = excluded.body,
+				created_at = excluded.created_at`,
+		args: []any{k.Caller, k.Key, k.Hash[:], micros(lease), k.Answer.Status, k.Answer.Location, k.Answer.Body, micros(c.now)},
+	}
 }

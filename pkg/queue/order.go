@@ -2,58 +2,62 @@ package queue
 
 import "context"
 
-// position is where a task stands among those of its target and image: by the
-// push, then by arrival. Those of one scope replace each other, and one of the
-// scope "", which is everything, also older ones of every other scope.
-type position struct {
-	target, image, scope string
-	pushed, seq          int64
+// place is where a task stands among those of its target and image. pos is the
+// order of arrival. told is when the image was pushed, as the sender says; 0 when
+// it does not.
+type place struct {
+	target    string
+	pos, told int64
+	sender    string
 }
 
-// enter says whether a task at p comes too late, because a newer one waits, was
-// committed or found nothing to do. If not, those that wait and are older than it
-// are superseded. One that is being applied goes on; if it comes back, it is
-// superseded then.
-func (c *change) enter(ctx context.Context, p position) (late bool, err error) {
-	var newer, older int64
-	if _, err := one(ctx, c, []any{&newer, &older}, `
-		SELECT CASE WHEN EXISTS (
-			SELECT 1 FROM versions_task
-			WHERE target = $1 AND image = $2 AND scope IN ($3, '') AND status IN ('queued', 'committed', 'unchanged')
-				AND (pushed_at, seq) > ($4, $5)
-		) THEN 1 ELSE 0 END, CASE WHEN EXISTS (
-			SELECT 1 FROM versions_task
-			WHERE target = $1 AND image = $2 AND $3 IN (scope, '') AND status = 'queued' AND claim = ''
-				AND (pushed_at, seq) < ($4, $5)
-		) THEN 1 ELSE 0 END`, p.target, p.image, p.scope, p.pushed, p.seq); err != nil {
-		return false, err
+// replaces reports whether a task at p takes the place of an older one: it arrived
+// later, and not with a push that their common sender says is the earlier one.
+func (p place) replaces(older place) bool {
+	if p.sender == older.sender && p.told > 0 && p.told < older.told {
+		return false
 	}
-	if newer == 0 && older > 0 {
-		return false, c.displace(ctx, p)
-	}
-	return newer > 0, nil
+	return p.pos > older.pos
 }
 
-// displace supersedes the tasks that wait and are older than the one at p.
-func (c *change) displace(ctx context.Context, p position) error {
-	return each(ctx, c, func(scan func(...any) error) error {
-		var seq int64
-		if err := scan(&seq); err != nil {
+// newerExists is a condition on versions_task AS t: a task that replaces it waits,
+// was committed or found nothing to do. Those of one scope replace each other, and
+// one of the scope "", which is everything, also those of every other scope. $1 is
+// now: a told time ahead of it comes from a clock that was set back since.
+const newerExists = `(EXISTS (
+		SELECT 1 FROM versions_task AS newer
+		WHERE newer.target = t.target AND newer.image = t.image AND newer.scope IN (t.scope, '')
+			AND newer.status IN ('queued', 'committed', 'unchanged')
+			AND newer.pushed_at >= t.pushed_at AND (newer.pushed_at > t.pushed_at OR newer.seq > t.seq)
+			AND NOT (newer.sender = t.sender AND newer.told_at > 0 AND newer.told_at < t.told_at)
+	) OR t.told_at > 0 AND t.told_at < $1 AND EXISTS (
+		SELECT 1 FROM versions_task AS newer
+		WHERE newer.target = t.target AND newer.image = t.image AND newer.scope IN (t.scope, '')
+			AND newer.sender = t.sender AND newer.told_at > t.told_at
+			AND newer.status IN ('queued', 'committed', 'unchanged')
+	))`
+
+// newestStatement finds the last place in the order of a target and image.
+func newestStatement(at imageAt, row func(pos int64)) statement {
+	return statement{
+		text: `
+			SELECT coalesce(max(pushed_at), 0) FROM (
+				SELECT max(pushed_at) AS pushed_at FROM versions_task WHERE target = $1 AND image = $2
+				UNION ALL SELECT max(pushed_at) FROM versions_underway WHERE target = $1 AND image = $2) AS places`,
+		args: []any{at.target, at.image},
+		row: func(scan func(...any) error) error {
+			var pos int64
+			err := scan(&pos)
+			row(pos)
 			return err
-		}
-		c.waiting--
-		c.touch(seq, Event{Kind: TaskEnded, Status: Superseded, Target: p.target})
-		return nil
-	}, `
-		UPDATE versions_task SET status = 'superseded', finished_at = $6
-		WHERE target = $1 AND image = $2 AND $3 IN (scope, '') AND status = 'queued' AND claim = ''
-			AND (pushed_at, seq) < ($4, $5)
-		RETURNING seq`, p.target, p.image, p.scope, p.pushed, p.seq, micros(c.now))
+		},
+	}
 }
 
-// prune supersedes all tasks of a branch that wait although a newer one is known.
+// supersedeReplaced ends all tasks of a branch that wait although a newer one is
+// known, but for those whose commit may be on the branch: that is looked up first.
 // Nothing of the branch is being applied.
-func (c *change) prune(ctx context.Context, branch string) error {
+func (c *change) supersedeReplaced(ctx context.Context, branch string) error {
 	return each(ctx, c, func(scan func(...any) error) error {
 		var (
 			seq    int64
@@ -62,14 +66,10 @@ func (c *change) prune(ctx context.Context, branch string) error {
 		if err := scan(&seq, &target); err != nil {
 			return err
 		}
-		c.touch(seq, Event{Kind: TaskEnded, Status: Superseded, Target: target})
+		c.tell(seq, Event{Kind: TaskEnded, Status: Superseded, Target: target})
 		return nil
 	}, `
-		UPDATE versions_task SET status = 'superseded', finished_at = $2, claim = ''
-		WHERE branch = $1 AND status = 'queued' AND EXISTS (
-			SELECT 1 FROM versions_task AS newer
-			WHERE newer.target = versions_task.target AND newer.image = versions_task.image
-				AND newer.scope IN (versions_task.scope, '') AND newer.status IN ('queued', 'committed', 'unchanged')
-				AND (newer.pushed_at, newer.seq) > (versions_task.pushed_at, versions_task.seq))
-		RETURNING seq, target`, branch, micros(c.now))
+		UPDATE versions_task AS t SET status = 'superseded', finished_at = $1, claim = ''
+		WHERE t.branch = $2 AND t.status = 'queued' AND t.sent_commit = '' AND `+newerExists+`
+		RETURNING seq, target`, micros(c.now), branch)
 }

@@ -1,6 +1,8 @@
 package queue_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -130,7 +132,11 @@ func TestRecordedOnesCount(t *testing.T) {
 			u.AcceptedAt = at.Add(-time.Second)
 			u.Tasks[0].Status, u.Tasks[0].Result = queue.Committed, []byte(`{}`)
 		})
-		for range 2 { // the second changes nothing
+		if _, err := w.Enter(t.Context(), done); err != nil {
+			t.Fatalf("Enter: %v", err)
+		}
+		between := w.stored(update("app", "3", to("other"))) // of another target
+		for range 2 {                                        // the second changes nothing
 			if err := w.Record(t.Context(), done); err != nil {
 				t.Fatalf("Record: %v", err)
 			}
@@ -138,15 +144,160 @@ func TestRecordedOnesCount(t *testing.T) {
 		w.ends(waits, queue.Superseded)
 		got := w.get(done.ID)
 		want := done
-		want.Status, want.FinishedAt, want.Tasks[0].FinishedAt = queue.Committed, at, at
+		want.Status, want.FinishedAt, want.Tasks[0].FinishedAt, want.Request = queue.Committed, at, at, nil
 		diff(t, "the recorded one", want, got)
-
-		late := w.accept(update("app", "1.5", pushed(at.Add(-30*time.Second))))[0]
-		if late.Status != queue.Superseded {
-			t.Errorf("an older one after it is %s", late.Status)
+		if u := w.get(between); u.Status != queue.Queued {
+			t.Errorf("one of another target is %s", u.Status)
 		}
 		if err := w.Record(t.Context(), update("app", "3")); err == nil {
 			t.Error("one that has not ended was recorded")
+		}
+	})
+}
+
+// What arrives while a request is carried out at once is newer than that one.
+func TestArrivalDuringARequest(t *testing.T) {
+	onStores(t, func(t *testing.T, storeURL string) {
+		w := open(t, storeURL)
+		now := update("app", "1", func(u *queue.Update) { u.Tasks[0].Status = queue.Committed })
+		at, err := w.Enter(t.Context(), now)
+		if err != nil || at.Before(w.clock.now()) {
+			t.Fatalf("Enter: %s, %v", at, err)
+		}
+		w.clock.advance(-time.Hour) // the clock is of no importance
+		later := w.stored(update("app", "2"))
+		if err := w.Record(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+		w.begin()
+		w.ends(later, queue.Committed)
+		given := update("app", "3")
+		if _, err := w.Enter(t.Context(), given); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(w.Leave(t.Context(), given.ID), w.Leave(t.Context(), given.ID)); err != nil {
+			t.Errorf("Leave: %v", err)
+		}
+		w.ends(w.stored(update("app", "4")), queue.Committed)
+	})
+}
+
+// The order is that of arrival when the clock is set back: nothing newer is lost,
+// and nobody waits for the clock.
+func TestClockThatIsSetBack(t *testing.T) {
+	onStores(t, func(t *testing.T, storeURL string) {
+		w := start(t, storeURL)
+		w.worker.becomes(func(queue.Item) queue.Outcome { return queue.Outcome{Status: queue.Queued, After: time.Minute} })
+		first := w.stored(update("app", "1"))
+		w.until(first, "it is postponed", func(u queue.Update) bool { return u.Tasks[0].NextAttempt.After(w.clock.now()) })
+		done := w.stored(update("web", "1"))
+		w.until(done, "it is postponed", func(u queue.Update) bool { return u.Tasks[0].NextAttempt.After(w.clock.now()) })
+
+		w.worker.becomes(func(queue.Item) queue.Outcome { return queue.Outcome{Status: queue.Committed} })
+		w.pass(-time.Hour)
+		w.ends(done, queue.Committed) // without the hour
+		second := w.stored(update("app", "2"))
+		w.ends(second, queue.Committed)
+		if got := w.get(first).Status; got != queue.Committed && got != queue.Superseded {
+			t.Errorf("the first is %s", got)
+		}
+		third := update("app", "3", func(u *queue.Update) { u.Tasks[0].Status = queue.Committed })
+		at, err := w.Enter(t.Context(), third)
+		if err != nil || !at.After(w.clock.now()) {
+			t.Errorf("a request at once is placed at %s, %v; want it after the others", at, err)
+		}
+		if err := w.Record(t.Context(), third); err != nil {
+			t.Fatal(err)
+		}
+		w.ends(w.stored(update("app", "4")), queue.Committed)
+	})
+}
+
+// A restart tries at once what waits, whatever the clock says.
+func TestRestartAfterTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	storeURL := sqliteURL(t)
+	w := start(t, storeURL)
+	w.worker.becomes(fails("HTTP 502"))
+	id := w.stored(update("app", "1"))
+	w.until(id, "the first attempt", func(u queue.Update) bool { return u.Tasks[0].Attempts == 1 })
+	if err := errors.Join(w.Stop(t.Context()), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	start(t, storeURL, func(o *queue.Options) {
+		o.Now = func() time.Time { return w.clock.now().Add(-24 * time.Hour) }
+	}).ends(id, queue.Committed)
+}
+
+// The times that a sender tells are compared with its own alone, unless they are so
+// old that the delivery was delayed.
+func TestToldTimes(t *testing.T) {
+	now := newClock().now()
+	noon := now.Add(-time.Hour)
+	early, late := pushed(noon.Add(-time.Minute)), pushed(noon)
+	ahead := pushed(noon.AddDate(1, 0, 0))
+	ghcr, quay := from("ghcr", ""), from("quay", "")
+	tests := []struct {
+		name          string
+		first, second queue.Update
+		want          queue.Status // of the second
+	}{
+		{"one sender, later", update("app", "1", ghcr, early), update("app", "2", ghcr, late), queue.Queued},
+		{"one sender, earlier", update("app", "2", ghcr, late), update("app", "1", ghcr, early), queue.Superseded},
+		{"another sender, by a clock that is behind", update("app", "1", ghcr, late), update("app", "2", quay, pushed(now.Add(-9*time.Minute))), queue.Queued},
+		{"another sender's, delivered late", update("app", "2", ghcr, late), update("app", "1", quay, early), queue.Superseded},
+		{"another sender without a time", update("app", "1", ghcr, late), update("app", "2", quay), queue.Queued},
+		{"no time, then one", update("app", "1", quay), update("app", "2", ghcr, pushed(now.Add(-9*time.Minute))), queue.Queued},
+		{"no time, then one that is delivered late", update("app", "2", quay), update("app", "1", ghcr, early), queue.Superseded},
+		{"a clock that was ahead", update("app", "1", ghcr, ahead), update("app", "2", ghcr, ahead), queue.Queued},
+		{"a clock that was ahead, and is right", update("app", "1", ghcr, ahead), update("app", "2", ghcr, pushed(now)), queue.Queued},
+		{"ahead does not beat a later arrival", update("app", "1", ghcr, ahead), update("app", "2", quay), queue.Queued},
+		{"everything after a later push of all", update("app", "2", ghcr, late), update("app", "1", ghcr, early, func(u *queue.Update) { u.Scope = "a" }), queue.Superseded},
+	}
+	onStores(t, func(t *testing.T, storeURL string) {
+		w := open(t, storeURL)
+		for n, test := range tests {
+			for _, u := range []*queue.Update{&test.first, &test.second} {
+				u.ID, u.Image = fmt.Sprintf("%d/%s", n, u.ID), fmt.Sprintf("app-%d", n)
+			}
+			w.stored(test.first)
+			if got := w.accept(test.second)[0]; got.Status != test.want {
+				t.Errorf("%s: the second is %s, want %s", test.name, got.Status, test.want)
+			}
+			want := queue.Superseded
+			if test.want == queue.Superseded {
+				want = queue.Queued
+			}
+			if got := w.get(test.first.ID); got.Status != want {
+				t.Errorf("%s: the first is %s, want %s", test.name, got.Status, want)
+			}
+		}
+	})
+}
+
+// A told time that lies ahead since the clock was set back holds up nobody.
+func TestToldTimeAheadOfTheClock(t *testing.T) {
+	onStores(t, func(t *testing.T, storeURL string) {
+		w := start(t, storeURL)
+		ghcr := from("ghcr", "")
+		w.ends(w.stored(update("app", "1", ghcr, pushed(w.clock.now()))), queue.Committed)
+		w.clock.advance(-time.Hour)
+		w.ends(w.stored(update("app", "2", ghcr, pushed(w.clock.now()))), queue.Committed)
+	})
+}
+
+// A push that is older than what is remembered is a replay: nobody knows what came
+// after it.
+func TestPushOlderThanTheRetention(t *testing.T) {
+	onStores(t, func(t *testing.T, storeURL string) {
+		w := open(t, storeURL, func(o *queue.Options) { o.Retention = time.Hour })
+		old := update("app", "1", from("ghcr", "d1"), pushed(w.clock.now().Add(-time.Hour-time.Second)))
+		got := w.accept(old, update("web", "1"))
+		if got[0].Disposition != queue.Expired || got[0].Status != "" || got[1].Disposition != queue.Stored {
+			t.Errorf("got %+v", got)
+		}
+		if _, err := w.Get(t.Context(), old.ID); !errors.Is(err, queue.ErrNotFound) {
+			t.Errorf("it was stored: %v", err)
 		}
 	})
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +18,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
 
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/backoff"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 )
 
@@ -27,11 +30,29 @@ const (
 	postgresConnect = 5 * time.Second
 	// postgresTries is how often a transaction that PostgreSQL asks to run again is run.
 	postgresTries = 3
+	// postgresKeepAlive is how soon a connection that died is noticed, on both ends:
+	// after three probes without an answer.
+	postgresKeepAlive = 5 * time.Second
+	// postgresLookUp bounds the question what became of a commit whose answer was lost.
+	postgresLookUp = 5 * time.Second
 )
+
+// postgresSession are the settings of every connection: a session that vanished, or
+// is stuck, must not keep its locks from the others for longer than a transaction
+// may take. Those that the URL sets are left alone.
+var postgresSession = map[string]string{
+	"idle_in_transaction_session_timeout": "15s",
+	"lock_timeout":                        "8s",
+	"tcp_keepalives_idle":                 "5",
+	"tcp_keepalives_interval":             "5",
+	"tcp_keepalives_count":                "3",
+}
 
 type postgresStore struct {
 	engine[*riverpgxv5.Driver, pgx.Tx]
 	pool *pgxpool.Pool
+	// trip is the round trip to the server, smoothed, in nanoseconds.
+	trip atomic.Int64
 }
 
 func openPostgres(ctx context.Context, text string) (*postgresStore, error) {
@@ -50,6 +71,10 @@ func openPostgres(ctx context.Context, text string) (*postgresStore, error) {
 	if !parsed.Query().Has("connect_timeout") {
 		config.ConnConfig.ConnectTimeout = postgresConnect
 	}
+	config.ConnConfig.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: postgresKeepAlive, Interval: postgresKeepAlive, Count: 3,
+	}}).DialContext
+	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error { return settle(ctx, c, parsed.Query()) }
 	hidden := secrets(parsed)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -59,7 +84,48 @@ func openPostgres(ctx context.Context, text string) (*postgresStore, error) {
 		pool.Close()
 		return nil, without(hidden, fmt.Errorf("queue: reach PostgreSQL at %s: %w", parsed.Host, err))
 	}
-	return &postgresStore{pool: pool}, nil
+	s := &postgresStore{pool: pool}
+	return s, without(hidden, s.measure(ctx))
+}
+
+// settle makes the settings of a new connection.
+func settle(ctx context.Context, c *pgx.Conn, inURL url.Values) error {
+	var batch pgx.Batch
+	for name, value := range postgresSession {
+		if !inURL.Has(name) {
+			batch.Queue(`SELECT set_config($1, $2, false)`, name, value)
+		}
+	}
+	return c.SendBatch(ctx, &batch).Close()
+}
+
+// measure takes down how long a round trip takes.
+func (s *postgresStore) measure(ctx context.Context) error {
+	c, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("queue: reach PostgreSQL: %w", err)
+	}
+	defer c.Release()
+	start := time.Now()
+	if err := c.Ping(ctx); err != nil {
+		return fmt.Errorf("queue: reach PostgreSQL: %w", err)
+	}
+	s.took(time.Since(start))
+	return nil
+}
+
+// took takes one round trip into account, an eighth of the whole.
+func (s *postgresStore) took(d time.Duration) {
+	if before := s.trip.Load(); before > 0 {
+		d = (7*time.Duration(before) + d) / 8
+	}
+	s.trip.Store(int64(d))
+}
+
+func (s *postgresStore) shared() bool { return true }
+
+func (s *postgresStore) roundTrips(n int) time.Duration {
+	return time.Duration(n) * time.Duration(s.trip.Load())
 }
 
 // authority is the part of a URL between // and the path (RFC 3986, section 3.2).
@@ -92,6 +158,9 @@ func secrets(u *url.URL) []string {
 
 // without is err, or its text with the secrets blotted out where it holds one.
 func without(secrets []string, err error) error {
+	if err == nil {
+		return nil
+	}
 	text := err.Error()
 	clean := text
 	for _, s := range secrets {
@@ -117,12 +186,19 @@ func (s *postgresStore) migrate(ctx context.Context) error {
 		return fmt.Errorf("queue: bring the tables up to date: %w", err)
 	}
 	defer func() { _ = gate.Rollback(context.WithoutCancel(ctx)) }()
-	if err := (postgresTx{postgresQuerier: postgresQuerier{gate}}).lock(ctx, []string{"versions/migrate"}); err != nil {
+	// It waits for as long as another replica's migration takes, and is idle during its own.
+	if _, err := gate.Exec(ctx, `SELECT set_config('lock_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)`); err != nil {
+		return fmt.Errorf("queue: bring the tables up to date: %w", err)
+	}
+	if err := (postgresTx{postgresQuerier: postgresQuerier{gate}, id: new(string)}).lock(ctx, []string{"versions/migrate"}); err != nil {
 		return fmt.Errorf("queue: wait for another replica to bring the tables up to date: %w", err)
 	}
 	migrator, err := rivermigrate.New(riverpgxv5.New(s.pool), &rivermigrate.Config{Logger: quiet()})
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
+	}
+	if err := checkRiver(ctx, migrator); err != nil {
+		return fmt.Errorf("queue: open the tables: %w", err)
 	}
 	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		return fmt.Errorf("queue: bring River's tables up to date: %w", err)
@@ -138,20 +214,65 @@ func (s *postgresStore) migrate(ctx context.Context) error {
 func (s *postgresStore) takeOver(context.Context) error { return nil }
 
 func (s *postgresStore) write(ctx context.Context, f func(context.Context, tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout+s.roundTrips(roundTripsOfEntry))
 	defer cancel()
 	for try := 1; ; try++ {
-		began := false
-		err := pgx.BeginFunc(ctx, s.pool, func(raw pgx.Tx) error {
-			began = true
-			return f(ctx, postgresTx{postgresQuerier{raw}, jobsOf[*riverpgxv5.Driver, pgx.Tx]{&s.engine, raw}})
-		})
+		began, err := s.try(ctx, f)
 		var refused *pgconn.PgError
 		asked := errors.As(err, &refused) && (refused.Code == "40001" || refused.Code == "40P01")
 		// A connection of the pool may have died with a server that is back since.
 		again := err != nil && (asked || !began && ctx.Err() == nil)
 		if !again || try == postgresTries {
 			return err
+		}
+	}
+}
+
+// try runs one transaction. began is false when nothing came of it at all.
+func (s *postgresStore) try(ctx context.Context, f func(context.Context, tx) error) (began bool, err error) {
+	c, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer c.Release()
+	start := time.Now()
+	raw, err := c.Begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	s.took(time.Since(start))
+	defer func() { _ = raw.Rollback(context.WithoutCancel(ctx)) }() // after a commit it does nothing
+	t := postgresTx{postgresQuerier: postgresQuerier{raw}, jobsOf: jobsOf[*riverpgxv5.Driver, pgx.Tx]{&s.engine, raw}, id: new(string)}
+	if err := f(ctx, t); err != nil {
+		return true, err
+	}
+	err = raw.Commit(ctx)
+	var refused *pgconn.PgError
+	if err == nil || errors.As(err, &refused) || errors.Is(err, pgx.ErrTxCommitRollback) {
+		return true, err
+	}
+	return true, s.lookUp(context.WithoutCancel(ctx), *t.id, err)
+}
+
+// lookUp finds out what became of a transaction whose commit was not answered, on a
+// connection of its own. cause is why there was no answer.
+func (s *postgresStore) lookUp(ctx context.Context, id string, cause error) error {
+	if id == "" {
+		return fmt.Errorf("%w: %w", ErrUnknown, cause)
+	}
+	ctx, cancel := context.WithTimeout(ctx, postgresLookUp+s.roundTrips(roundTripsOfEntry))
+	defer cancel()
+	for tries := 1; ; tries++ {
+		var status *string
+		err := s.pool.QueryRow(ctx, `SELECT txid_status($1::bigint)`, id).Scan(&status)
+		switch {
+		case err == nil && status != nil && *status == "committed":
+			return nil
+		case err == nil && status != nil && *status == "aborted":
+			return cause
+		}
+		if backoff.Sleep(ctx, stepWaits.After(tries, 0)) != nil { // it is still under way, or the server away
+			return fmt.Errorf("%w: %w", ErrUnknown, cause)
 		}
 	}
 }
@@ -175,17 +296,25 @@ func (s *postgresStore) close() error {
 type postgresTx struct {
 	postgresQuerier
 	jobsOf[*riverpgxv5.Driver, pgx.Tx]
+	// id is the transaction's, as far as it took a lock: by it a commit whose answer
+	// was lost is found again.
+	id *string
 }
 
 // lock takes advisory locks in one order everywhere, so that no two transactions
 // wait for each other.
 func (t postgresTx) lock(ctx context.Context, keys []string) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	_, err := t.exec(ctx, `SELECT pg_advisory_xact_lock(h) FROM (
-		SELECT DISTINCT hashtextextended(k, 0) AS h FROM unnest($1::text[]) AS k ORDER BY h) AS hashes`, keys)
-	return err
+	return t.all(ctx, []statement{
+		{
+			text: `SELECT txid_current()::text`,
+			row:  func(scan func(...any) error) error { return scan(t.id) },
+		},
+		{
+			text: `SELECT pg_advisory_xact_lock(h) FROM (
+				SELECT DISTINCT hashtextextended(k, 0) AS h FROM unnest($1::text[]) AS k ORDER BY h) AS hashes`,
+			args: []any{keys},
+		},
+	})
 }
 
 func (postgresTx) rowLock() string { return " FOR UPDATE" }
@@ -221,20 +350,20 @@ func (q postgresQuerier) all(ctx context.Context, statements []statement) (err e
 			err = closed
 		}
 	}()
-	for _, s := range statements {
+	for i, s := range statements {
 		if s.row != nil {
 			found, err := results.Query()
-			if err != nil {
-				return err
+			if err == nil {
+				err = forEach(found, s.row)
 			}
-			if err := forEach(found, s.row); err != nil {
-				return err
+			if err != nil {
+				return &statementError{i, err}
 			}
 			continue
 		}
 		tag, err := results.Exec()
 		if err != nil {
-			return err
+			return &statementError{i, err}
 		}
 		if s.done != nil {
 			s.done(tag.RowsAffected())

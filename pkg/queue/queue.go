@@ -10,14 +10,18 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/batch"
 )
 
 // Limits and defaults.
 const (
-	DefaultRetention    = 30 * 24 * time.Hour
-	DefaultMaxWaiting   = 10_000
+	DefaultRetention  = 30 * 24 * time.Hour
+	DefaultMaxWaiting = 10_000
+	DefaultMaxHistory = 256 << 20
+	// MaxHistoryRows bounds the ended updates that are kept, whatever their size.
+	MaxHistoryRows      = 500_000
 	DefaultApplyTimeout = time.Minute
 	// MaxApplyTimeout keeps the promise that the work of a replica that died goes
 	// on within five minutes.
@@ -33,9 +37,14 @@ type Options struct {
 	Logger *slog.Logger // default: discards
 	// Retention is how long an update is kept after its end. Default 30 days.
 	Retention time.Duration
-	// MaxWaiting bounds the queued tasks. Default 10,000. With several replicas
-	// it may be passed by what they accept in the same moment.
+	// MaxWaiting bounds the queued updates. Default 10,000. No sender may have more
+	// than half of it, and callers of the API together no more than three quarters,
+	// so that there is room for webhooks. With several replicas it may be passed by
+	// what they accept in the same moment.
 	MaxWaiting int
+	// MaxHistory bounds, in bytes, what is kept of updates that ended; the oldest go
+	// first. Default 256 MiB. It is held within a minute, or a sixteenth of it.
+	MaxHistory int64
 	// ApplyTimeout bounds one call of Apply. Default a minute, at most MaxApplyTimeout.
 	ApplyTimeout time.Duration
 	// Observe is told what happens, after it is stored; it must not block. Optional.
@@ -61,6 +70,7 @@ const (
 	TaskPostponed EventKind = "postponed" // to be tried later, nothing failed
 	TaskEnded     EventKind = "ended"     // with Status
 	UpdateEnded   EventKind = "update_ended"
+	WriteFailed   EventKind = "write_failed" // the store did not take a change
 )
 
 // Event is something that happened in this process, for metrics. What Record
@@ -79,9 +89,15 @@ type Queue struct {
 	store   store
 	entries *batch.Batcher[*entry]
 	waiters waiters
+	// underway are the requests that are carried out at once.
+	underway *underway
+	writes   writes
+	history  history
+	// applying has room for runs side by side, or for one alone.
+	applying *semaphore.Weighted
 
 	mu       sync.Mutex
-	draining map[string]bool // branches that a job of this process is at
+	draining map[string]string // the claims of this process's runs, by branch
 
 	stopping chan struct{} // closed by Stop
 	started  sync.Once
@@ -104,7 +120,10 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	q := &Queue{
 		options:  o,
 		store:    s,
-		draining: map[string]bool{},
+		underway: newUnderway(),
+		history:  newHistory(o.MaxHistory),
+		applying: semaphore.NewWeighted(branchesAtOnce),
+		draining: map[string]string{},
 		stopping: make(chan struct{}),
 		waiters:  waiters{of: map[string]map[chan struct{}]bool{}},
 	}
@@ -128,6 +147,9 @@ func (o *Options) complete() error {
 	if o.MaxWaiting == 0 {
 		o.MaxWaiting = DefaultMaxWaiting
 	}
+	if o.MaxHistory == 0 {
+		o.MaxHistory = DefaultMaxHistory
+	}
 	if o.ApplyTimeout == 0 {
 		o.ApplyTimeout = DefaultApplyTimeout
 	}
@@ -140,7 +162,7 @@ func (o *Options) complete() error {
 	if o.Random == nil {
 		o.Random = rand.Float64
 	}
-	if o.Retention < 0 || o.MaxWaiting < 0 || o.ApplyTimeout < 0 || o.ApplyTimeout > MaxApplyTimeout {
+	if o.Retention < 0 || o.MaxWaiting < 0 || o.MaxHistory < 0 || o.ApplyTimeout < 0 || o.ApplyTimeout > MaxApplyTimeout {
 		return fmt.Errorf("queue: an option is negative, or ApplyTimeout is above %s", MaxApplyTimeout)
 	}
 	if o.times == (times{}) {
@@ -214,18 +236,6 @@ func (q *Queue) end(ctx context.Context) error {
 func (q *Queue) Close() error {
 	if err := q.store.close(); err != nil {
 		return fmt.Errorf("queue: close the store: %w", err)
-	}
-	return nil
-}
-
-// Check says whether the store can be used now.
-func (q *Queue) Check(ctx context.Context) error {
-	if err := q.store.present(); err != nil {
-		return fmt.Errorf("queue: look for the store: %w", err)
-	}
-	var version int64
-	if _, err := one(ctx, q.store.read(), []any{&version}, `SELECT max(version) FROM versions_schema`); err != nil {
-		return fmt.Errorf("queue: ask the store: %w", err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,22 +28,26 @@ func (q *Queue) Retry(ctx context.Context, id string) (Update, error) {
 		if err := c.lockTasks(ctx, seq); err != nil {
 			return err
 		}
-		if _, err := one(ctx, c, []any{&status, &c.waiting}, `
-			SELECT status, (SELECT count(*) FROM versions_task WHERE status = 'queued')
-			FROM versions_update WHERE seq = $1`, seq); err != nil {
+		var from sender
+		if _, err := one(ctx, c, []any{&status, &from.caller, &from.webhook}, `
+			SELECT status, caller, webhook FROM versions_update WHERE seq = $1`, seq); err != nil {
 			return err
 		}
 		if status != Failed && status != Unchanged {
 			return ErrNotFailed
 		}
-		before := c.waiting
 		again, err := c.requeue(ctx, seq)
-		switch {
-		case err != nil:
+		if err != nil || !again {
+			return cmp.Or(err, ErrNotFailed)
+		}
+		if _, err := c.updateStatuses(ctx, seq); err != nil {
 			return err
-		case !again:
-			return ErrNotFailed
-		case c.waiting > before && c.waiting > q.options.MaxWaiting:
+		}
+		queued := map[sender]int{}
+		if err := c.all(ctx, []statement{queuedStatement(queued)}); err != nil {
+			return err
+		}
+		if len(c.wakes) > 0 && !q.hasRoom(from, queued) {
 			return ErrFull
 		}
 		return nil
@@ -71,50 +76,48 @@ func (c *change) lockTasks(ctx context.Context, seq int64) error {
 }
 
 // requeue has the failed tasks of an update tried again, or those that were
-// absent if none failed. It says whether there were any. lockTasks comes first.
+// absent if none failed. It reports whether there were any. lockTasks comes first.
 func (c *change) requeue(ctx context.Context, seq int64) (bool, error) {
 	type past struct {
-		position
 		n      int64
 		branch string
 		status Status
+		newer  int64
 	}
 	found := map[Status][]past{}
 	if err := each(ctx, c, func(scan func(...any) error) error {
-		p := past{position: position{seq: seq}}
-		err := scan(&p.n, &p.target, &p.branch, &p.image, &p.scope, &p.pushed, &p.status)
+		var p past
+		err := scan(&p.n, &p.branch, &p.status, &p.newer)
 		found[p.status] = append(found[p.status], p)
 		return err
-	}, `SELECT n, target, branch, image, scope, pushed_at, status FROM versions_task WHERE seq = $1 ORDER BY n`,
-		seq); err != nil {
-		return false, err
-	}
-	if _, err := c.exec(ctx, `UPDATE versions_update SET recorded = 0 WHERE seq = $1`, seq); err != nil {
+	}, `SELECT t.n, t.branch, t.status, CASE WHEN `+newerExists+` THEN 1 ELSE 0 END
+		FROM versions_task AS t WHERE t.seq = $2 ORDER BY t.n`, micros(c.now), seq); err != nil {
 		return false, err
 	}
 	again := found[Failed]
 	if len(found) == 1 && len(again) == 0 {
 		again = found[Absent]
 	}
+	statements := []statement{{text: `UPDATE versions_update SET recorded = 0 WHERE seq = $1`, args: []any{seq}}}
+	now := micros(c.now)
 	for _, p := range again {
-		late, err := c.enter(ctx, p.position)
-		if err != nil {
-			return false, err
-		}
-		now := micros(c.now)
 		status, next, finished := Queued, now, int64(0)
-		if late {
+		if p.newer > 0 {
 			status, next, finished = Superseded, 0, now
 		} else {
-			c.waiting++
 			c.wakes[p.branch] = true
 		}
-		if _, err := c.exec(ctx, `
-			UPDATE versions_task SET status = $1, attempts = 0, queued_at = $2, next_at = $3, finished_at = $4, claim = ''
-			WHERE seq = $5 AND n = $6`, string(status), now, next, finished, seq, p.n); err != nil {
-			return false, fmt.Errorf("queue the task again: %w", err)
-		}
-		c.touch(seq)
+		statements = append(statements, statement{
+			text: `
+				UPDATE versions_task SET status = $1, attempts = 0, claims = 0, queued_at = $2, next_at = $3, set_at = $2,
+					finished_at = $4, claim = ''
+				WHERE seq = $5 AND n = $6`,
+			args: []any{string(status), now, next, finished, seq, p.n},
+		})
+		c.tell(seq)
+	}
+	if err := c.all(ctx, statements); err != nil {
+		return false, fmt.Errorf("queue the tasks again: %w", err)
 	}
 	return len(again) > 0, nil
 }

@@ -34,6 +34,14 @@ type sqliteStore struct {
 	hold    *sql.Tx // the lock
 	writer  *sql.DB
 	readers *sql.DB
+	// files are those that were opened: the database, and its log once it is there.
+	files []openedFile
+}
+
+// openedFile is a file as it was when it was opened.
+type openedFile struct {
+	path string
+	info os.FileInfo
 }
 
 func openSQLite(ctx context.Context, path string) (_ *sqliteStore, err error) {
@@ -71,6 +79,18 @@ func openSQLite(ctx context.Context, path string) (_ *sqliteStore, err error) {
 	}
 	s.readers, err = s.pool(sqliteReaders, url.Values{"_pragma": {"busy_timeout(1000)", "query_only(1)", "temp_store(MEMORY)"}})
 	return s, err
+}
+
+// remember takes down which files are open.
+func (s *sqliteStore) remember() error {
+	for _, path := range []string{s.path, s.path + "-wal"} {
+		info, err := os.Stat(path)
+		if err != nil {
+			return fmt.Errorf("queue: look at the file of the store: %w", err)
+		}
+		s.files = append(s.files, openedFile{path, info})
+	}
+	return nil
 }
 
 // touch creates a file with its folder, readable for its owner only, and finds
@@ -139,13 +159,16 @@ func (s *sqliteStore) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
+	if err := checkRiver(ctx, migrator); err != nil {
+		return fmt.Errorf("queue: open %s: %w", s.path, err)
+	}
 	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		return fmt.Errorf("queue: bring River's tables in %s up to date: %w", s.path, err)
 	}
 	if err := migrate(ctx, s, "integer PRIMARY KEY AUTOINCREMENT"); err != nil {
 		return fmt.Errorf("queue: bring the tables in %s up to date: %w", s.path, err)
 	}
-	return nil
+	return s.remember()
 }
 
 // takeOver frees the jobs, the leadership and the leases of the process before. It has ended,
@@ -161,8 +184,11 @@ func (s *sqliteStore) takeOver(ctx context.Context) error {
 		if _, err := t.exec(ctx, `DELETE FROM versions_key WHERE lease_until > 0`); err != nil {
 			return err
 		}
-		// What made tasks wait may be over: that is why one restarts.
-		_, err := t.exec(ctx, `UPDATE versions_task SET next_at = queued_at WHERE status = 'queued'`)
+		if _, err := t.exec(ctx, `DELETE FROM versions_underway`); err != nil {
+			return err
+		}
+		// What made tasks wait may be over: that is why one restarts. Zero is due by every clock.
+		_, err := t.exec(ctx, `UPDATE versions_task SET next_at = 0 WHERE status = 'queued'`)
 		return err
 	})
 }
@@ -179,8 +205,15 @@ func (s *sqliteStore) write(ctx context.Context, f func(context.Context, tx) err
 	if err := f(ctx, t); err != nil {
 		return err
 	}
-	return raw.Commit()
+	if err := raw.Commit(); err != nil {
+		return err
+	}
+	return s.present() // what is written to a file that is gone is lost
 }
+
+func (s *sqliteStore) shared() bool { return false }
+
+func (s *sqliteStore) roundTrips(int) time.Duration { return 0 }
 
 func (s *sqliteStore) refusesValue(err error) bool {
 	var refused *sqlite.Error
@@ -188,10 +221,19 @@ func (s *sqliteStore) refusesValue(err error) bool {
 		slices.Contains([]int{sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH}, refused.Code()&0xff)
 }
 
-// present finds out that the file was taken away: SQLite goes on writing to it.
+// present finds out that a file was taken away or replaced: SQLite goes on writing
+// to the one that it opened.
 func (s *sqliteStore) present() error {
-	_, err := os.Stat(s.path)
-	return err
+	for _, opened := range s.files {
+		now, err := os.Stat(opened.path)
+		if err != nil {
+			return err
+		}
+		if !os.SameFile(opened.info, now) {
+			return fmt.Errorf("%s was replaced while it was open; restart the service", opened.path)
+		}
+	}
+	return nil
 }
 
 func (s *sqliteStore) read() querier { return sqliteQuerier{s.readers} }
@@ -246,16 +288,16 @@ func (q sqliteQuerier) query(ctx context.Context, statement string, args ...any)
 }
 
 func (q sqliteQuerier) all(ctx context.Context, statements []statement) error {
-	for _, s := range statements {
+	for i, s := range statements {
 		if s.row != nil {
 			if err := each(ctx, q, s.row, s.text, s.args...); err != nil {
-				return err
+				return &statementError{i, err}
 			}
 			continue
 		}
 		affected, err := q.exec(ctx, s.text, s.args...)
 		if err != nil {
-			return err
+			return &statementError{i, err}
 		}
 		if s.done != nil {
 			s.done(affected)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivermigrate"
 	"github.com/riverqueue/river/rivertype"
 )
 
@@ -27,7 +28,8 @@ type rows interface {
 type querier interface {
 	exec(ctx context.Context, statement string, args ...any) (affected int64, err error)
 	query(ctx context.Context, statement string, args ...any) (rows, error)
-	// all runs statements in their order, on the way to PostgreSQL all at once.
+	// all runs statements in their order, on the way to PostgreSQL all at once. The
+	// error of one of them is a *statementError.
 	all(ctx context.Context, statements []statement) error
 }
 
@@ -41,6 +43,15 @@ type statement struct {
 	done func(affected int64)
 }
 
+// statementError is the error of one of several statements.
+type statementError struct {
+	at  int
+	err error
+}
+
+func (e *statementError) Error() string { return e.err.Error() }
+func (e *statementError) Unwrap() error { return e.err }
+
 // tx is a transaction that writes.
 type tx interface {
 	querier
@@ -53,11 +64,11 @@ type tx interface {
 
 // jobs are River's jobs, as part of a transaction.
 type jobs interface {
-	// insert adds a branch's job, to run at a time; zero is now. When it has a
-	// live one, nothing is added and that one is returned.
-	insert(ctx context.Context, branch string, at time.Time) (live *rivertype.JobRow, err error)
-	// rush makes a job that waits for a later time run now.
-	rush(ctx context.Context, id int64) error
+	// insert adds the jobs of branches, to run at a time; zero is now. For those
+	// that have a live one nothing is added, and these are returned.
+	insert(ctx context.Context, branches []string, at time.Time) (live []*rivertype.JobRow, err error)
+	// runNow makes a job that waits for a later time run now.
+	runNow(ctx context.Context, id int64) error
 	// complete ends the job that ctx is the context of.
 	complete(ctx context.Context, job *river.Job[drainArgs]) error
 }
@@ -65,15 +76,19 @@ type jobs interface {
 // store is a database together with River on it.
 type store interface {
 	// write runs f in a transaction that writes, and commits it unless f fails.
-	// f may run more than once.
+	// f may run more than once. ErrUnknown says that it may or may not be committed.
 	write(ctx context.Context, f func(context.Context, tx) error) error
-	// refusesValue says that an error is about the values of a statement: too long,
+	// refusesValue reports whether an error is about the values of a statement: too long,
 	// say, or not of its type.
 	refusesValue(err error) bool
 	// read is for queries outside of a transaction.
 	read() querier
 
-	// present says whether what the store was opened on is still there.
+	// shared reports whether other processes may use the store at the same time.
+	shared() bool
+	// roundTrips is about how long a number of round trips to the store take.
+	roundTrips(n int) time.Duration
+	// present returns an error when what the store was opened on is not there any more.
 	present() error
 	migrate(ctx context.Context) error
 	// open readies River; migrate comes first.
@@ -84,6 +99,24 @@ type store interface {
 	// stop ends fetching and waits for jobs; with cancel, after ending their contexts.
 	stop(ctx context.Context, cancel bool) error
 	close() error
+}
+
+// checkRiver refuses River's tables when a newer release wrote them.
+func checkRiver[T any](ctx context.Context, migrator *rivermigrate.Migrator[T]) error {
+	stored, err := migrator.ExistingVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read the version of River's tables: %w", err)
+	}
+	last := func(versions []rivermigrate.Migration) (n int) {
+		for _, v := range versions {
+			n = max(n, v.Version)
+		}
+		return n
+	}
+	if has, knows := last(stored), last(migrator.AllVersions()); has > knows {
+		return fmt.Errorf("River's tables are of version %d, written by a newer release; this one knows %d", has, knows)
+	}
+	return nil
 }
 
 // engine is River on a driver D with transactions of type T.
@@ -115,20 +148,30 @@ type jobsOf[D riverdriver.Driver[T], T any] struct {
 	raw    T
 }
 
-func (j jobsOf[D, T]) insert(ctx context.Context, branch string, at time.Time) (*rivertype.JobRow, error) {
-	result, err := j.engine.client.InsertTx(ctx, j.raw, drainArgs{Branch: branch}, &river.InsertOpts{ScheduledAt: at})
-	if err != nil {
-		return nil, fmt.Errorf("insert the job of %s: %w", branch, err)
-	}
-	if !result.UniqueSkippedAsDuplicate {
+func (j jobsOf[D, T]) insert(ctx context.Context, branches []string, at time.Time) ([]*rivertype.JobRow, error) {
+	if len(branches) == 0 {
 		return nil, nil
 	}
-	return result.Job, nil
+	jobs := make([]river.InsertManyParams, len(branches))
+	for i, branch := range branches {
+		jobs[i] = river.InsertManyParams{Args: drainArgs{Branch: branch}, InsertOpts: &river.InsertOpts{ScheduledAt: at}}
+	}
+	results, err := j.engine.client.InsertManyTx(ctx, j.raw, jobs)
+	if err != nil {
+		return nil, fmt.Errorf("insert the jobs of %d branches: %w", len(branches), err)
+	}
+	var live []*rivertype.JobRow
+	for _, r := range results {
+		if r.UniqueSkippedAsDuplicate {
+			live = append(live, r.Job)
+		}
+	}
+	return live, nil
 }
 
-func (j jobsOf[D, T]) rush(ctx context.Context, id int64) error {
+func (j jobsOf[D, T]) runNow(ctx context.Context, id int64) error {
 	if _, err := j.engine.client.JobRetryTx(ctx, j.raw, id); err != nil {
-		return fmt.Errorf("hurry job %d: %w", id, err)
+		return fmt.Errorf("run job %d now: %w", id, err)
 	}
 	return nil
 }
@@ -160,7 +203,7 @@ func forEach(found rows, f func(scan func(...any) error) error) error {
 	return found.Err()
 }
 
-// one scans the first row of a query into dest, and says whether there was one.
+// one scans the first row of a query into dest, and reports whether there was one.
 func one(ctx context.Context, q querier, dest []any, statement string, args ...any) (found bool, err error) {
 	err = each(ctx, q, func(scan func(...any) error) error {
 		if found {

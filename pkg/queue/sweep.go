@@ -24,6 +24,7 @@ func (q *Queue) sweepLoop() {
 		case <-q.stopping:
 			return
 		case <-tick.C:
+		case <-q.history.full:
 		}
 		if err := q.sweep(context.Background()); err != nil {
 			q.options.Logger.Error("the queue could not be swept", slog.Any("error", err))
@@ -37,8 +38,11 @@ func (q *Queue) sweep(ctx context.Context) error {
 		return err
 	}
 	now := q.options.Now()
-	if err := q.deleteUpdates(ctx, now.Add(-q.options.Retention)); err != nil {
-		return fmt.Errorf("delete old updates: %w", err)
+	if err := q.trim(ctx, now.Add(-q.options.Retention)); err != nil {
+		return err
+	}
+	if err := q.deleteAbandoned(ctx, now.Add(-underwayRetention)); err != nil {
+		return fmt.Errorf("delete the places of processes that died: %w", err)
 	}
 	if err := q.deleteKeys(ctx, now.Add(-keyRetention)); err != nil {
 		return fmt.Errorf("delete old idempotency keys: %w", err)
@@ -54,8 +58,8 @@ func (q *Queue) sweepBranches(ctx context.Context, age time.Duration) error {
 		err := scan(&branch)
 		branches = append(branches, branch)
 		return err
-	}, `SELECT DISTINCT branch FROM versions_task WHERE status = 'queued' AND next_at <= $1`,
-		micros(q.options.Now().Add(-age))); err != nil {
+	}, `SELECT DISTINCT branch FROM versions_task WHERE status = 'queued' AND (next_at <= $1 OR set_at > $2)`,
+		micros(q.options.Now().Add(-age)), micros(q.options.Now().Add(clockSlack))); err != nil {
 		return fmt.Errorf("look for branches: %w", err)
 	}
 	for _, branch := range branches {
@@ -69,36 +73,15 @@ func (q *Queue) sweepBranches(ctx context.Context, age time.Duration) error {
 	return nil
 }
 
-// deleteUpdates deletes the updates that ended before a time.
-func (q *Queue) deleteUpdates(ctx context.Context, before time.Time) error {
-	for deleted := sweepStep; deleted == sweepStep; {
-		if err := q.write(ctx, func(ctx context.Context, c *change) error {
-			var over []int64
-			if err := each(ctx, c, func(scan func(...any) error) error {
-				var seq int64
-				err := scan(&seq)
-				over = append(over, seq)
-				return err
-			}, `SELECT seq FROM versions_update WHERE finished_at > 0 AND finished_at < $1
-				ORDER BY finished_at LIMIT $2`+c.rowLock(), micros(before), sweepStep); err != nil {
-				return err
-			}
-			for _, seq := range over {
-				for _, statement := range []string{
-					`DELETE FROM versions_task WHERE seq = $1`, `DELETE FROM versions_update WHERE seq = $1`,
-				} {
-					if _, err := c.exec(ctx, statement, seq); err != nil {
-						return err
-					}
-				}
-			}
-			deleted = len(over)
-			return nil
-		}); err != nil {
-			return err
-		}
+// deleteAbandoned deletes the places of requests that were let in before a time.
+func (q *Queue) deleteAbandoned(ctx context.Context, before time.Time) error {
+	if !q.store.shared() {
+		return nil
 	}
-	return nil
+	return q.write(ctx, func(ctx context.Context, c *change) error {
+		_, err := c.exec(ctx, `DELETE FROM versions_underway WHERE entered_at < $1`, micros(before))
+		return err
+	})
 }
 
 // deleteKeys deletes the idempotency keys that came before a time.

@@ -18,7 +18,7 @@ const (
 	Absent     Status = "absent"     // of a task only: the target does not name the image
 )
 
-// Ended says that no further work follows.
+// Ended reports whether no further work follows.
 func (s Status) Ended() bool { return s != Queued && s != "" }
 
 // Update is one accepted update, to one or more targets.
@@ -41,8 +41,10 @@ type Update struct {
 	// Request is what Apply needs to know beyond these fields. The queue does
 	// not look into it.
 	Request []byte
-	// PushedAt orders the updates of one image. Zero, or in the future, stands
-	// for the time of arrival.
+	// PushedAt is when the image was pushed, as its sender says; zero when it does not.
+	// It is compared with the times of that sender alone: an update that comes after
+	// one with a later time is superseded. Shown is the time of arrival where it is
+	// zero or in the future.
 	PushedAt time.Time
 	// AbsentAs is how the update ends when every task is Absent: Failed or
 	// Unchanged. "" is Unchanged.
@@ -86,13 +88,20 @@ type Apply func(ctx context.Context, batch Batch) []Outcome
 // Batch is what Apply is given.
 type Batch struct {
 	Branch string
-	Items  []Item // ordered by push, then arrival; at most one per target, image and scope
+	Items  []Item // in the order of arrival
 }
 
 // Item is one task together with its update, whose Tasks are left out.
 type Item struct {
 	Update Update
 	Task   Task
+	// Place orders the items of one target and image, and what Enter let in: the
+	// later one is the newer one.
+	Place time.Time
+	// Sent is the commit that an earlier try announced (see [Queue.Announce]) and
+	// that may be on the branch; "" when there is none. It is looked up before
+	// anything else: when it is there, the task is Committed.
+	Sent string
 }
 
 // Outcome is what became of a task.
@@ -105,6 +114,8 @@ type Outcome struct {
 	After  time.Duration
 	Error  string // one line, when Queued or Failed
 	Result []byte // nil keeps what an earlier one said
+	// InDoubt, with Queued, says that the announced commit may be on the branch.
+	InDoubt bool
 }
 
 // aggregate is the status of the tasks together, see Update.Status. absentAs is for the case

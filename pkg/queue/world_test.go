@@ -154,7 +154,7 @@ func (w *world) accept(updates ...queue.Update) []queue.Accepted {
 func (w *world) stored(u queue.Update) string {
 	w.t.Helper()
 	a := w.accept(u)[0]
-	if a.Verdict != queue.Stored || a.ID != u.ID {
+	if a.Disposition != queue.Stored || a.ID != u.ID {
 		w.t.Fatalf("Accept: got %+v, want the new %s stored", a, u.ID)
 	}
 	return a.ID

@@ -97,38 +97,6 @@ func TestVariablesAreDocumented(t *testing.T) {
 	t.Errorf("%s: write the table with -pages.update (-want +got):\n%s", path, cmp.Diff(table, there))
 }
 
-// TestEveryMetricIsDocumented expects a row for each metric that the code names.
-func TestEveryMetricIsDocumented(t *testing.T) {
-	t.Parallel()
-	section, _ := page(t, "k8s/README.md").Section("what-to-watch")
-	name := regexp.MustCompile(`"(versions_service_[a-z_]+)"`)
-	found := 0
-	for _, pattern := range []string{"api/*.go", "pkg/*/*.go", "cmd/internal/service/*.go"} {
-		files, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
-				continue
-			}
-			code, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, m := range name.FindAllStringSubmatch(string(code), -1) {
-				found++
-				if !strings.Contains(section.Text, "`"+m[1]+"`") {
-					t.Errorf("k8s/README.md has no row for %s", m[1])
-				}
-			}
-		}
-	}
-	if found < 20 {
-		t.Errorf("only %d metrics were found", found)
-	}
-}
-
 // TestEveryKindOfWebhookIsDocumented expects each kind in the table, and a
 // section with a request and with what is to be set here.
 func TestEveryKindOfWebhookIsDocumented(t *testing.T) {

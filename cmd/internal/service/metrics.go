@@ -60,9 +60,9 @@ func registerWaiting(registry *prometheus.Registry, waiting func() int) {
 
 // queueMetrics count what happens to stored updates.
 type queueMetrics struct {
-	retries, postponed prometheus.Counter
-	ended              *prometheus.CounterVec
-	seconds            *prometheus.HistogramVec
+	retries, postponed, writeFailures prometheus.Counter
+	ended                             *prometheus.CounterVec
+	seconds                           *prometheus.HistogramVec
 }
 
 func newQueueMetrics(registry *prometheus.Registry) *queueMetrics {
@@ -73,6 +73,9 @@ func newQueueMetrics(registry *prometheus.Registry) *queueMetrics {
 		postponed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "versions_service_queue_postponed_total", Help: "Stored updates that were put off until a limit is over.",
 		}),
+		writeFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "versions_service_store_write_failures_total", Help: "Changes that the store did not take: it is away, its disk is full or read-only.",
+		}),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "versions_service_queue_ended_total", Help: "Stored updates that ended, by target's status; failed ones are dead until somebody retries them.",
 		}, []string{"status"}),
@@ -81,7 +84,7 @@ func newQueueMetrics(registry *prometheus.Registry) *queueMetrics {
 			Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400},
 		}, []string{"status"}),
 	}
-	registry.MustRegister(m.retries, m.postponed, m.ended, m.seconds)
+	registry.MustRegister(m.retries, m.postponed, m.writeFailures, m.ended, m.seconds)
 	return m
 }
 
@@ -91,6 +94,8 @@ func (m *queueMetrics) observe(e queue.Event) {
 		m.retries.Inc()
 	case queue.TaskPostponed:
 		m.postponed.Inc()
+	case queue.WriteFailed:
+		m.writeFailures.Inc()
 	case queue.TaskEnded:
 		m.ended.WithLabelValues(string(e.Status)).Inc()
 		m.seconds.WithLabelValues(string(e.Status)).Observe(e.Since.Seconds())

@@ -89,9 +89,6 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 	if err != nil {
 		return nil, err
 	}
-	updates := update.New(update.Options{Targets: targets, Share: s.GroupCommits, IndexBytes: s.CacheBytes / indexShare})
-	registerWaiting(registry, updates.Waiting)
-
 	var handler *api.Server
 	stored, err := s.openQueue(logger, newQueueMetrics(registry).observe, func(ctx context.Context, b queue.Batch) []queue.Outcome {
 		return handler.Apply(ctx, b)
@@ -105,6 +102,8 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 		}
 	}()
 	registerStore(registry, stored)
+	updates := update.New(update.Options{Targets: targets, Share: s.GroupCommits, IndexBytes: s.CacheBytes / indexShare, Ledger: stored})
+	registerWaiting(registry, updates.Waiting)
 	ready := newReadiness(targets, client, stored.Check, logger)
 	handler, err = api.New(api.Options{
 		Updates:       updates,
@@ -144,7 +143,7 @@ func (s *Settings) openQueue(logger *slog.Logger, observe func(queue.Event), app
 	defer cancel()
 	stored, err := queue.Open(ctx, queue.Options{
 		URL: s.StoreURL, Apply: apply, Logger: logger, Observe: observe,
-		Retention: s.Queue.Retention, MaxWaiting: s.Queue.MaxWaiting,
+		Retention: s.Queue.Retention, MaxWaiting: s.Queue.MaxWaiting, MaxHistory: s.Queue.MaxHistory,
 		ApplyTimeout: min(s.UpdateTimeout, queue.MaxApplyTimeout),
 	})
 	switch {

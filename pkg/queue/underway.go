@@ -1,0 +1,290 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// enterTimeout bounds how long a request that is carried out at once waits for
+	// its place in the order.
+	enterTimeout = 500 * time.Millisecond
+	// sentFor is how long a commit may be on its way to the branch: longer than the
+	// update of a ref is ever followed.
+	sentFor = time.Minute
+	// announcePatience is how long Announce waits for a newer request's end, and
+	// announcePoll how often it looks.
+	announcePatience = 5 * time.Second
+	announcePoll     = 200 * time.Millisecond
+	// underwayRetention is how long the places of a process that died are kept.
+	underwayRetention = time.Hour
+)
+
+// errNotOurs is Announce's answer to a run whose tasks another run has taken.
+var errNotOurs = errors.New("queue: another run has taken the task")
+
+// underway are the requests of this process that are carried out at once.
+type underway struct {
+	owner string // this process, among those that share the store
+
+	mu sync.Mutex
+	of map[string][]enteredTask // by the update's ID
+}
+
+type enteredTask struct {
+	imageAt
+	pos int64
+}
+
+func newUnderway() *underway { return &underway{owner: rand.Text(), of: map[string][]enteredTask{}} }
+
+// Enter gives an update that is carried out at once its place in the order, before
+// anything is done, and returns it as a time. It is then newer than all that was
+// accepted before, and older than what comes later. Leave, or Record of the same
+// ID, follows. The error says that the store could not be asked.
+func (q *Queue) Enter(ctx context.Context, u Update) (time.Time, error) {
+	if err := u.check(); err != nil {
+		return time.Time{}, fmt.Errorf("queue: update %q: %w", u.ID, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, enterTimeout+q.store.roundTrips(roundTripsOfEntry))
+	defer cancel()
+	tasks, err := q.enterStored(ctx, u)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("queue: give update %q its place: %w", u.ID, err)
+	}
+	q.underway.mu.Lock()
+	defer q.underway.mu.Unlock()
+	pos := micros(q.options.Now())
+	for _, t := range tasks {
+		pos = max(pos, t.pos)
+		for _, others := range q.underway.of {
+			for _, other := range others {
+				if other.imageAt == t.imageAt {
+					pos = max(pos, other.pos+1)
+				}
+			}
+		}
+	}
+	for i := range tasks {
+		tasks[i].pos = pos
+	}
+	q.underway.of[u.ID] = tasks
+	return fromMicros(pos), nil
+}
+
+// enterStored finds the places, and stores them where others have to see them.
+func (q *Queue) enterStored(ctx context.Context, u Update) ([]enteredTask, error) {
+	now := micros(q.options.Now())
+	tasks := make([]enteredTask, len(u.Tasks))
+	reads := make([]statement, len(u.Tasks))
+	for i, t := range u.Tasks {
+		tasks[i].imageAt = imageAt{t.Target, u.Image}
+		reads[i] = newestStatement(tasks[i].imageAt, func(pos int64) { tasks[i].pos = max(now, pos+1) })
+	}
+	if !q.store.shared() {
+		return tasks, q.store.read().all(ctx, reads)
+	}
+	return tasks, q.write(ctx, func(ctx context.Context, c *change) error {
+		if err := c.all(ctx, reads); err != nil {
+			return err
+		}
+		for i := range tasks {
+			tasks[i].pos = slices.MaxFunc(tasks, func(a, b enteredTask) int { return cmp.Compare(a.pos, b.pos) }).pos
+		}
+		writes := make([]statement, len(tasks))
+		for i, t := range tasks {
+			writes[i] = statement{
+				text: `
+					INSERT INTO versions_underway (id, target, image, scope, pushed_at, owner, entered_at, announced_at)
+					VALUES ($1, $2, $3, $4, $5, $6, $7, 0) ON CONFLICT DO NOTHING`,
+				args: []any{u.ID, t.target, t.image, u.Scope, t.pos, q.underway.owner, micros(c.now)},
+			}
+		}
+		return c.all(ctx, writes)
+	})
+}
+
+// Leave gives up the place of an update that Enter let in. It does nothing when
+// Record has taken it over.
+func (q *Queue) Leave(ctx context.Context, id string) error {
+	if !q.underway.remove(id) || !q.store.shared() {
+		return nil
+	}
+	err := q.write(ctx, func(ctx context.Context, c *change) error {
+		_, err := c.exec(ctx, `DELETE FROM versions_underway WHERE id = $1`, id)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("queue: give up the place of update %q: %w", id, err)
+	}
+	return nil
+}
+
+func (w *underway) remove(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, ok := w.of[id]
+	delete(w.of, id)
+	return ok
+}
+
+func (w *underway) has(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, ok := w.of[id]
+	return ok
+}
+
+// addTo adds what is under way in this process to the facts of an admission.
+func (w *underway) addTo(f *facts) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id, tasks := range w.of {
+		for _, t := range tasks {
+			if _, ok := f.newest[t.imageAt]; !ok {
+				continue
+			}
+			f.newest[t.imageAt] = max(f.newest[t.imageAt], t.pos)
+			if f.entered[id] == nil {
+				f.entered[id] = map[string]int64{}
+			}
+			f.entered[id][t.target] = t.pos
+		}
+	}
+}
+
+// Announce notes a commit that is about to be sent to the branch of a target,
+// with the updates that it carries out, so that it is found again after a crash.
+// It returns those updates that a newer one has replaced, and reports whether a
+// newer one is on its way to the branch in another process and did not end within
+// some seconds: in both cases the commit must not be sent. An ID that is neither
+// being applied nor under way is not replaced.
+func (q *Queue) Announce(ctx context.Context, target, commit string, ids []string) (replaced []string, undecided bool, err error) {
+	if !q.store.shared() {
+		ids = slices.DeleteFunc(slices.Clone(ids), q.underway.has) // the process itself keeps their order
+	}
+	if len(ids) == 0 {
+		return nil, false, nil
+	}
+	deadline := time.NewTimer(announcePatience)
+	defer deadline.Stop()
+	for {
+		replaced, undecided, err := q.announce(ctx, target, commit, ids)
+		if err != nil || !undecided {
+			return replaced, undecided, err
+		}
+		select {
+		case <-time.After(announcePoll):
+		case <-deadline.C:
+			return nil, true, nil
+		case <-ctx.Done():
+			return nil, true, nil
+		}
+	}
+}
+
+func (q *Queue) announce(ctx context.Context, target, commit string, ids []string) (replaced []string, undecided bool, err error) {
+	err = q.write(ctx, func(ctx context.Context, c *change) error {
+		replaced, undecided = nil, false
+		var notOurs bool
+		var statements []statement
+		for _, id := range ids {
+			statements = append(statements,
+				statement{
+					text: `UPDATE versions_underway SET announced_at = $1 WHERE id = $2 AND target = $3`,
+					args: []any{micros(c.now), id, target},
+				},
+				statement{
+					text: `UPDATE versions_task SET sent_commit = $1, sent_at = $2
+						WHERE seq = (SELECT seq FROM versions_update WHERE id = $3) AND target = $4 AND status = 'queued' AND claim <> ''`,
+					args: []any{commit, micros(c.now), id, target},
+				},
+				c.standingStatement(id, target, func(branch, claim string, newer, onItsWay bool) {
+					notOurs = notOurs || claim != q.claimOf(branch)
+					undecided = undecided || onItsWay
+					if newer {
+						replaced = append(replaced, id)
+					}
+				}),
+				c.underwayStatement(id, target, func(newer, onItsWay bool) {
+					undecided = undecided || onItsWay
+					if newer {
+						replaced = append(replaced, id)
+					}
+				}))
+		}
+		if err := c.all(ctx, statements); err != nil {
+			return err
+		}
+		if notOurs {
+			return errNotOurs
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("queue: announce a commit: %w", err)
+	}
+	return replaced, undecided && len(replaced) == 0, nil
+}
+
+// standingStatement asks how a stored task that is being applied stands to newer ones.
+func (c *change) standingStatement(id, target string, row func(branch, claim string, newer, onItsWay bool)) statement {
+	return statement{
+		text: `
+			SELECT t.branch, t.claim, CASE WHEN EXISTS (
+				SELECT 1 FROM versions_task AS n
+				WHERE n.target = t.target AND n.image = t.image AND n.scope IN (t.scope, '')
+					AND n.status IN ('committed', 'unchanged') AND n.pushed_at > t.pushed_at
+			) THEN 1 ELSE 0 END, CASE WHEN EXISTS (
+				SELECT 1 FROM versions_underway AS n
+				WHERE n.target = t.target AND n.image = t.image AND n.scope IN (t.scope, '')
+					AND n.pushed_at > t.pushed_at AND n.announced_at > $1 AND n.owner <> $2
+			) THEN 1 ELSE 0 END
+			FROM versions_task AS t JOIN versions_update AS u ON u.seq = t.seq
+			WHERE u.id = $3 AND t.target = $4 AND t.status = 'queued'`,
+		args: []any{micros(c.now.Add(-sentFor)), c.q.underway.owner, id, target},
+		row: func(scan func(...any) error) error {
+			var (
+				branch, claim   string
+				newer, onItsWay int64
+			)
+			err := scan(&branch, &claim, &newer, &onItsWay)
+			row(branch, claim, newer > 0, onItsWay > 0)
+			return err
+		},
+	}
+}
+
+// underwayStatement asks how a request that is carried out at once stands to newer ones.
+func (c *change) underwayStatement(id, target string, row func(newer, onItsWay bool)) statement {
+	return statement{
+		text: `
+			SELECT CASE WHEN EXISTS (
+				SELECT 1 FROM versions_task AS n
+				WHERE n.target = w.target AND n.image = w.image AND n.scope IN (w.scope, '')
+					AND n.status IN ('committed', 'unchanged') AND n.pushed_at > w.pushed_at
+			) THEN 1 ELSE 0 END, CASE WHEN EXISTS (
+				SELECT 1 FROM versions_underway AS n
+				WHERE n.target = w.target AND n.image = w.image AND n.scope IN (w.scope, '')
+					AND n.pushed_at > w.pushed_at AND n.announced_at > $1 AND n.owner <> w.owner
+			) OR EXISTS (
+				SELECT 1 FROM versions_task AS n
+				WHERE n.target = w.target AND n.image = w.image AND n.scope IN (w.scope, '')
+					AND n.status = 'queued' AND n.pushed_at > w.pushed_at AND n.sent_at > $1
+			) THEN 1 ELSE 0 END
+			FROM versions_underway AS w WHERE w.id = $2 AND w.target = $3`,
+		args: []any{micros(c.now.Add(-sentFor)), id, target},
+		row: func(scan func(...any) error) error {
+			var newer, onItsWay int64
+			err := scan(&newer, &onItsWay)
+			row(newer > 0, onItsWay > 0)
+			return err
+		},
+	}
+}

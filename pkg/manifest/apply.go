@@ -19,7 +19,7 @@ type application struct {
 // apply edits the sites of a file, and reads the outcome back before it lets it
 // out.
 func (e *Editor) apply(f *file) Result {
-	a := &application{editor: e, file: f, result: Result{Content: f.original}}
+	a := &application{editor: e, file: f, result: Result{Content: f.original, Namings: namingsOf(f.sites)}}
 	for _, s := range f.sites {
 		if !e.options.SkipEmbedded || !s.embedded {
 			a.site(s)
@@ -67,7 +67,7 @@ func (a *application) site(s *site) {
 // so that one with the wanted version is current all the same.
 func (r Reason) literal() bool {
 	switch r {
-	case Held, SharedAnchor, NotUTF8, Unparsable:
+	case Held, SharedAnchor, NotUTF8, Unparsable, Overrides, OverrideAmbiguous:
 		return true
 	}
 	return false

@@ -27,6 +27,8 @@ type pair struct {
 	lone bool
 	// reason keeps the pair from being edited, or is empty.
 	reason Reason
+	// group says which fields of a mapping they are; nil for a pair of another make.
+	group *naming
 }
 
 // lines returns the lines of all fields that a pair named by name consists of.
@@ -105,6 +107,7 @@ func (w *walk) groupPair(g group, prefix string, at *step) {
 	default:
 		p = helmPair(g)
 		p.whole = p.whole || prefix != "" || isImageKey(at.name())
+		p.group = &naming{mapping: at, prefix: prefix, kind: kindOf(g)}
 	}
 	w.pair(&p)
 }
@@ -283,6 +286,7 @@ func (w *walk) versionless(p named) {
 // addPair adds a site at field f. Several mappings may share it by an anchor.
 func (w *walk) addPair(s *site, p named, f *field) {
 	s.lines = []*lineSet{p.lines}
+	s.naming = p.naming()
 	for _, twin := range w.byNode[s.node] {
 		if twin.repo.Equal(s.repo) {
 			if twin.lines[len(twin.lines)-1] != p.lines {

@@ -14,6 +14,9 @@ type Result struct {
 	Current []Found
 	// Skips are the references that were left alone, in file order.
 	Skips []Skip
+	// Namings are the pairs that name an image, in file order, whatever became of
+	// them: the version of one may stand in another file.
+	Namings []Naming
 }
 
 // Place says where in a file something stands.
@@ -107,6 +110,11 @@ const (
 	Escaped Reason = "escaped"
 	// OtherVersion: the version that stands there is not one that Update.Present asks for.
 	OtherVersion Reason = "other_version"
+	// Overrides: the version stands in another file than the name, whose pair it
+	// overrides, and the caller asked for a report alone.
+	Overrides Reason = "override"
+	// OverrideAmbiguous: like Overrides, but pairs of several images may be meant.
+	OverrideAmbiguous Reason = "override_ambiguous"
 	// Held: a comment "versions-service: hold" freezes the reference or the file.
 	Held Reason = "held"
 	// Unverified: the edited file did not read back as intended, so that it was

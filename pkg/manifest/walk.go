@@ -47,6 +47,8 @@ type site struct {
 	lines []*lineSet
 	// bare is set when a reference without a version may be given one.
 	bare bool
+	// naming is the pair that the site is of, where it can have a Key; else nil.
+	naming *naming
 	// text is the YAML text inside a scalar in which the site stands, or nil. Node
 	// and digestNode are nodes of that text then.
 	text *innerText

@@ -1,0 +1,101 @@
+package manifest
+
+import (
+	"iter"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// fieldGroup is a group of fields of one mapping that name an image, or have a
+// version without a name.
+type fieldGroup struct {
+	document int
+	place    string
+	// names are what the fields may mean, the likeliest first; none where nothing
+	// stands that could be a name.
+	names []string
+	// registry is what would go before the name.
+	registry string
+	// kinds are those of the versions; a digest alone is of every kind.
+	kinds    versionKind
+	versions []*field
+	digest   *field
+}
+
+// lone reports whether a version stands in the group without a name.
+func (g *fieldGroup) lone() bool {
+	return len(g.names) == 0 && (len(g.versions) > 0 || g.digest != nil)
+}
+
+// maxGroups is how many groups a file may have to be looked at as one of a family.
+const maxGroups = 1_000
+
+// groupsReader walks through the mappings of a file that are in no list.
+type groupsReader struct {
+	document   int
+	mergeSteps int
+	found      int
+	yield      func(fieldGroup) bool
+	done       bool
+}
+
+// fieldGroups returns the groups of parsed documents, of which at most maxGroups
+// and one more, in no order within a mapping.
+func fieldGroups(docs []*yaml.Node) iter.Seq[fieldGroup] {
+	return func(yield func(fieldGroup) bool) {
+		r := &groupsReader{mergeSteps: maxMergeSteps, yield: yield}
+		for i, doc := range docs {
+			r.document = i
+			for _, root := range doc.Content {
+				r.visit(root, &step{}, 0)
+			}
+		}
+	}
+}
+
+func (r *groupsReader) visit(n *yaml.Node, at *step, depth int) {
+	if n.Kind != yaml.MappingNode || depth > maxDepth || r.done {
+		return
+	}
+	for prefix, g := range groupsOf(n, at, &r.mergeSteps) {
+		if r.read(g, prefix, at); r.done {
+			return
+		}
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		r.visit(n.Content[i+1], &step{up: at, key: n.Content[i]}, depth+1)
+	}
+}
+
+// read yields a group that says something.
+func (r *groupsReader) read(g group, prefix string, at *step) {
+	if g.has(newNameRole, newTagRole) || !g.has(repositoryRole, imageRole, tagRole, versionRole, digestRole) {
+		return
+	}
+	found := fieldGroup{document: r.document, registry: g.get(registryRole).text()}
+	p := helmPair(g)
+	for _, j := range p.names {
+		if j.text != "" {
+			found.names = append(found.names, j.text)
+		}
+	}
+	found.versions = slices.DeleteFunc(slices.Clone(p.versions), func(f *field) bool { return f.text() == "" })
+	if p.digest.text() != "" {
+		found.digest = p.digest
+	}
+	namesOtherThing := g.get(nameRole).text() != ""
+	if len(found.names) == 0 && (namesOtherThing || !found.lone()) {
+		return
+	}
+	found.kinds = kindOf(g)
+	if len(found.versions) == 0 {
+		found.kinds = tagKind | versionFieldKind
+	}
+	var ok bool
+	if found.place, ok = placeOf(at, prefix); !ok {
+		return
+	}
+	r.found++
+	r.done = !r.yield(found) || r.found > maxGroups
+}

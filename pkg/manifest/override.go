@@ -1,0 +1,98 @@
+package manifest
+
+import "unicode/utf8"
+
+// Override asks for the version that stands at a key without a name.
+type Override struct {
+	Key Key
+	// Update is what the version becomes.
+	Update Update
+	// Reason keeps the version as it is: Overrides or OverrideAmbiguous. It is empty
+	// for an edit.
+	Reason Reason
+}
+
+// EditOverrides moves the versions of one file that overrides ask for. In the
+// changes, current references and skips of the result, Update is the index of the
+// override. Everything else is as Editor.Edit has it; a file that cannot be read as a
+// whole has an empty result.
+func EditOverrides(content []byte, overrides []Override, options Options) Result {
+	f := readWhole(content)
+	if f == nil {
+		return Result{Content: content}
+	}
+	e := &Editor{options: options}
+	wanted := map[Key][]int{}
+	for i, o := range overrides {
+		e.updates = append(e.updates, o.Update)
+		wanted[o.Key] = append(wanted[o.Key], i)
+	}
+	w := newWalk(f.src, &e.want)
+	for g := range fieldGroups(f.docs) {
+		if !g.lone() {
+			continue
+		}
+		for _, kind := range []versionKind{tagKind, versionFieldKind} {
+			for _, i := range wanted[Key{g.place, g.kinds & kind}] {
+				w.override(&g, i, &overrides[i])
+			}
+		}
+		if len(w.sites) > MaxReferences {
+			return Result{Content: content}
+		}
+	}
+	f.sites = direct(f.src, w.sites)
+	sortSites(f.sites)
+	return e.apply(f)
+}
+
+// readWhole parses a file; it is nil when no parser takes all of it.
+func readWhole(content []byte) *file {
+	if len(content) > MaxSize || separators(content) > maxSeparators || !utf8.Valid(content) {
+		return nil
+	}
+	docs, err := parse(content)
+	if err != nil {
+		return nil
+	}
+	return &file{original: content, src: newSource(content), docs: docs, parsed: true}
+}
+
+// override adds the sites of a group that has a version and no name.
+func (w *walk) override(g *fieldGroup, index int, o *Override) {
+	w.document = g.document
+	fields := g.versions
+	if len(fields) == 0 {
+		fields = []*field{g.digest}
+	}
+	for _, f := range fields {
+		s := &site{repo: o.Update.Image, update: index, field: true, node: resolve(f.value)}
+		s.end = len(s.node.Value)
+		if len(g.versions) > 0 {
+			s.tag, s.digest, s.reason = splitVersion(s.node)
+		} else {
+			s.reason = DigestOnly
+		}
+		s.addDigest(g.digest)
+		switch {
+		case s.reason != "" && s.reason != DigestOnly:
+		case sharesAnchor(f), g.digest != nil && sharesAnchor(g.digest):
+			s.reason = SharedAnchor
+		case g.registry != "" && g.registry != o.Update.Image.Domain():
+			s.reason = OverrideAmbiguous
+		case o.Reason != "":
+			s.reason = o.Reason
+		}
+		s.lines = append(s.lines, f.key.Line, f.value.Line)
+		if g.digest != nil {
+			s.lines = append(s.lines, g.digest.key.Line, g.digest.value.Line)
+		}
+		w.place(s, f.at, 0)
+		w.sites = append(w.sites, s)
+	}
+}
+
+// sharesAnchor reports whether the value of a field may be used elsewhere, too.
+func sharesAnchor(f *field) bool {
+	return f.merged || f.value != resolve(f.value) || f.value.Anchor != ""
+}

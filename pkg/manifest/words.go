@@ -3,6 +3,7 @@ package manifest
 import (
 	"bytes"
 	"slices"
+	"strings"
 )
 
 // Words is a compact index of one file: the words that may be the last path part
@@ -16,6 +17,8 @@ type Words struct {
 	bits []byte
 	// all is set when the file may hide words, so that every image may match.
 	all bool
+	// pairs is set when a key may be that of a pair.
+	pairs bool
 }
 
 const (
@@ -32,7 +35,9 @@ func IndexWords(content []byte) Words {
 		return Words{all: true}
 	}
 	var hashes []uint64
+	pairs := false
 	for start, end := nextWord(content, 0); start < end; start, end = nextWord(content, end) {
+		pairs = pairs || maySayPair(content, start, end)
 		if isKey(content, end) {
 			continue
 		}
@@ -44,9 +49,9 @@ func IndexWords(content []byte) Words {
 	slices.Sort(hashes)
 	hashes = slices.Compact(hashes)
 	if len(hashes) == 0 {
-		return Words{}
+		return Words{pairs: pairs}
 	}
-	w := Words{bits: make([]byte, min(len(hashes)*bitsPerWord/8+1, maxFilter))}
+	w := Words{bits: make([]byte, min(len(hashes)*bitsPerWord/8+1, maxFilter)), pairs: pairs}
 	for _, h := range hashes {
 		for i := range uint64(hashesPerWord) {
 			bit := w.bit(h, i)
@@ -61,6 +66,44 @@ func IndexWords(content []byte) Words {
 func isKey(content []byte, end int) bool {
 	return end < len(content) && content[end] == ':' && (end+1 == len(content) || bytes.IndexByte([]byte(" \t\r\n"), content[end+1]) >= 0)
 }
+
+// pairSuffixes are the endings of keys, in lower case, of which a pair has one: its
+// name's or its version's. image is none, because it makes no pair alone.
+var pairSuffixes = [...]string{"tag", "version", "digest", "repository"}
+
+// maySayPair reports whether the word is a key of a pair. apiVersion and what has a
+// slash before it, as in app.kubernetes.io/version, are none.
+func maySayPair(content []byte, start, end int) bool {
+	switch content[end-1] {
+	case 'g', 'n', 't', 'y', 'G', 'N', 'T', 'Y':
+	default:
+		return false
+	}
+	if start > 0 && content[start-1] == '/' || string(content[start:end]) == "apiVersion" {
+		return false
+	}
+	after := end
+	if after < len(content) && (content[after] == '"' || content[after] == '\'') {
+		after++
+	}
+	for after < len(content) && (content[after] == ' ' || content[after] == '\t') {
+		after++
+	}
+	if after == len(content) || content[after] != ':' {
+		return false
+	}
+	for _, suffix := range pairSuffixes {
+		if from := end - len(suffix); from >= start && strings.EqualFold(string(content[from:end]), suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// MayHoldPair reports whether the indexed file may have fields of a pair: a name
+// that has no version, a version that has no name, or both. A false answer is
+// certain, unless a key is written with ? before it.
+func (w Words) MayHoldPair() bool { return w.all || w.pairs }
 
 // appendWord adds the hash of a word that may be a path part.
 func appendWord(hashes []uint64, word []byte) []uint64 {

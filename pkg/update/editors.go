@@ -82,19 +82,26 @@ func (e *editors) make() error {
 	var requests []int
 	for i, r := range e.requests {
 		if e.wanted[i] == 1 {
-			updates = append(updates, manifest.Update{
-				Image: r.Image, Version: r.Version, Digest: r.Digest, Present: given(e.target.Present, r.Present),
-			})
+			updates = append(updates, e.target.update(r))
 			requests = append(requests, i)
 		}
 	}
-	options := manifest.Options{SkipEmbedded: e.target.SkipEmbedded}
+	options := e.target.options()
 	compiled, err := manifest.NewEditor(updates, options)
 	if err != nil {
 		return err
 	}
 	e.made[string(e.wanted)] = &editor{Editor: compiled, updates: updates, options: options, requests: requests}
 	return nil
+}
+
+// update is what a request asks of the target's files.
+func (t *Target) update(r Request) manifest.Update {
+	return manifest.Update{Image: r.Image, Version: r.Version, Digest: r.Digest, Present: given(t.Present, r.Present)}
+}
+
+func (t *Target) options() manifest.Options {
+	return manifest.Options{SkipEmbedded: t.SkipEmbedded}
 }
 
 // given leaves out the patterns that are none.

@@ -20,6 +20,7 @@ type plan struct {
 	requests []Request
 	files    []plannedFile // that change, sorted by path
 	findings []finding     // one for each request
+	namings  []naming      // the pairs that name a request's image
 }
 
 // plannedFile is a file before and after its edit.
@@ -70,6 +71,9 @@ func (s *Service) plan(ctx context.Context, t *target, snapshot *github.Snapshot
 	if err != nil {
 		return nil, err
 	}
+	if err := s.findOverrides(ctx, p); err != nil {
+		return nil, err
+	}
 	if err := p.findLinks(ctx, editors); err != nil {
 		return nil, err
 	}
@@ -90,9 +94,12 @@ func (p *plan) edit(entry github.Entry, ed *editor, content []byte) {
 		return
 	}
 	result := ed.Edit(content)
-	changes := map[int][]manifest.Change{}
+	changes := map[int][]Change{}
 	for _, c := range result.Changes {
-		changes[c.Update] = append(changes[c.Update], c)
+		changes[c.Update] = append(changes[c.Update], Change{Change: c})
+	}
+	for _, n := range result.Namings {
+		p.namings = append(p.namings, naming{request: ed.requests[n.Update], path: entry.Path, line: n.Line, key: n.Key})
 	}
 	for update, cs := range changes {
 		f := p.finding(ed, update, entry)

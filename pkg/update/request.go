@@ -145,10 +145,23 @@ type Result struct {
 // File is one file with the references that change in it.
 type File struct {
 	Path    string
-	Changes []manifest.Change
+	Changes []Change
 	// before are the versions of the references that have the requested one now, each
 	// once, sorted.
 	before []string
+}
+
+// Change is one reference that changes.
+type Change struct {
+	manifest.Change
+	NamedIn NamedIn
+}
+
+// NamedIn is where an image is named whose version stands in another file; zero
+// where it is the same file.
+type NamedIn struct {
+	Path string
+	Line int
 }
 
 // Skip is a reference, or with Line 0 a file, that was left alone.
@@ -156,6 +169,8 @@ type Skip struct {
 	Path   string
 	Line   int
 	Reason manifest.Reason
+	// NamedIn is set where the version stands in another file than the name.
+	NamedIn NamedIn
 }
 
 // WorkflowPermission is the reason for leaving a workflow file alone that the

@@ -51,6 +51,9 @@ type Target struct {
 	// Present is a pattern that the present version of a reference must match; zero
 	// means any.
 	Present image.Pattern
+	// Overrides says what becomes of versions that stand in another file than the
+	// image's name; empty is ReportOverrides.
+	Overrides OverrideMode
 	// SkipEmbedded leaves references alone that stand inside of text.
 	SkipEmbedded bool
 	// Message makes the headline of commits; nil means the service's own.
@@ -58,6 +61,20 @@ type Target struct {
 	// Author of the commits; nil leaves it to Repository.
 	Author *github.Signature
 }
+
+// OverrideMode says what becomes of versions that stand in another file than the
+// image's name.
+type OverrideMode string
+
+// The modes.
+const (
+	// ReportOverrides lists them as skipped.
+	ReportOverrides OverrideMode = "report"
+	// EditOverrides moves them like others.
+	EditOverrides OverrideMode = "edit"
+	// IgnoreOverrides does not look for them.
+	IgnoreOverrides OverrideMode = "ignore"
+)
 
 // place is the target as it was configured. Its ID is its name, or else
 // owner/name@branch, without the branch when that is the default one.

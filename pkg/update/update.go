@@ -34,6 +34,7 @@ type Service struct {
 	share   bool
 	dryRuns chan struct{} // one place for each that is under way
 	words   *wordIndex
+	pairs   pairIndex
 	order   *order
 	ledger  Ledger
 	random  func() float64 // in [0, 1), for jitter
@@ -42,7 +43,8 @@ type Service struct {
 // New returns a Service.
 func New(o Options) *Service {
 	s := &Service{
-		share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes),
+		share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes - o.IndexBytes/pairShare),
+		pairs: newPairIndex(o.IndexBytes / pairShare),
 		order: newOrder(), ledger: o.Ledger, random: rand.Float64,
 	}
 	locks := map[string]chan struct{}{}

@@ -6,6 +6,18 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 )
 
+// pairShare is which part of the memory for the index of files is for pairs: few
+// files have any.
+const pairShare = 8
+
+// pairIndex remembers of each blob of a family where it has pairs and versions
+// without a name.
+type pairIndex = *cache.Cache[github.SHA, manifest.Pairs]
+
+func newPairIndex(limit int64) pairIndex {
+	return cache.New[github.SHA](limit, func(p manifest.Pairs) int64 { return int64(p.Size()) + cache.Overhead })
+}
+
 // wordIndex remembers of each blob the words that may name an image. It is safe for
 // concurrent use.
 type wordIndex struct {

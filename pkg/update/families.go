@@ -1,0 +1,244 @@
+package update
+
+import (
+	"path"
+	"strings"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
+)
+
+const (
+	// maxFamilyFiles and maxFamilyBytes bound the files that are looked into for the
+	// versions of one plan's pairs. Files of the same folder and below the same root
+	// go before files of the same name elsewhere; what would go beyond is not looked
+	// into at all, because whether the names agree could not be told.
+	maxFamilyFiles = 2_000
+	maxFamilyBytes = 64 << 20
+	// maxFamilyKeys bounds the places of pairs that versions are looked for at.
+	maxFamilyKeys = 1_000
+)
+
+// families are the files of a snapshot among which the versions of its pairs may
+// stand. Which of them belong to a pair, judge decides:
+//
+//	first   the files of the pair's folder
+//	then    those below the nearest folder that has a Chart.yaml, a helmfile or a kustomization
+//	last    those of the pair's file name, or of that name with an ending, anywhere
+type families struct {
+	plan  *plan
+	roots map[string]bool // folders
+	files []member        // that may hold a pair, sorted by path
+}
+
+// member is a file that may belong to a family.
+type member struct {
+	entry     github.Entry
+	dir, stem string
+	chosen    bool // to be looked into
+	indexed   bool // pairs is filled in
+	pairs     manifest.Pairs
+}
+
+// rootFiles make a folder the root of a family.
+var rootFiles = map[string]bool{
+	"Chart.yaml": true, "helmfile.yaml": true, "helmfile.yml": true, "helmfile.yaml.gotmpl": true,
+	"kustomization.yaml": true, "kustomization.yml": true, "Kustomization": true,
+}
+
+// newFamilies collects the files of the target that may hold a pair, by what is
+// remembered of their words.
+func (s *Service) newFamilies(p *plan) *families {
+	f := &families{plan: p, roots: map[string]bool{}}
+	for _, entry := range p.snapshot.Entries {
+		dir, base := path.Split(entry.Path)
+		if rootFiles[base] {
+			f.roots[dir] = true
+		}
+		if entry.Mode == github.ModeSymlink || entry.Size > manifest.MaxSize || !manifest.IsManifest(entry.Path) || !p.target.takesFile(entry.Path) {
+			continue
+		}
+		if words, ok := s.words.get(entry.SHA); ok && !words.MayHoldPair() {
+			continue
+		}
+		f.files = append(f.files, member{entry: entry, dir: dir, stem: stemOf(base)})
+	}
+	return f
+}
+
+// stemOf is a file's name without its ending.
+func stemOf(base string) string { return strings.TrimSuffix(base, path.Ext(base)) }
+
+// circle says which files are to be looked into.
+type circle struct{ dirs, roots, stems map[string]bool }
+
+// around is the circle of some files.
+func (f *families) around(paths []string) circle {
+	c := circle{map[string]bool{}, map[string]bool{}, map[string]bool{}}
+	for _, p := range paths {
+		dir, base := path.Split(p)
+		c.dirs[dir] = true
+		if root, ok := f.rootOf(dir); ok {
+			c.roots[root] = true
+		}
+		c.stems[stemOf(base)] = true
+	}
+	return c
+}
+
+// rootOf is the nearest root of a folder, which may be the folder itself.
+func (f *families) rootOf(dir string) (string, bool) {
+	for {
+		if f.roots[dir] {
+			return dir, true
+		}
+		if dir == "" {
+			return "", false
+		}
+		dir = parent(dir)
+	}
+}
+
+// parent is the folder above one that ends in a slash; "" is the repository's root.
+func parent(dir string) string {
+	return dir[:strings.LastIndexByte(strings.TrimSuffix(dir, "/"), '/')+1]
+}
+
+// near reports whether a file is in one of the folders or below one of the roots.
+func (c circle) near(m *member) bool {
+	if c.dirs[m.dir] {
+		return true
+	}
+	for dir := m.dir; ; dir = parent(dir) {
+		if c.roots[dir] {
+			return true
+		}
+		if dir == "" {
+			return false
+		}
+	}
+}
+
+// related reports whether a file bears the name of one of the files, with or without
+// an ending.
+func (c circle) related(m *member) bool {
+	for stem := range stems(m.stem) {
+		if c.stems[stem] {
+			return true
+		}
+	}
+	return false
+}
+
+// stems yields a name, and what is left of it without its endings, the longest
+// first: values-prod-eu, values-prod, values.
+func stems(stem string) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for stem != "" && yield(stem) {
+			stem = stem[:max(0, strings.LastIndexAny(stem, "-._"))]
+		}
+	}
+}
+
+// choose marks the files that are to be looked into, as far as they are not too many.
+func (f *families) choose(c circle) {
+	f.mark(c.near)
+	f.mark(c.related)
+}
+
+// mark chooses the files that fit, or none of them.
+func (f *families) mark(fits func(*member) bool) {
+	files, bytes := 0, int64(0)
+	var fitting []*member
+	for i := range f.files {
+		m := &f.files[i]
+		if !m.chosen && !fits(m) {
+			continue
+		}
+		files++
+		bytes += m.entry.Size
+		fitting = append(fitting, m)
+	}
+	if files > maxFamilyFiles || bytes > maxFamilyBytes {
+		return
+	}
+	for _, m := range fitting {
+		m.chosen = true
+	}
+}
+
+// voice is what the files of a folder, a root or a name call the image at a place.
+type voice struct {
+	here  NamedIn // the first file that names the wanted one
+	other bool    // one names another image
+}
+
+// voices are what is said at one place for one image.
+type voices struct{ dirs, roots, stems map[string]*voice }
+
+func say(voices map[string]*voice, key string) *voice {
+	if voices[key] == nil {
+		voices[key] = &voice{}
+	}
+	return voices[key]
+}
+
+// listen collects who names the image of the namings, which have one key and one
+// request and are sorted, and who names another one there.
+func (f *families) listen(namings []naming) voices {
+	v := voices{map[string]*voice{}, map[string]*voice{}, map[string]*voice{}}
+	note := func(dir, stem string, note func(*voice)) {
+		note(say(v.dirs, dir))
+		if root, ok := f.rootOf(dir); ok {
+			note(say(v.roots, root))
+		}
+		note(say(v.stems, stem))
+	}
+	for _, n := range namings {
+		dir, base := path.Split(n.path)
+		note(dir, stemOf(base), func(v *voice) {
+			if v.here == (NamedIn{}) {
+				v.here = NamedIn{Path: n.path, Line: n.line}
+			}
+		})
+	}
+	repo := f.plan.requests[namings[0].request].Image
+	for i := range f.files {
+		m := &f.files[i]
+		if _, other := m.pairs.Names(namings[0].key, repo); other {
+			note(m.dir, m.stem, func(v *voice) { v.other = true })
+		}
+	}
+	return v
+}
+
+// judge returns who decides about a version without a name in the file, nil when
+// nobody does.
+func (f *families) judge(v voices, m *member) *voice {
+	if here := v.dirs[m.dir]; here != nil {
+		return here
+	}
+	for dir := m.dir; ; dir = parent(dir) {
+		if here := v.roots[dir]; here != nil && f.roots[dir] {
+			return here
+		}
+		if dir == "" {
+			break
+		}
+	}
+	var all *voice
+	for stem := range stems(m.stem) {
+		here := v.stems[stem]
+		switch {
+		case here == nil:
+		case all == nil:
+			all = new(*here)
+		default:
+			all.other = all.other || here.other
+			if all.here == (NamedIn{}) {
+				all.here = here.here
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,236 @@
+package update
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
+)
+
+// naming is a pair of fields that names the image of a request.
+type naming struct {
+	request int
+	path    string
+	line    int
+	key     manifest.Key
+}
+
+// override is a version that stands in another file than the name of its image.
+type override struct {
+	request int
+	key     manifest.Key
+	namedIn NamedIn
+	reason  manifest.Reason // for leaving it alone; or empty
+}
+
+// findOverrides takes the versions into the plan that stand in another file than the
+// name of their image: a chart's values.yaml names it, and values-prod.yaml says
+// which version production has. Files are read for it only when a pair of fields
+// names an image, and only those that may belong to the pair.
+func (s *Service) findOverrides(ctx context.Context, p *plan) error {
+	if p.target.Overrides == IgnoreOverrides || len(p.namings) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(p.namings, func(a, b naming) int {
+		return cmp.Or(strings.Compare(a.path, b.path), cmp.Compare(a.line, b.line))
+	})
+	families := s.newFamilies(p)
+	groups := groupNamings(p.namings)
+	if err := s.lookInto(ctx, families, groups); err != nil {
+		return err
+	}
+	return p.editOverrides(ctx, families.overrides(groups))
+}
+
+// groupNamings parts sorted namings by request and key.
+func groupNamings(namings []naming) [][]naming {
+	type group struct {
+		request int
+		key     manifest.Key
+	}
+	at := map[group]int{}
+	var groups [][]naming
+	for _, n := range namings {
+		g := group{n.request, n.key}
+		i, ok := at[g]
+		if !ok {
+			if len(groups) == maxFamilyKeys {
+				continue
+			}
+			i = len(groups)
+			at[g] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], n)
+	}
+	return groups
+}
+
+// lookInto indexes the files around the pairs, and then those around the versions
+// without a name that are found there: who stands beside such a version may name
+// another image.
+func (s *Service) lookInto(ctx context.Context, f *families, groups [][]naming) error {
+	var named []string
+	for _, g := range groups {
+		for _, n := range g {
+			named = append(named, n.path)
+		}
+	}
+	f.choose(f.around(named))
+	if err := s.index(ctx, f); err != nil {
+		return err
+	}
+	var lone []string
+	for i := range f.files {
+		m := &f.files[i]
+		if slices.ContainsFunc(groups, func(g []naming) bool { return m.pairs.Lone(g[0].key) }) {
+			lone = append(lone, m.entry.Path)
+		}
+	}
+	f.mark(f.around(lone).near)
+	return s.index(ctx, f)
+}
+
+// index fills in the pairs of the chosen files, from what is remembered or from
+// their content.
+func (s *Service) index(ctx context.Context, f *families) error {
+	var missing []*member
+	var entries []github.Entry
+	for i := range f.files {
+		m := &f.files[i]
+		if !m.chosen || m.indexed {
+			continue
+		}
+		m.indexed = true
+		var ok bool
+		if m.pairs, ok = s.pairs.Get(m.entry.SHA); !ok {
+			missing = append(missing, m)
+			entries = append(entries, m.entry)
+		}
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	return f.plan.target.Repository.Read(ctx, f.plan.snapshot, entries, func(i int, content []byte) error {
+		return guard(func() error {
+			s.words.learn(entries[i].SHA, content)
+			missing[i].pairs = manifest.IndexPairs(content)
+			s.pairs.Put(entries[i].SHA, missing[i].pairs)
+			return nil
+		})
+	})
+}
+
+// overrides are the versions without a name that belong to a pair, by the path of
+// their file.
+func (f *families) overrides(groups [][]naming) map[string][]override {
+	found := map[string][]override{}
+	for _, g := range groups {
+		key, request := g[0].key, g[0].request
+		var said *voices
+		for i := range f.files {
+			m := &f.files[i]
+			if !m.pairs.Lone(key) || !f.plan.requests[request].wants(m.entry.Path) {
+				continue
+			}
+			if said == nil {
+				said = new(f.listen(g))
+			}
+			by := f.judge(*said, m)
+			if by == nil || by.here == (NamedIn{}) {
+				continue
+			}
+			o := override{request: request, key: key, namedIn: by.here}
+			switch {
+			case by.other:
+				o.reason = manifest.OverrideAmbiguous
+			case f.plan.target.Overrides != EditOverrides:
+				o.reason = manifest.Overrides
+			}
+			found[m.entry.Path] = append(found[m.entry.Path], o)
+		}
+	}
+	return found
+}
+
+// editOverrides edits the files that hold overrides, or tells of these.
+func (p *plan) editOverrides(ctx context.Context, found map[string][]override) error {
+	var entries []github.Entry
+	for _, entry := range p.snapshot.Entries {
+		if found[entry.Path] != nil {
+			entries = append(entries, entry)
+		}
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	return p.target.Repository.Read(ctx, p.snapshot, entries, func(i int, content []byte) error {
+		return guard(func() error {
+			p.editOverridesOf(entries[i], content, found[entries[i].Path], p.target.options())
+			return nil
+		})
+	})
+}
+
+// editOverridesOf takes the overrides of one file into the plan, on top of what was
+// planned for the file before.
+func (p *plan) editOverridesOf(entry github.Entry, content []byte, found []override, options manifest.Options) {
+	file := plannedFile{entry: entry, before: content, after: content}
+	at := slices.IndexFunc(p.files, func(f plannedFile) bool { return f.entry.Path == entry.Path })
+	if at >= 0 {
+		file = p.files[at]
+	}
+	asked := make([]manifest.Override, len(found))
+	for i, o := range found {
+		asked[i] = manifest.Override{Key: o.key, Update: p.target.update(p.requests[o.request]), Reason: o.reason}
+	}
+	result := manifest.EditOverrides(file.after, asked, options)
+	for i, o := range found {
+		p.findings[o.request].take(entry.Path, i, o, &result)
+	}
+	if len(result.Changes) == 0 {
+		return
+	}
+	file.after = result.Content
+	if at >= 0 {
+		p.files[at] = file
+	} else {
+		p.files = append(p.files, file)
+	}
+}
+
+// take adds what became of one override of a file.
+func (f *finding) take(path string, index int, o override, r *manifest.Result) {
+	var changes []Change
+	for _, c := range r.Changes {
+		if c.Update == index {
+			changes = append(changes, Change{Change: c, NamedIn: o.namedIn})
+		}
+	}
+	for _, s := range r.Skips {
+		if s.Update == index {
+			f.skipped = append(f.skipped, Skip{Path: path, Line: s.Line, Reason: s.Reason, NamedIn: o.namedIn})
+		}
+	}
+	if len(changes) == 0 {
+		return
+	}
+	f.named[path] = true
+	before := versionsBefore(r, index)
+	at := slices.IndexFunc(f.files, func(file File) bool { return file.Path == path })
+	if at < 0 {
+		f.files = append(f.files, File{Path: path, Changes: changes, before: before})
+		return
+	}
+	file := &f.files[at]
+	file.Changes = append(file.Changes, changes...)
+	slices.SortStableFunc(file.Changes, func(a, b Change) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	file.before = append(file.before, before...)
+	slices.Sort(file.before)
+	file.before = slices.Compact(file.before)
+}

@@ -141,7 +141,7 @@ func targetUpdate(r update.Result) TargetUpdate {
 		t.MergedVersions = &r.MergedVersions
 	}
 	for _, s := range r.Skipped {
-		t.Skipped = append(t.Skipped, Skip{Path: s.Path, Line: present(s.Line), Reason: string(s.Reason)})
+		t.Skipped = append(t.Skipped, Skip{Path: s.Path, Line: present(s.Line), Reason: string(s.Reason), NamedIn: namedIn(s.NamedIn)})
 	}
 	return t
 }
@@ -157,10 +157,17 @@ func fileUpdate(f update.File) FileUpdate {
 	for _, c := range f.Changes {
 		out.Changes = append(out.Changes, Change{
 			Line: c.Line, Column: c.Column, Pointer: present(c.Pointer), From: c.From, To: c.To,
-			FromDigest: present(c.FromDigest), ToDigest: present(c.ToDigest),
+			FromDigest: present(c.FromDigest), ToDigest: present(c.ToDigest), NamedIn: namedIn(c.NamedIn),
 		})
 	}
 	return out
+}
+
+func namedIn(n update.NamedIn) *NamedIn {
+	if n == (update.NamedIn{}) {
+		return nil
+	}
+	return &NamedIn{Path: n.Path, Line: n.Line}
 }
 
 // present is nil for a zero value, which the answer leaves out.

@@ -324,6 +324,10 @@ type Change struct {
 	//
 	// Example: sha256:9b2a28eb47540823042a2ba401386845089bb7b62a9637d55816132c4c3c36eb
 	ToDigest *string `json:"to_digest,omitempty"`
+
+	// NamedIn Where the image is named whose version stands in another file, as `tag` in `values-prod.yaml` belongs to
+	// `repository` in `values.yaml`. Left out when it is the same file.
+	NamedIn *NamedIn `json:"named_in,omitempty"`
 }
 
 // Commit defines model for Commit.
@@ -391,6 +395,16 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// NamedIn Where the image is named whose version stands in another file, as `tag` in `values-prod.yaml` belongs to
+// `repository` in `values.yaml`. Left out when it is the same file.
+type NamedIn struct {
+	// Path Example: charts/web/values.yaml
+	Path string `json:"path"`
+
+	// Line Example: 4
+	Line int `json:"line"`
+}
 
 // Problem RFC 9457 problem details.
 type Problem struct {
@@ -498,11 +512,17 @@ type Skip struct {
 	Line *int `json:"line,omitempty"`
 
 	// Reason Stable, for instance `symlink`, `templated`, `variable`, `untagged`, `ambiguous`, `digest_only`,
-	// `shared_anchor`, `escaped`, `held`, `other_version`, `not_utf8`, `unparsable`, `too_large`, `unverified`, `workflow_permission`.
+	// `shared_anchor`, `escaped`, `held`, `other_version`, `override` (the version stands in another file
+	// than the name, and the target does not say `overrides: edit`), `override_ambiguous` (the same, but
+	// several images may be meant), `not_utf8`, `unparsable`, `too_large`, `unverified`, `workflow_permission`.
 	//
 	//
 	// Example: templated
 	Reason string `json:"reason"`
+
+	// NamedIn Where the image is named whose version stands in another file, as `tag` in `values-prod.yaml` belongs to
+	// `repository` in `values.yaml`. Left out when it is the same file.
+	NamedIn *NamedIn `json:"named_in,omitempty"`
 }
 
 // Source Where the image came from; written as trailers into the commit's message.
@@ -581,7 +601,9 @@ type TargetUpdate struct {
 	// Example: ["api-1.0","frontend-1.0"]
 	MergedVersions *[]string `json:"merged_versions,omitempty"`
 
-	// Skipped References that were left alone, files that were too large to read, and symbolic links to files that name the image.
+	// Skipped References that were left alone, files that were too large to read, symbolic links to files that name
+	// the image, and versions of it in files that do not name it (`override`, `override_ambiguous`): only
+	// those need not hold the image's name themselves.
 	Skipped []Skip `json:"skipped"`
 
 	// Diff Dry run only. A unified diff that `git apply` takes.

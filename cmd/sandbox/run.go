@@ -51,8 +51,8 @@ The repository is refty-yapi/refty-infra-test, its branch main, and GitHub's
 token sandbox. Environment: LISTEN_ADDR (127.0.0.1:8080), API_TOKENS (none:
 everybody may call), DATA_DIR (a folder in DIR), and as of versions-service:
 CONFIG_FILE (with webhooks, without targets), WEBHOOK_…_SECRET, DATABASE_URL,
-UPDATE_TIMEOUT, GROUP_COMMITS, COMMIT_AUTHOR, COMMIT_SIGNING_KEY, CACHE_BYTES,
-LOG_LEVEL and LOG_FORMAT.
+UPDATE_TIMEOUT, GROUP_COMMITS, OVERRIDES, COMMIT_AUTHOR, COMMIT_SIGNING_KEY,
+CACHE_BYTES, LOG_LEVEL and LOG_FORMAT.
 `
 
 // run is the program; it returns the exit code.

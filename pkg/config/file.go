@@ -34,6 +34,9 @@ type Target struct {
 	// Present is a pattern that the present version of a reference must match; its
 	// zero value is none.
 	Present image.Pattern
+	// Overrides is "report", "edit" or "ignore", what becomes of versions that stand in
+	// another file than the image's name; empty for report.
+	Overrides string
 	// Embedded says that references inside of text are the target's as well, such
 	// as those in scripts and arguments. It is true unless the file says false.
 	Embedded bool

@@ -25,6 +25,7 @@ func target(t *Target) func(value) {
 			)},
 			field{name: "images", read: list(&t.Images, each(imageGlob))},
 			field{name: "present", read: parsed(&t.Present, image.ParsePattern)},
+			field{name: "overrides", read: parsed(&t.Overrides, overrides)},
 			field{name: "embedded", read: boolean(&t.Embedded)},
 			field{name: "message", read: parsed(&t.Message, ParseMessage)},
 			field{name: "author", read: parsed(&t.Author, author)},
@@ -157,6 +158,13 @@ func branch(text string) (string, error) {
 		strings.Contains(text, "..") || strings.Contains(text, "//") || strings.Contains(text, "@{") ||
 		strings.ContainsAny(text, " ~^:?*[\\") || hasControl(text) {
 		return "", fmt.Errorf("%s is not the name of a branch, such as main", quote(text))
+	}
+	return text, nil
+}
+
+func overrides(text string) (string, error) {
+	if text != "report" && text != "edit" && text != "ignore" {
+		return "", fmt.Errorf("%s is not one of report, edit, ignore", quote(text))
 	}
 	return text, nil
 }

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"iter"
 	"slices"
 
 	"go.yaml.in/yaml/v3"
@@ -35,40 +34,40 @@ const maxGroups = 1_000
 type groupsReader struct {
 	document   int
 	mergeSteps int
-	found      int
-	yield      func(fieldGroup) bool
-	done       bool
+	groups     []fieldGroup
 }
 
-// fieldGroups returns the groups of parsed documents, of which at most maxGroups
-// and one more, in no order within a mapping.
-func fieldGroups(docs []*yaml.Node) iter.Seq[fieldGroup] {
-	return func(yield func(fieldGroup) bool) {
-		r := &groupsReader{mergeSteps: maxMergeSteps, yield: yield}
-		for i, doc := range docs {
-			r.document = i
-			for _, root := range doc.Content {
-				r.visit(root, &step{}, 0)
-			}
+// fieldGroups returns the groups of parsed documents, in no order within a mapping;
+// none when there are too many.
+func fieldGroups(docs []*yaml.Node) []fieldGroup {
+	r := &groupsReader{mergeSteps: maxMergeSteps}
+	for i, doc := range docs {
+		r.document = i
+		for _, root := range doc.Content {
+			r.visit(root, &step{}, 0)
 		}
 	}
+	if r.full() {
+		return nil
+	}
+	return r.groups
 }
 
+func (r *groupsReader) full() bool { return len(r.groups) > maxGroups }
+
 func (r *groupsReader) visit(n *yaml.Node, at *step, depth int) {
-	if n.Kind != yaml.MappingNode || depth > maxDepth || r.done {
+	if n.Kind != yaml.MappingNode || depth > maxDepth || r.full() {
 		return
 	}
 	for prefix, g := range groupsOf(n, at, &r.mergeSteps) {
-		if r.read(g, prefix, at); r.done {
-			return
-		}
+		r.read(g, prefix, at)
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		r.visit(n.Content[i+1], &step{up: at, key: n.Content[i]}, depth+1)
 	}
 }
 
-// read yields a group that says something.
+// read keeps a group that says something.
 func (r *groupsReader) read(g group, prefix string, at *step) {
 	if g.has(newNameRole, newTagRole) || !g.has(repositoryRole, imageRole, tagRole, versionRole, digestRole) {
 		return
@@ -93,9 +92,7 @@ func (r *groupsReader) read(g group, prefix string, at *step) {
 		found.kinds = tagKind | versionFieldKind
 	}
 	var ok bool
-	if found.place, ok = placeOf(at, prefix); !ok {
-		return
+	if found.place, ok = placeOf(at, prefix); ok && !r.full() {
+		r.groups = append(r.groups, found)
 	}
-	r.found++
-	r.done = !r.yield(found) || r.found > maxGroups
 }

@@ -28,7 +28,7 @@ func EditOverrides(content []byte, overrides []Override, options Options) Result
 		wanted[o.Key] = append(wanted[o.Key], i)
 	}
 	w := newWalk(f.src, &e.want)
-	for g := range fieldGroups(f.docs) {
+	for _, g := range fieldGroups(f.docs) {
 		if !g.lone() {
 			continue
 		}
@@ -65,7 +65,8 @@ func (w *walk) override(g *fieldGroup, index int, o *Override) {
 	if len(fields) == 0 {
 		fields = []*field{g.digest}
 	}
-	for _, f := range fields {
+	lines := (&pair{versions: g.versions, digest: g.digest}).lines(nil, 0)
+	for _, f := range fields[:min(len(fields), MaxReferences)] {
 		s := &site{repo: o.Update.Image, update: index, field: true, node: resolve(f.value)}
 		s.end = len(s.node.Value)
 		if len(g.versions) > 0 {
@@ -83,10 +84,7 @@ func (w *walk) override(g *fieldGroup, index int, o *Override) {
 		case o.Reason != "":
 			s.reason = o.Reason
 		}
-		s.lines = append(s.lines, f.key.Line, f.value.Line)
-		if g.digest != nil {
-			s.lines = append(s.lines, g.digest.key.Line, g.digest.value.Line)
-		}
+		s.lines = []*lineSet{lines}
 		w.place(s, f.at, 0)
 		w.sites = append(w.sites, s)
 	}

@@ -31,7 +31,7 @@ func IndexPairs(content []byte) Pairs {
 		return Pairs{}
 	}
 	var entries []pairEntry
-	for g := range fieldGroups(f.docs) {
+	for _, g := range fieldGroups(f.docs) {
 		e := pairEntry{place: hashWord(g.place)}
 		for i, name := range g.names[:min(len(g.names), len(e.names))] {
 			e.names[i] = hashName(name)
@@ -40,9 +40,6 @@ func IndexPairs(content []byte) Pairs {
 			e.lone = g.kinds
 		}
 		entries = append(entries, e)
-	}
-	if len(entries) > maxGroups {
-		return Pairs{}
 	}
 	slices.SortFunc(entries, func(a, b pairEntry) int { return cmp.Compare(a.place, b.place) })
 	return Pairs{entries: slices.Clip(entries)}

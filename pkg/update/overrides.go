@@ -167,70 +167,70 @@ func (p *plan) editOverrides(ctx context.Context, found map[string][]override) e
 	if len(entries) == 0 {
 		return nil
 	}
+	planned := map[string]int{}
+	for i, f := range p.files {
+		planned[f.entry.Path] = i
+	}
 	return p.target.Repository.Read(ctx, p.snapshot, entries, func(i int, content []byte) error {
 		return guard(func() error {
-			p.editOverridesOf(entries[i], content, found[entries[i].Path], p.target.options())
+			path := entries[i].Path
+			file := plannedFile{entry: entries[i], before: content, after: content}
+			at, ok := planned[path]
+			if ok {
+				file = p.files[at]
+			}
+			switch changed := p.editOverridesOf(&file, found[path]); {
+			case ok:
+				p.files[at] = file
+			case changed:
+				p.files = append(p.files, file)
+			}
 			return nil
 		})
 	})
 }
 
 // editOverridesOf takes the overrides of one file into the plan, on top of what was
-// planned for the file before.
-func (p *plan) editOverridesOf(entry github.Entry, content []byte, found []override, options manifest.Options) {
-	file := plannedFile{entry: entry, before: content, after: content}
-	at := slices.IndexFunc(p.files, func(f plannedFile) bool { return f.entry.Path == entry.Path })
-	if at >= 0 {
-		file = p.files[at]
-	}
+// planned for the file before, and reports whether they change it.
+func (p *plan) editOverridesOf(file *plannedFile, found []override) bool {
 	asked := make([]manifest.Override, len(found))
 	for i, o := range found {
 		asked[i] = manifest.Override{Key: o.key, Update: p.target.update(p.requests[o.request]), Reason: o.reason}
 	}
-	result := manifest.EditOverrides(file.after, asked, options)
-	for i, o := range found {
-		p.findings[o.request].take(entry.Path, i, o, &result)
-	}
-	if len(result.Changes) == 0 {
-		return
-	}
+	result := manifest.EditOverrides(file.after, asked, p.target.options())
 	file.after = result.Content
-	if at >= 0 {
-		p.files[at] = file
-	} else {
-		p.files = append(p.files, file)
+	path := file.entry.Path
+	changes := make([][]Change, len(found))
+	for _, c := range result.Changes {
+		changes[c.Update] = append(changes[c.Update], Change{Change: c, NamedIn: found[c.Update].namedIn})
 	}
+	for i, o := range found {
+		if len(changes[i]) > 0 {
+			p.findings[o.request].add(File{Path: path, Changes: changes[i], before: versionsBefore(&result, i)})
+		}
+	}
+	for _, s := range result.Skips {
+		o := found[s.Update]
+		f := &p.findings[o.request]
+		f.skipped = append(f.skipped, Skip{Path: path, Line: s.Line, Reason: s.Reason, NamedIn: o.namedIn})
+	}
+	return len(result.Changes) > 0
 }
 
-// take adds what became of one override of a file.
-func (f *finding) take(path string, index int, o override, r *manifest.Result) {
-	var changes []Change
-	for _, c := range r.Changes {
-		if c.Update == index {
-			changes = append(changes, Change{Change: c, NamedIn: o.namedIn})
-		}
-	}
-	for _, s := range r.Skips {
-		if s.Update == index {
-			f.skipped = append(f.skipped, Skip{Path: path, Line: s.Line, Reason: s.Reason, NamedIn: o.namedIn})
-		}
-	}
-	if len(changes) == 0 {
-		return
-	}
-	f.named[path] = true
-	before := versionsBefore(r, index)
-	at := slices.IndexFunc(f.files, func(file File) bool { return file.Path == path })
+// add joins what changes in a file with what was found of it before.
+func (f *finding) add(more File) {
+	f.named[more.Path] = true
+	at := slices.IndexFunc(f.files, func(file File) bool { return file.Path == more.Path })
 	if at < 0 {
-		f.files = append(f.files, File{Path: path, Changes: changes, before: before})
+		f.files = append(f.files, more)
 		return
 	}
 	file := &f.files[at]
-	file.Changes = append(file.Changes, changes...)
+	file.Changes = append(file.Changes, more.Changes...)
 	slices.SortStableFunc(file.Changes, func(a, b Change) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-	file.before = append(file.before, before...)
+	file.before = append(file.before, more.before...)
 	slices.Sort(file.before)
 	file.before = slices.Compact(file.before)
 }

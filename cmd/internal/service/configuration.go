@@ -35,7 +35,7 @@ func (s *Settings) configure(env Environment) (named []string, err error) {
 	case s.repository != "" && len(file.Targets) > 0:
 		return nil, errors.New("GITHUB_REPOSITORY: unset it; the targets are those of CONFIG_FILE")
 	case s.repository != "":
-		s.Targets = []config.Target{{Name: s.ownTargets()[0], Repository: s.repository, Branch: s.branch, Embedded: true}}
+		s.Targets = []config.Target{{Name: s.ownTargets()[0], Repository: s.repository, Branch: s.branch, Overrides: s.overrides, Embedded: true}}
 	case len(file.Targets) == 0:
 		return nil, errors.New("CONFIG_FILE: has no targets; add some, or set GITHUB_REPOSITORY")
 	}
@@ -192,7 +192,7 @@ func newTargets(targets []config.Target, client *github.Client) ([]update.Target
 		}
 		target := update.Target{
 			Repo: repo, Branch: t.Branch, Repository: client.Branch(repo, t.Branch),
-			Include: t.Include, Exclude: t.Exclude, Images: t.Images, Present: t.Present, SkipEmbedded: !t.Embedded,
+			Include: t.Include, Exclude: t.Exclude, Images: t.Images, Present: t.Present, Overrides: update.OverrideMode(t.Overrides), SkipEmbedded: !t.Embedded,
 		}
 		if t.Name != (update.Place{Repo: repo, Branch: t.Branch}).String() {
 			target.Name = t.Name

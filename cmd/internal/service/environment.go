@@ -15,6 +15,7 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/config"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
 )
 
@@ -49,6 +50,7 @@ type Settings struct {
 
 	repository     string
 	branch         string
+	overrides      string
 	configFile     string
 	databaseURL    string
 	dataDir        string
@@ -202,6 +204,10 @@ func serviceVariables() []variable {
 			s.GroupCommits = v == "true"
 			return oneOf(v, "true", "false")
 		}},
+		{name: "OVERRIDES", fallback: string(update.ReportOverrides), help: "versions in another file than the image's name: report, edit or ignore them; for the single target", set: func(s *Settings, v string) error {
+			s.overrides = v
+			return oneOf(v, string(update.ReportOverrides), string(update.EditOverrides), string(update.IgnoreOverrides))
+		}},
 		{name: "COMMIT_AUTHOR", help: "author of the commits as Name <mail>; the credential's own identity when empty", set: func(s *Settings, v string) (err error) {
 			s.Author, err = signature(v)
 			return err
@@ -304,6 +310,8 @@ func (s *Settings) check() error {
 		return errors.New("GITHUB_REPOSITORY: set it to the repository to write to, as owner/name, or CONFIG_FILE")
 	case s.repository == "" && s.branch != "":
 		return errors.New("GITHUB_BRANCH: unset it; the targets of CONFIG_FILE have branches of their own")
+	case s.repository == "" && s.overrides != string(update.ReportOverrides):
+		return errors.New("OVERRIDES: unset it; the targets of CONFIG_FILE have overrides of their own")
 	case s.token != "" && s.appID != 0:
 		return errors.New("GITHUB_TOKEN: unset it or GITHUB_APP_ID; only one credential is used")
 	case s.token == "" && s.appID == 0:

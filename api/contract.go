@@ -20,15 +20,6 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 )
 
-const (
-	// maxBody bounds a request's body in bytes; the largest update that the
-	// description allows is a tenth of it.
-	maxBody = 1 << 20
-	// maxDrain is how many bytes of a body that is too large are still read, so
-	// that its sender gets to read the answer (RFC 9112, section 9.6).
-	maxDrain = 16 << 20
-)
-
 // contract is openapi.yaml, ready to check requests. It is immutable.
 type contract struct {
 	doc        *openapi3.T
@@ -36,8 +27,9 @@ type contract struct {
 }
 
 type operation struct {
-	path string
-	item *openapi3.PathItem
+	method string
+	path   string
+	item   *openapi3.PathItem
 	*openapi3.Operation
 }
 
@@ -50,14 +42,20 @@ func loadContract() (*contract, error) {
 	for path, item := range doc.Paths.Map() {
 		route := strings.NewReplacer("{", ":", "}", "").Replace(path)
 		for method, op := range item.Operations() {
-			c.operations[method+" "+route] = operation{path: path, item: item, Operation: op}
+			c.operations[method+" "+route] = operation{method: method, path: path, item: item, Operation: op}
 		}
 	}
 	return c, nil
 }
 
+// operation returns the operation that a request is for. HEAD is for that of GET
+// (RFC 9110, section 9.3.2).
 func (c *contract) operation(g *gin.Context) (operation, bool) {
-	op, ok := c.operations[g.Request.Method+" "+g.FullPath()]
+	method := g.Request.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	op, ok := c.operations[method+" "+g.FullPath()]
 	return op, ok
 }
 
@@ -74,36 +72,71 @@ func (c *contract) secured(g *gin.Context) bool {
 	return len(c.doc.Security) > 0
 }
 
-// check ends a request that does not fit its operation with an *invalidError.
-func (c *contract) check(g *gin.Context) {
-	op, ok := c.operation(g)
-	if !ok {
-		return
-	}
-	if op.raw() {
-		return
-	}
-	if err := op.checkQuery(g.Request); err != nil {
-		abort(g, err)
-		return
-	}
-	if op.RequestBody != nil {
-		if err := takeJSON(g.Request); err != nil {
+// check ends a request that does not fit its operation with an *invalidError. A
+// body is read within the budget, which has its memory back when the request ends.
+func (c *contract) check(bodies *bodyBudget) gin.HandlerFunc {
+	return func(g *gin.Context) {
+		op, ok := c.operation(g)
+		if !ok || op.raw() {
+			return
+		}
+		if err := op.checkParameters(c.doc, g); err != nil {
 			abort(g, err)
 			return
 		}
+		if op.RequestBody == nil {
+			return
+		}
+		if err := wantJSON(g.Request.Header); err != nil {
+			abort(g, err)
+			return
+		}
+		body, release, err := bodies.read(g.Writer, g.Request, maxBody)
+		defer release()
+		if err != nil {
+			abort(g, err)
+			return
+		}
+		if err := op.checkBody(body); err != nil {
+			abort(g, err)
+			return
+		}
+		g.Request.Body = io.NopCloser(bytes.NewReader(body))
+		g.Next()
+	}
+}
+
+// checkParameters checks path, query and headers. The error is an *invalidError.
+func (o operation) checkParameters(doc *openapi3.T, g *gin.Context) error {
+	if err := o.checkQuery(g.Request); err != nil {
+		return err
 	}
 	err := openapi3filter.ValidateRequest(g.Request.Context(), &openapi3filter.RequestValidationInput{
 		Request:    g.Request,
 		PathParams: pathParams(g),
-		Route:      &routers.Route{Spec: c.doc, Path: op.path, PathItem: op.item, Method: g.Request.Method, Operation: op.Operation},
+		Route:      &routers.Route{Spec: doc, Path: o.path, PathItem: o.item, Method: o.method, Operation: o.Operation},
 		Options: &openapi3filter.Options{
-			MultiError: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, SkipSettingDefaults: true,
+			MultiError: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, SkipSettingDefaults: true, ExcludeRequestBody: true,
 		},
 	})
 	if err != nil {
-		abort(g, wrongFields(fieldErrors(err, explainField)))
+		return wrongFields(fieldErrors(err, explainField), 0)
 	}
+	return nil
+}
+
+// checkBody checks a body against the operation's schema. The error is an
+// *invalidError.
+func (o operation) checkBody(body []byte) error {
+	schema := o.RequestBody.Value.Content.Get("application/json").Schema.Value
+	value, leftOut, err := strictJSON(body, schema)
+	if err != nil {
+		return malformed("the body is not one valid JSON value: " + err.Error())
+	}
+	if err := schema.VisitJSON(value, openapi3.MultiErrors(), openapi3.VisitAsRequest()); err != nil {
+		return wrongFields(fieldErrors(err, explainField), leftOut)
+	}
+	return nil
 }
 
 func pathParams(g *gin.Context) map[string]string {
@@ -126,46 +159,13 @@ func (o operation) checkQuery(r *http.Request) error {
 	var wrong []FieldError
 	for _, name := range slices.Sorted(maps.Keys(r.URL.Query())) {
 		if o.Parameters.GetByInAndName(openapi3.ParameterInQuery, name) == nil && o.RequestBody == nil {
-			wrong = append(wrong, FieldError{Detail: safetext.Quote(name, maxShown) + " is not a parameter of this path; remove it"})
+			wrong = append(wrong, parameterError(openapi3.ParameterInQuery, name, "is not a parameter of this path; remove it"))
 		}
 	}
 	if wrong == nil {
 		return nil
 	}
-	return wrongFields(wrong)
-}
-
-// takeJSON reads the body of r, which must be one JSON value of at most maxBody
-// bytes, and puts it back. The error is an *invalidError.
-func takeJSON(r *http.Request) error {
-	if err := wantJSON(r.Header); err != nil {
-		return err
-	}
-	body, err := readBody(r, maxBody)
-	if err != nil {
-		return err
-	}
-	if err := strictJSON(body); err != nil {
-		return malformed("the body is not one valid JSON value: " + err.Error())
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return nil
-}
-
-// readBody reads a body of at most limit bytes. The error is an *invalidError.
-func readBody(r *http.Request, limit int64) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
-	if err != nil {
-		return nil, malformed("the body could not be read: " + brief(err.Error()))
-	}
-	if int64(len(body)) > limit {
-		_, _ = io.CopyN(io.Discard, r.Body, maxDrain)
-		return nil, &invalidError{
-			status: http.StatusRequestEntityTooLarge, code: ProblemCodeTooLarge,
-			detail: fmt.Sprintf("the body is larger than %d bytes", limit),
-		}
-	}
-	return body, nil
+	return wrongFields(wrong, 0)
 }
 
 // wantJSON refuses what is not sent as plain JSON in UTF-8.
@@ -199,25 +199,44 @@ func malformed(detail string) error {
 	}
 }
 
-// wrongFields is the error of a well-formed body whose fields are wrong; of
-// several rules that one field breaks it tells the first.
-func wrongFields(fields []FieldError) error {
+// maxFieldErrors is how many errors of one request are told, about a screen.
+const maxFieldErrors = 20
+
+// wrongFields is the error of a well-formed request whose fields are wrong. Of
+// several rules that one field breaks it tells the first; of very many fields it
+// tells the first ones and how many more there are. more counts those that fields does
+// not hold.
+func wrongFields(fields []FieldError, more int) error {
 	slices.SortStableFunc(fields, func(a, b FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
 	fields = slices.CompactFunc(fields, func(a, b FieldError) bool {
 		return a.Pointer == b.Pointer && (a.Pointer != "" || a.Detail == b.Detail)
 	})
+	if surplus := len(fields) - maxFieldErrors; surplus > 0 {
+		fields, more = fields[:maxFieldErrors], more+surplus
+	}
 	var parts []string
 	for _, f := range fields {
-		part := f.Detail
-		if f.Pointer != "" {
-			part = strings.TrimPrefix(f.Pointer, "/") + ": " + part
-		}
-		parts = append(parts, part)
+		parts = append(parts, f.label()+f.Detail)
+	}
+	if more > 0 {
+		rest := fmt.Sprintf("and %d more", more)
+		fields, parts = append(fields, FieldError{Detail: rest}), append(parts, rest)
 	}
 	return &invalidError{
 		status: http.StatusUnprocessableEntity, code: ProblemCodeInvalidRequest,
 		detail: strings.Join(parts, "; "), fields: fields,
 	}
+}
+
+// label names what the error is about, for a sentence.
+func (e FieldError) label() string {
+	switch {
+	case e.Name != nil:
+		return *e.Name + ": "
+	case e.Pointer != "":
+		return strings.TrimPrefix(e.Pointer, "/") + ": "
+	}
+	return ""
 }
 
 // fieldErrors takes an error of the validation apart. explain may know a better
@@ -230,7 +249,7 @@ func fieldErrors(err error, explain func(pointer string, value any) string) []Fi
 	case errors.As(err, &request) && request.Parameter != nil && request.Err != nil:
 		fields := fieldErrors(request.Err, func(string, any) string { return explainParameter(request.Parameter.Name) })
 		for i := range fields {
-			fields[i] = FieldError{Detail: request.Parameter.Name + ": " + fields[i].Detail}
+			fields[i] = parameterError(request.Parameter.In, request.Parameter.Name, fields[i].Detail)
 		}
 		return fields
 	case errors.As(err, &request) && request.Err != nil:
@@ -266,6 +285,12 @@ func pointerOf(e *openapi3.SchemaError) string {
 		b.WriteString("/" + escape.Replace(brief(token)))
 	}
 	return b.String()
+}
+
+// parameterError is what is wrong with a parameter; in is path, query or header.
+func parameterError(in, name, detail string) FieldError {
+	name = brief(name)
+	return FieldError{In: (*FieldErrorIn)(&in), Name: &name, Detail: detail}
 }
 
 // explainSchema says in a sentence which rule of the schema is broken.

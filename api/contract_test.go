@@ -69,12 +69,24 @@ var inBraces = regexp.MustCompile(`:(\w+)`)
 func TestEveryRouteIsDescribed(t *testing.T) {
 	t.Parallel()
 	pages := map[string]bool{"GET /": true, "GET /docs": true, "GET /docs/*file": true, "GET /openapi.yaml": true}
-	var served, promised []string
+	var served, promised, got, head []string
 	routes := newServer(t, quiet, unchanged).Handler.(*gin.Engine).Routes()
 	for _, r := range routes {
+		switch r.Method {
+		case http.MethodGet:
+			got = append(got, r.Path)
+		case http.MethodHead:
+			head = append(head, r.Path)
+			continue
+		}
 		if name := r.Method + " " + inBraces.ReplaceAllString(r.Path, "{$1}"); !pages[name] {
 			served = append(served, name)
 		}
+	}
+	slices.Sort(got)
+	slices.Sort(head)
+	if diff := cmp.Diff(got, head); diff != "" {
+		t.Errorf("paths with GET (-) and with HEAD (+):\n%s", diff)
 	}
 	for path, item := range describe(t).Paths.Map() {
 		for method := range item.Operations() {

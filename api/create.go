@@ -30,11 +30,6 @@ func (s *server) CreateUpdate(ctx context.Context, in CreateUpdateRequestObject)
 	note(g, slog.String("image", request.Image.String()), slog.String("version", request.Version.String()),
 		slog.Bool("dry_run", request.DryRun))
 
-	end, err := s.inFlight.begin(request.Caller)
-	if err != nil {
-		return nil, err
-	}
-	defer end()
 	prefer, key := parsePrefer(g.Request.Header), valueOf(in.Params.IdempotencyKey)
 	switch {
 	case request.DryRun:

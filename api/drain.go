@@ -131,7 +131,7 @@ func (s *server) logApplied(ctx context.Context, item queue.Item, r update.Resul
 			level = slog.LevelError
 		}
 	}
-	s.logger.LogAttrs(ctx, level, "stored update", attrs...)
+	s.logger.LogAttrs(ctx, level, "stored update", bounded(attrs)...)
 	s.metrics.result(r)
 }
 

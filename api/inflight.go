@@ -2,7 +2,10 @@ package api
 
 import (
 	"fmt"
+	"net/http"
 	"sync"
+
+	"github.com/gin-gonic/gin"
 )
 
 // maxInFlight bounds the updates of one caller that are under way: a pipeline
@@ -42,6 +45,21 @@ func (f *inFlight) begin(caller string) (end func(), err error) {
 	}
 	f.counts[caller]++
 	return func() { f.end(caller) }, nil
+}
+
+// limitInFlight takes a place for a request that posts an update before anything is
+// spent on its body, until it is answered.
+func (s *server) limitInFlight(c *gin.Context) {
+	if c.FullPath() != updatesRoute || c.Request.Method != http.MethodPost {
+		return
+	}
+	end, err := s.inFlight.begin(c.GetString(keyCaller))
+	if err != nil {
+		abort(c, err)
+		return
+	}
+	defer end()
+	c.Next()
 }
 
 func (f *inFlight) end(caller string) {

@@ -3,9 +3,11 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -25,6 +27,9 @@ const (
 	keyCaller = "caller"
 	keyFacts  = "facts"
 )
+
+// keyStack is the attribute of a panic's stack.
+const keyStack = "stack"
 
 // identify gives the request an id: the caller's when it is sane, else a new one.
 func identify(c *gin.Context) {
@@ -109,8 +114,52 @@ func logRequests(logger *slog.Logger, m *metrics) gin.HandlerFunc {
 		if last := c.Errors.Last(); last != nil {
 			attrs = append(attrs, errorAttrs(last.Err)...)
 		}
-		logger.LogAttrs(c.Request.Context(), level(c.Request.Method, route, status), "request", attrs...)
+		logger.LogAttrs(c.Request.Context(), level(c.Request.Method, route, status), "request", bounded(attrs)...)
 	}
+}
+
+// The bounds of one log line: a caller chooses the path, and what an error quotes.
+const (
+	maxLogText  = 1 << 10 // bytes of one text
+	maxLogStack = 16 << 10
+	maxLogTexts = 20 // texts of one list
+)
+
+// bounded cuts what is too long for a log line.
+func bounded(attrs []slog.Attr) []slog.Attr {
+	for i, a := range attrs {
+		most := maxLogText
+		if a.Key == keyStack {
+			most = maxLogStack
+		}
+		if a.Value.Kind() == slog.KindString {
+			attrs[i].Value = slog.StringValue(clip(a.Value.String(), most))
+		}
+		if texts, ok := a.Value.Any().([]string); ok {
+			attrs[i].Value = slog.AnyValue(clipAll(texts))
+		}
+	}
+	return attrs
+}
+
+// clip returns the beginning of a text, of at most most bytes, and says how much
+// was left out.
+func clip(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return fmt.Sprintf("%s… (%d bytes more)", strings.ToValidUTF8(text[:most], ""), len(text)-most)
+}
+
+func clipAll(texts []string) []string {
+	var out []string
+	for i, text := range texts {
+		if i == maxLogTexts {
+			return append(out, fmt.Sprintf("and %d more", len(texts)-i))
+		}
+		out = append(out, clip(text, maxLogText/4))
+	}
+	return out
 }
 
 // errorAttrs tell of an error, and of a panic's stack.
@@ -118,7 +167,7 @@ func errorAttrs(err error) []slog.Attr {
 	attrs := []slog.Attr{slog.String("error", err.Error())}
 	var fault *update.PanicError
 	if errors.As(err, &fault) {
-		attrs = append(attrs, slog.String("stack", string(fault.Stack)))
+		attrs = append(attrs, slog.String(keyStack, string(fault.Stack)))
 	}
 	return attrs
 }

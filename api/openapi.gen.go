@@ -40,6 +40,27 @@ func (e BranchReadinessState) Valid() bool {
 	}
 }
 
+// Defines values for FieldErrorIn.
+const (
+	FieldErrorInHeader FieldErrorIn = "header"
+	FieldErrorInPath   FieldErrorIn = "path"
+	FieldErrorInQuery  FieldErrorIn = "query"
+)
+
+// Valid indicates whether the value is a known member of the FieldErrorIn enum.
+func (e FieldErrorIn) Valid() bool {
+	switch e {
+	case FieldErrorInHeader:
+		return true
+	case FieldErrorInPath:
+		return true
+	case FieldErrorInQuery:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GitHubReadinessState.
 const (
 	GitHubReadinessStateLimited     GitHubReadinessState = "limited"
@@ -76,6 +97,24 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case HealthStatusOk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IdleReceiptStatus.
+const (
+	IdleReceiptStatusDuplicate IdleReceiptStatus = "duplicate"
+	IdleReceiptStatusIgnored   IdleReceiptStatus = "ignored"
+)
+
+// Valid indicates whether the value is a known member of the IdleReceiptStatus enum.
+func (e IdleReceiptStatus) Valid() bool {
+	switch e {
+	case IdleReceiptStatusDuplicate:
+		return true
+	case IdleReceiptStatusIgnored:
 		return true
 	default:
 		return false
@@ -177,25 +216,43 @@ func (e ReadinessStatus) Valid() bool {
 
 // Defines values for ReceiptStatus.
 const (
-	ReceiptStatusDuplicate ReceiptStatus = "duplicate"
-	ReceiptStatusFailed    ReceiptStatus = "failed"
-	ReceiptStatusIgnored   ReceiptStatus = "ignored"
-	ReceiptStatusQueued    ReceiptStatus = "queued"
-	ReceiptStatusRetried   ReceiptStatus = "retried"
+	ReceiptStatusFailed  ReceiptStatus = "failed"
+	ReceiptStatusQueued  ReceiptStatus = "queued"
+	ReceiptStatusRetried ReceiptStatus = "retried"
 )
 
 // Valid indicates whether the value is a known member of the ReceiptStatus enum.
 func (e ReceiptStatus) Valid() bool {
 	switch e {
-	case ReceiptStatusDuplicate:
-		return true
 	case ReceiptStatusFailed:
-		return true
-	case ReceiptStatusIgnored:
 		return true
 	case ReceiptStatusQueued:
 		return true
 	case ReceiptStatusRetried:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReceivedUpdateStatus.
+const (
+	ReceivedUpdateStatusDuplicate ReceivedUpdateStatus = "duplicate"
+	ReceivedUpdateStatusFailed    ReceivedUpdateStatus = "failed"
+	ReceivedUpdateStatusQueued    ReceivedUpdateStatus = "queued"
+	ReceivedUpdateStatusRetried   ReceivedUpdateStatus = "retried"
+)
+
+// Valid indicates whether the value is a known member of the ReceivedUpdateStatus enum.
+func (e ReceivedUpdateStatus) Valid() bool {
+	switch e {
+	case ReceivedUpdateStatusDuplicate:
+		return true
+	case ReceivedUpdateStatusFailed:
+		return true
+	case ReceivedUpdateStatusQueued:
+		return true
+	case ReceivedUpdateStatusRetried:
 		return true
 	default:
 		return false
@@ -344,14 +401,25 @@ type Commit struct {
 
 // FieldError defines model for FieldError.
 type FieldError struct {
-	// Pointer JSON pointer (RFC 6901) into the body; empty for the body itself.
+	// Pointer JSON pointer (RFC 6901) into the body; empty for the body itself and for a parameter.
 	//
 	// Example: /image
 	Pointer string `json:"pointer"`
 
+	// In Where the parameter is; left out for the body.
+	In *FieldErrorIn `json:"in,omitempty"`
+
+	// Name The parameter's name; left out for the body.
+	//
+	// Example: limit
+	Name *string `json:"name,omitempty"`
+
 	// Detail Example: has the tag "10-10-ver"; send the version in the field version
 	Detail string `json:"detail"`
 }
+
+// FieldErrorIn Where the parameter is; left out for the body.
+type FieldErrorIn string
 
 // FileUpdate defines model for FileUpdate.
 type FileUpdate struct {
@@ -396,6 +464,30 @@ type Health struct {
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
 
+// IdleReceipt What became of a webhook's delivery for which nothing is left to do.
+type IdleReceipt struct {
+	// Id Of a duplicate, the update that was here before.
+	Id *string `json:"id,omitempty"`
+
+	// Status `duplicate`: was here before, nothing is done. `ignored`: nothing that this service writes;
+	// `reason` says why.
+	Status IdleReceiptStatus `json:"status"`
+
+	// Reason Why it was ignored: `other_registry` (a push of another registry than the source's),
+	// `other_image` (none of the source's `images`), or a sentence.
+	Reason *string `json:"reason,omitempty"`
+
+	// Detail The sentence that belongs to `other_registry` or `other_image`.
+	Detail *string `json:"detail,omitempty"`
+
+	// Updates The updates of a duplicate.
+	Updates []ReceivedUpdate `json:"updates"`
+}
+
+// IdleReceiptStatus `duplicate`: was here before, nothing is done. `ignored`: nothing that this service writes;
+// `reason` says why.
+type IdleReceiptStatus string
+
 // NamedIn Where the image is named whose version stands in another file, as `tag` in `values-prod.yaml` belongs to
 // `repository` in `values.yaml`. Left out when it is the same file.
 type NamedIn struct {
@@ -435,7 +527,8 @@ type Problem struct {
 	// RequestId Example: 019a8f5e-7c1b-7d3f-8a51-3f0f6a3f9c10
 	RequestId string `json:"request_id"`
 
-	// Errors What is wrong with the body, field by field.
+	// Errors What is wrong with the body, field by field, or with parameters. Of more than 20 the first are told,
+	// and a last entry says how many more there are.
 	Errors *[]FieldError `json:"errors,omitempty"`
 }
 
@@ -467,39 +560,33 @@ type Readiness struct {
 // ReadinessStatus `not_ready`: the store cannot take an update. `stopping`: the service was told to stop.
 type ReadinessStatus string
 
-// Receipt What became of a webhook's delivery.
+// Receipt What became of a webhook's delivery that was stored.
 type Receipt struct {
-	// Id The first of the updates.
+	// Id The update for which most is left to do.
 	Id *string `json:"id,omitempty"`
 
-	// Status `queued`: stored. `duplicate`: was here before, nothing is done. `retried`: was here before and
-	// failed, and is tried again. `failed`: stored as failed, because its image cannot be named; the update
-	// says why. `ignored`: nothing that this service writes; `reason` says why.
+	// Status `queued`: stored. `retried`: was here before and failed, and is tried again. `failed`: stored as
+	// failed, because it cannot become an update; the update says why.
 	Status ReceiptStatus `json:"status"`
-
-	// Reason Why it was ignored.
-	Reason *string `json:"reason,omitempty"`
 
 	// Updates One for each image and version that was pushed.
 	Updates []ReceivedUpdate `json:"updates"`
 }
 
-// ReceiptStatus `queued`: stored. `duplicate`: was here before, nothing is done. `retried`: was here before and
-// failed, and is tried again. `failed`: stored as failed, because its image cannot be named; the update
-// says why. `ignored`: nothing that this service writes; `reason` says why.
+// ReceiptStatus `queued`: stored. `retried`: was here before and failed, and is tried again. `failed`: stored as
+// failed, because it cannot become an update; the update says why.
 type ReceiptStatus string
 
 // ReceivedUpdate defines model for ReceivedUpdate.
 type ReceivedUpdate struct {
-	Id string `json:"id"`
-
-	// Status `queued`: stored. `duplicate`: was here before, nothing is done. `retried`: was here before and
-	// failed, and is tried again. `failed`: stored as failed, because its image cannot be named; the update
-	// says why. `ignored`: nothing that this service writes; `reason` says why.
-	Status  ReceiptStatus `json:"status"`
-	Image   string        `json:"image"`
-	Version string        `json:"version"`
+	Id      string               `json:"id"`
+	Status  ReceivedUpdateStatus `json:"status"`
+	Image   string               `json:"image"`
+	Version string               `json:"version"`
 }
+
+// ReceivedUpdateStatus defines model for ReceivedUpdate.Status.
+type ReceivedUpdateStatus string
 
 // Skip defines model for Skip.
 type Skip struct {
@@ -525,7 +612,8 @@ type Skip struct {
 	NamedIn *NamedIn `json:"named_in,omitempty"`
 }
 
-// Source Where the image came from; written as trailers into the commit's message.
+// Source Where the image came from; written as trailers into the commit's message. No field may hold control or
+// format characters, or an address with a user's name or password.
 type Source struct {
 	// Repository Example: refty-yapi/refty-node
 	Repository *string `json:"repository,omitempty"`
@@ -706,7 +794,7 @@ type UpdateRequest struct {
 	// Example: sha256:9b2a28eb47540823042a2ba401386845089bb7b62a9637d55816132c4c3c36eb
 	Digest *string `json:"digest,omitempty"`
 
-	// DryRun Answer with the files, changes and diff, and write nothing.
+	// DryRun Answer with the files, changes and diff, and write nothing. It is left out like false.
 	DryRun *bool `json:"dry_run,omitempty"`
 
 	// Image The image's repository name, without tag or digest. `nginx`, `docker.io/library/nginx` and
@@ -716,7 +804,11 @@ type UpdateRequest struct {
 	// Example: ghcr.io/refty-yapi/refty-node/refty-node
 	Image string `json:"image"`
 
-	// Message The commit's message in place of the one the service writes. Trailers are added below it.
+	// Message The commit's message in place of the one that the service writes. Trailers are added below it; if it
+	// ends in trailers itself, such as `Signed-off-by`, they join those. It may not have trailers of the
+	// service's own names (`Update-Id`, `Image`, …), an address with a user's name or password, or
+	// control and format characters other than tabs and line ends. A target may refuse messages.
+	//
 	//
 	// Example: Deploy refty-node 05-06-42a252
 	Message *string `json:"message,omitempty"`
@@ -744,7 +836,8 @@ type UpdateRequest struct {
 	// Example: refty-yapi/refty-infra-test
 	Repository *string `json:"repository,omitempty"`
 
-	// Source Where the image came from; written as trailers into the commit's message.
+	// Source Where the image came from; written as trailers into the commit's message. No field may hold control or
+	// format characters, or an address with a user's name or password.
 	Source *Source `json:"source,omitempty"`
 
 	// Version The new tag, as the OCI distribution specification allows it.
@@ -779,6 +872,9 @@ type Malformed = Problem
 
 // MethodNotAllowed RFC 9457 problem details.
 type MethodNotAllowed = Problem
+
+// NoSource RFC 9457 problem details.
+type NoSource = Problem
 
 // NoUpdate RFC 9457 problem details.
 type NoUpdate = Problem
@@ -1261,6 +1357,15 @@ type MethodNotAllowedApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers MethodNotAllowedResponseHeaders
+}
+
+type NoSourceResponseHeaders struct {
+	XRequestId *string
+}
+type NoSourceApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers NoSourceResponseHeaders
 }
 
 type NoUpdateResponseHeaders struct {

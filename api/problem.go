@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
@@ -20,6 +21,7 @@ import (
 // Facts about a request that the server itself finds.
 var (
 	errNoRoute         = errors.New("no such path; GET /docs shows what there is")
+	errNoSource        = errors.New("no webhook source of this name is configured; add it to CONFIG_FILE, or set the secret of its kind")
 	errNoMethod        = errors.New("the path does not know this method")
 	errKeys            = errors.New("the sender's keys cannot be had now; send the delivery again")
 	errNotAuthentic    = errors.New("the delivery is not authentic")
@@ -40,9 +42,9 @@ func (e *invalidError) Error() string { return e.detail }
 // problemType is the media type of RFC 9457.
 const problemType = "application/problem+json"
 
-// wrongParameter is the error of a parameter in the query or a header.
+// wrongParameter is the error of a parameter in the query.
 func wrongParameter(name, detail string) error {
-	return wrongFields([]FieldError{{Detail: name + ": " + detail}})
+	return wrongFields([]FieldError{parameterError(openapi3.ParameterInQuery, name, detail)}, 0)
 }
 
 // problem is what an error looks like from outside.
@@ -84,6 +86,7 @@ func problemOf(err error) problem {
 		invalid      *invalidError
 		limited      *github.RateLimitError
 		busy         *inFlightError
+		bodies       *bodiesError
 		absent       *update.NotReferencedError
 		foreign      *update.NoTargetError
 		foreignImage *update.NotTakenError
@@ -105,6 +108,8 @@ func problemOf(err error) problem {
 		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: errStore.Error(), retryAfter: retryStore}
 	case errors.Is(err, errNoRoute):
 		return problem{status: http.StatusNotFound, code: ProblemCodeNotFound, detail: errNoRoute.Error()}
+	case errors.Is(err, errNoSource):
+		return problem{status: http.StatusNotFound, code: ProblemCodeNotFound, detail: errNoSource.Error()}
 	case errors.Is(err, errNoMethod):
 		return problem{status: http.StatusMethodNotAllowed, code: ProblemCodeMethodNotAllowed, detail: errNoMethod.Error()}
 	case errors.Is(err, errUnauthenticated):
@@ -117,6 +122,8 @@ func problemOf(err error) problem {
 		return problem{status: http.StatusNotFound, code: ProblemCodeImageNotReferenced, detail: foreignImage.Error()}
 	case errors.As(err, &busy):
 		return problem{status: http.StatusTooManyRequests, code: ProblemCodeRateLimited, detail: busy.Error(), retryAfter: retryInFlight}
+	case errors.As(err, &bodies):
+		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: bodies.Error(), retryAfter: retryInFlight}
 	case errors.As(err, &absent):
 		return problem{status: http.StatusNotFound, code: ProblemCodeImageNotReferenced, detail: absent.Error()}
 	case errors.As(err, &foreign):
@@ -169,7 +176,7 @@ func queueProblem(err error) (problem, bool) {
 		{queue.ErrKeyReused, problem{
 			status: http.StatusUnprocessableEntity, code: ProblemCodeInvalidRequest,
 			detail: "Idempotency-Key: came with another body before; use a new key for another update",
-			fields: []FieldError{{Detail: "the Idempotency-Key came with another body before"}},
+			fields: []FieldError{parameterError(openapi3.ParameterInHeader, "Idempotency-Key", "came with another body before; use a new key for another update")},
 		}},
 		{queue.ErrKeyBusy, problem{
 			status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, retryAfter: retryInFlight,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -32,6 +33,10 @@ type Options struct {
 	Webhooks map[string]Webhook
 	// WebhookBody bounds a webhook's body in bytes; 0 means DefaultWebhookBody.
 	WebhookBody int64
+	// Bodies bounds in bytes what the bodies of webhooks that are not proven yet
+	// take together, and as much for all other bodies; 0 means DefaultBodies, or twice
+	// WebhookBody where that is more.
+	Bodies int64
 	// Ready tells whether updates can be served; it is asked for every GET /readyz.
 	Ready func(context.Context) Readiness
 	// Callers may use the service; nil lets everybody.
@@ -78,11 +83,15 @@ func New(o Options) (*Server, error) {
 	if err := engine.SetTrustedProxies(nil); err != nil {
 		return nil, err
 	}
+	bodies := cmp.Or(o.Bodies, max(DefaultBodies, 2*o.WebhookBody))
 	handlers := &server{
 		updates:     o.Updates,
 		queue:       o.Queue,
 		webhooks:    o.Webhooks,
 		webhookBody: cmp.Or(o.WebhookBody, DefaultWebhookBody),
+		bodies:      &bodyBudget{limit: bodies},
+		unproven:    &bodyBudget{limit: bodies, patience: bodyPatience},
+		refusals:    newRefusals(),
 		ready:       o.Ready,
 		timeout:     o.UpdateTimeout,
 		metrics:     metrics,
@@ -97,11 +106,12 @@ func New(o Options) (*Server, error) {
 		writeErrors,
 		recoverPanics,
 		authenticate(contract, o.Callers),
+		handlers.limitInFlight,
 		foldPrefer,
-		contract.check,
+		contract.check(handlers.bodies),
 	)
 	engine.NoRoute(fail(errNoRoute))
-	engine.NoMethod(fail(errNoMethod))
+	engine.NoMethod(handlers.refuseMethod)
 	docs.register(engine)
 	engine.POST(webhooksRoute, handlers.receiveWebhook)
 	engine.OPTIONS(webhooksRoute, handlers.allowWebhook)
@@ -113,7 +123,35 @@ func New(o Options) (*Server, error) {
 	}), GinServerOptions{
 		ErrorHandler: func(c *gin.Context, err error, _ int) { abort(c, malformed(brief(err.Error()))) },
 	})
+	answerHead(engine)
 	return &Server{Handler: engine, handlers: handlers}, nil
+}
+
+// answerHead answers HEAD wherever GET is answered (RFC 9110, section 9.1). The
+// server of net/http leaves the body out.
+func answerHead(engine *gin.Engine) {
+	for _, route := range engine.Routes() {
+		if route.Method == http.MethodGet {
+			engine.HEAD(route.Path, route.HandlerFunc)
+		}
+	}
+}
+
+// refuseMethod answers a method that a path does not have. Gin has put those that
+// it has into Allow, among them OPTIONS for every webhook, which few sources take.
+func (s *server) refuseMethod(c *gin.Context) {
+	if name, ok := strings.CutPrefix(c.Request.URL.Path, webhooksPath); ok {
+		hook, known := s.webhooks[name]
+		switch {
+		case !known:
+			c.Writer.Header().Del("Allow")
+			abort(c, errNoSource)
+			return
+		case !hook.Source.HasPreflight():
+			c.Header("Allow", http.MethodPost)
+		}
+	}
+	abort(c, errNoMethod)
 }
 
 // server implements the operations of the description.
@@ -122,6 +160,9 @@ type server struct {
 	queue       *queue.Queue
 	webhooks    map[string]Webhook
 	webhookBody int64
+	bodies      *bodyBudget // of requests that are known to be a caller's or a source's
+	unproven    *bodyBudget // of webhooks whose signature is still to be compared
+	refusals    *refusals
 	ready       func(context.Context) Readiness
 	timeout     time.Duration
 	metrics     *metrics

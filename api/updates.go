@@ -50,7 +50,7 @@ func parseUpdate(in *UpdateRequest) (update.Request, error) {
 		refuse("/present", err)
 	}
 	if len(wrong) > 0 {
-		return update.Request{}, wrongFields(wrong)
+		return update.Request{}, wrongFields(wrong, 0)
 	}
 	r.Branch = valueOf(in.Branch)
 	r.Message = valueOf(in.Message)

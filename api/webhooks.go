@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,7 +19,10 @@ import (
 )
 
 // webhooksRoute is where registries post.
-const webhooksRoute = "/v1/webhooks/:source"
+const (
+	webhooksPath  = "/v1/webhooks/"
+	webhooksRoute = webhooksPath + ":source"
+)
 
 // DefaultWebhookBody bounds a webhook's body in bytes, unless configured otherwise.
 const DefaultWebhookBody = maxBody
@@ -39,14 +43,13 @@ const (
 	verdictFailed    = "failed"
 )
 
-// receiveWebhook answers POST /v1/webhooks/{source}: what was pushed is stored, and
-// then answered.
+// receiveWebhook answers POST /v1/webhooks/{source}: it stores what was pushed, and
+// then answers.
 func (s *server) receiveWebhook(c *gin.Context) {
 	name := c.Param("source")
 	hook, ok := s.webhooks[name]
 	if !ok {
-		note(c, slog.String("reason", "no webhook source of that name"))
-		abort(c, errNoRoute)
+		abort(c, errNoSource)
 		return
 	}
 	note(c, slog.String("source", name))
@@ -55,6 +58,9 @@ func (s *server) receiveWebhook(c *gin.Context) {
 		verdict = verdictFailed
 		if problemOf(err).status < http.StatusInternalServerError {
 			verdict = verdictRefused
+		}
+		if errors.Is(err, errNotAuthentic) {
+			s.refusals.warn(c.Request.Context(), s.logger, name, err)
 		}
 		abort(c, err)
 	}
@@ -73,42 +79,50 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 	if delivery.Dropped != nil {
 		note(c, slog.Any("dropped", delivery.Dropped))
 	}
-	reason := delivery.Ignored
+	idle := ignoredReceipt(delivery)
 	var updates []queue.Update
 	for _, push := range delivery.Pushes {
 		u, err := s.storePush(name, hook, push)
 		if err != nil {
-			reason = err.Error()
+			idle.Reason = new(err.Error())
 			continue
 		}
 		updates = append(updates, u)
 	}
-	receipt := Receipt{Status: ReceiptStatusIgnored, Updates: []ReceivedUpdate{}}
 	if len(updates) == 0 {
-		receipt.Reason = &reason
-		note(c, slog.String("reason", reason))
-		return string(receipt.Status), answerWebhook(c, http.StatusOK, "", receipt)
+		note(c, slog.String("reason", *idle.Reason))
+		return cmp.Or(string(delivery.Refusal), string(idle.Status)), answerWebhook(c, http.StatusOK, "", idle)
 	}
 	accepted, err := s.queue.Accept(c.Request.Context(), updates, nil)
 	if err != nil {
 		return "", asStoreError(err)
 	}
-	receipt = receiptOf(accepted)
-	if receipt.Status == ReceiptStatusIgnored {
-		receipt.Reason = new(reasonExpired)
+	receipt := receiptOf(accepted)
+	if len(receipt.Updates) == 0 {
+		idle.Reason = new(reasonExpired)
 		note(c, slog.String("reason", reasonExpired))
-		return string(receipt.Status), answerWebhook(c, http.StatusOK, "", receipt)
+		return string(idle.Status), answerWebhook(c, http.StatusOK, "", idle)
 	}
 	note(c, slog.String("update", *receipt.Id), slog.String("image", receipt.Updates[0].Image),
 		slog.String("version", receipt.Updates[0].Version), slog.Int("pushes", len(updates)))
-	if receipt.Status == ReceiptStatusDuplicate {
-		return string(receipt.Status), answerWebhook(c, http.StatusOK, "", receipt)
+	if receipt.Status == "" {
+		idle := IdleReceipt{Id: receipt.Id, Status: IdleReceiptStatusDuplicate, Updates: receipt.Updates}
+		return string(idle.Status), answerWebhook(c, http.StatusOK, "", idle)
 	}
 	return string(receipt.Status), answerWebhook(c, http.StatusAccepted, updatesRoute+"/"+*receipt.Id, receipt)
 }
 
 // reasonExpired is why a replay of an old push is ignored.
 const reasonExpired = "the push is older than the history is kept (queue.retention), so what came after it is not known"
+
+// ignoredReceipt tells of a delivery without a push to store.
+func ignoredReceipt(d webhook.Delivery) IdleReceipt {
+	r := IdleReceipt{Status: IdleReceiptStatusIgnored, Reason: &d.Ignored, Updates: []ReceivedUpdate{}}
+	if d.Refusal != "" {
+		r.Reason, r.Detail = new(string(d.Refusal)), &d.Ignored
+	}
+	return r
+}
 
 func answerWebhook(c *gin.Context, status int, location string, body any) error {
 	a, err := newAnswer(status, location, body)
@@ -118,29 +132,44 @@ func answerWebhook(c *gin.Context, status int, location string, body any) error 
 	return a.send(c.Writer)
 }
 
-// readDelivery reads the body, which is no JSON yet for what comes before its
-// authenticity is proven.
+// readDelivery judges the request by its headers and URL, and reads its body only
+// when they pass. The body's memory belongs to the budget of its kind.
 func (s *server) readDelivery(c *gin.Context, hook Webhook) (webhook.Delivery, error) {
-	if err := wantPlain(c.Request.Header); err != nil {
+	r := c.Request
+	if err := wantPlain(r.Header); err != nil {
+		drain(c.Writer, r)
 		return webhook.Delivery{}, err
 	}
-	body, err := readBody(c.Request, s.webhookBody)
+	admission, err := hook.Source.Admit(r.Context(), webhook.Request{Header: r.Header, Query: r.URL.Query()})
+	if err != nil {
+		drain(c.Writer, r)
+		return webhook.Delivery{}, asDeliveryError(err)
+	}
+	bodies := s.unproven
+	if admission.Proven {
+		bodies = s.bodies
+	}
+	body, release, err := bodies.read(c.Writer, r, s.webhookBody)
 	if err != nil {
 		return webhook.Delivery{}, err
 	}
-	delivery, err := hook.Source.Receive(c.Request.Context(), webhook.Request{
-		Header: c.Request.Header, Query: c.Request.URL.Query(), Body: body,
-	})
+	defer release()
+	delivery, err := admission.Receive(body)
+	return delivery, asDeliveryError(err)
+}
+
+// asDeliveryError gives an error of a source its place in the table of errors.
+func asDeliveryError(err error) error {
 	var bad *webhook.MalformedError
 	switch {
 	case errors.Is(err, webhook.ErrUnauthenticated):
-		return delivery, fmt.Errorf("%w: %w", errNotAuthentic, err) // the cause is for the log
+		return fmt.Errorf("%w: %w", errNotAuthentic, err) // the cause is for the log
 	case errors.As(err, &bad):
-		return delivery, malformed("the body is not one valid JSON value: " + brief(bad.Cause))
+		return malformed("the body is not one valid JSON value: " + brief(bad.Cause))
 	case errors.Is(err, webhook.ErrUnavailable):
-		return delivery, fmt.Errorf("%w: %w", errKeys, err)
+		return fmt.Errorf("%w: %w", errKeys, err)
 	}
-	return delivery, err
+	return err
 }
 
 // wantPlain refuses bodies that are packed in a way that nobody signs.
@@ -179,12 +208,12 @@ type unusablePush struct {
 	Unusable string `json:"unusable"` // why
 }
 
-// unusable is a push of an image that has no name here: it is seen as failed,
-// since the sender can do nothing about it. Once the source is set up, another
-// delivery of it is a new one, so it has no id.
+// unusable stores a push that cannot become an update as failed, so that somebody
+// sees it. Once the source is set up, another delivery of it is a new one, so it has
+// no id.
 func unusable(id, source string, push webhook.Push) queue.Update {
 	return queue.Update{
-		ID: id, Image: push.Name, Version: push.Tag.String(), Digest: push.Digest.String(),
+		ID: id, Image: push.Name, Version: push.Version, Digest: push.Digest.String(),
 		Webhook: source, PushedAt: push.Time, Status: queue.Failed, Request: encode(unusablePush{oneLine(push.Unusable)}),
 	}
 }
@@ -199,27 +228,34 @@ func unusableReason(u queue.Update) string {
 }
 
 // receiptOf tells what became of the updates: of several, that for which most is
-// left to do.
+// left to do. It has no status when all were duplicates, and no updates when all
+// were too old.
 func receiptOf(accepted []queue.Accepted) Receipt {
-	words := map[queue.Disposition]ReceiptStatus{
-		queue.Stored: ReceiptStatusQueued, queue.Retried: ReceiptStatusRetried, queue.Duplicate: ReceiptStatusDuplicate,
+	words := map[queue.Disposition]ReceivedUpdateStatus{
+		queue.Stored: ReceivedUpdateStatusQueued, queue.Retried: ReceivedUpdateStatusRetried, queue.Duplicate: ReceivedUpdateStatusDuplicate,
 	}
-	rank := map[ReceiptStatus]int{ReceiptStatusDuplicate: 1, ReceiptStatusFailed: 2, ReceiptStatusRetried: 3, ReceiptStatusQueued: 4}
-	receipt := Receipt{Status: ReceiptStatusIgnored, Updates: []ReceivedUpdate{}}
+	rank := map[ReceivedUpdateStatus]int{
+		ReceivedUpdateStatusDuplicate: 1, ReceivedUpdateStatusFailed: 2, ReceivedUpdateStatusRetried: 3, ReceivedUpdateStatusQueued: 4,
+	}
+	var receipt Receipt
+	var most ReceivedUpdateStatus
 	for _, a := range accepted {
 		if a.Disposition == queue.Expired {
 			continue
 		}
 		status := words[a.Disposition]
 		if a.Disposition == queue.Stored && a.Status == queue.Failed {
-			status = ReceiptStatusFailed
+			status = ReceivedUpdateStatusFailed
 		}
 		receipt.Updates = append(receipt.Updates, ReceivedUpdate{
 			Id: a.ID, Status: status, Image: a.Image, Version: a.Version,
 		})
-		if rank[status] > rank[receipt.Status] {
-			receipt.Status, receipt.Id = status, new(a.ID)
+		if rank[status] > rank[most] {
+			most, receipt.Id = status, new(a.ID)
 		}
+	}
+	if most != ReceivedUpdateStatusDuplicate {
+		receipt.Status = ReceiptStatus(most)
 	}
 	return receipt
 }
@@ -228,7 +264,7 @@ func receiptOf(accepted []queue.Accepted) Receipt {
 func (s *server) allowWebhook(c *gin.Context) {
 	hook, ok := s.webhooks[c.Param("source")]
 	if !ok {
-		abort(c, errNoRoute)
+		abort(c, errNoSource)
 		return
 	}
 	header, err := hook.Source.Preflight(c.GetHeader("WebHook-Request-Origin"), c.Request.URL.Query())

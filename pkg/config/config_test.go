@@ -81,6 +81,7 @@ func TestFullExample(t *testing.T) {
 				Name: "jfrog", Kind: "artifactory",
 				Secrets:  []config.Secret{config.NewSecret("secret of JFROG_SECRET")},
 				Registry: "example.jfrog.io",
+				Images:   []string{"example.jfrog.io/docker/**"},
 				Rewrite:  []config.Rewrite{{From: "example.jfrog.io/docker-local", To: "example.jfrog.io/docker"}},
 				Tags:     config.Tags{Regexp: "^v[0-9]+"},
 			},
@@ -99,7 +100,7 @@ func TestFullExample(t *testing.T) {
 			},
 		},
 		Queue:  config.Queue{Retention: 720 * time.Hour, MaxWaiting: 10000, MaxHistory: 256 << 20},
-		Limits: config.Limits{WebhookBody: 1 << 20},
+		Limits: config.Limits{WebhookBody: 1 << 20, Bodies: 32 << 20},
 	}
 	if diff := cmp.Diff(want, got, compared); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -64,6 +64,8 @@ type Webhook struct {
 	Secrets []Secret
 	// Registry is host[:port] in place of what the payload says or lacks; "" for none.
 	Registry string
+	// Images are valid doublestar globs over normalised image names; none means every image.
+	Images []string
 	// Rewrite maps names, or beginnings of them, that the payload has to those that manifests have.
 	Rewrite []Rewrite
 	// Tags says which tags are taken.
@@ -121,4 +123,7 @@ type Queue struct {
 type Limits struct {
 	// WebhookBody is the most bytes of a webhook's body; zero for the server's default.
 	WebhookBody int64
+	// Bodies is the most bytes that the bodies of webhooks which prove nothing yet
+	// take together, and as many for all other bodies; zero for the server's default.
+	Bodies int64
 }

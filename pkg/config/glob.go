@@ -39,10 +39,10 @@ func pathGlob(glob string) (string, error) {
 	return glob, nil
 }
 
-// imageGlob returns a glob over normalised names. A name without glob characters
+// ParseImageGlob returns a glob over normalised names. A name without glob characters
 // is normalised; a glob gets the same defaults: docker.io where its beginning is
 // no host, and library there where one component follows.
-func imageGlob(glob string) (string, error) {
+func ParseImageGlob(glob string) (string, error) {
 	if !strings.ContainsAny(glob, special) {
 		repo, err := image.ParseRepository(glob)
 		return repo.Name(), err

@@ -65,8 +65,10 @@ func (r *reader) read(root value, f *File) {
 		)},
 		field{name: "limits", read: object(
 			field{name: "webhook_body", read: size(&f.Limits.WebhookBody, minWebhookBody, maxWebhookBody)},
+			field{name: "bodies", read: size(&f.Limits.Bodies, minBodies, maxBodies)},
 		)},
 	)
+	r.roomForBodies(f.Limits)
 	r.uniqueTargets(f.Targets)
 	r.uniqueWebhooks(f.Webhooks)
 	r.knownTargets(f)

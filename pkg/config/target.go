@@ -23,7 +23,7 @@ func target(t *Target) func(value) {
 				field{name: "include", read: list(&t.Include, each(pathGlob))},
 				field{name: "exclude", read: list(&t.Exclude, each(pathGlob))},
 			)},
-			field{name: "images", read: list(&t.Images, each(imageGlob))},
+			field{name: "images", read: list(&t.Images, each(ParseImageGlob))},
 			field{name: "present", read: parsed(&t.Present, image.ParsePattern)},
 			field{name: "overrides", read: parsed(&t.Overrides, overrides)},
 			field{name: "embedded", read: boolean(&t.Embedded)},

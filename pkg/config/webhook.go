@@ -27,6 +27,9 @@ const (
 	minWebhookBody = 4 << 10
 	// maxWebhookBody bounds the memory of one request.
 	maxWebhookBody = 64 << 20
+	// minBodies holds a few bodies of the default size.
+	minBodies = 4 << 20
+	maxBodies = 4 << 30
 )
 
 // The kinds that the file has settings of their own for.
@@ -42,7 +45,8 @@ func webhook(w *Webhook) func(value) {
 			field{name: "name", required: true, read: parsed(&w.Name, webhookName)},
 			field{name: "kind", required: true, read: parsed(&w.Kind, oneLine)},
 			field{name: "secrets", read: list(&w.Secrets, secret)},
-			field{name: "registry", read: parsed(&w.Registry, registry)},
+			field{name: "registry", read: parsed(&w.Registry, ParseRegistry)},
+			field{name: "images", read: list(&w.Images, each(ParseImageGlob))},
 			field{name: "rewrite", read: list(&w.Rewrite, rewrite)},
 			field{name: "tags", read: w.Tags.read},
 			field{name: "present", read: parsed(&w.Present, image.ParsePattern)},
@@ -92,6 +96,15 @@ func (v value) uniqueRewrites(rewrites []Rewrite) {
 			v.add(&Error{Line: v.lines[key], Key: key, Detail: quote(r.From) + " is rewritten above already"})
 		}
 		taken[r.From] = true
+	}
+}
+
+// roomForBodies refuses a budget that has no room for one body of the largest size,
+// which is moved once while it is read.
+func (r *reader) roomForBodies(l Limits) {
+	if l.Bodies > 0 && l.Bodies < 2*l.WebhookBody {
+		key := "limits.bodies"
+		r.add(&Error{Line: r.lines[key], Key: key, Detail: "must be at least twice limits.webhook_body, which is " + sizeText(l.WebhookBody)})
 	}
 }
 
@@ -176,7 +189,8 @@ func variableName(text string) (string, error) {
 	return text, nil
 }
 
-func registry(text string) (string, error) {
+// ParseRegistry reads a registry's host[:port] as manifests name it.
+func ParseRegistry(text string) (string, error) {
 	repo, err := image.ParseRepository(text + "/x")
 	if err != nil || repo.Domain() != text {
 		return "", fmt.Errorf("%s is not a registry's host, such as registry.example.com or registry.example.com:5000", quote(text))

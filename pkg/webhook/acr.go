@@ -22,19 +22,23 @@ const (
 	maxCode = 512
 )
 
-func readACR(r Request) (reading, error) {
-	found, err := envelopes(r)
+func readACR(r Request, content []byte) (reading, error) {
+	found, err := envelopes(r, content)
 	if err != nil {
 		return reading{}, err
 	}
-	var read reading
-	for i := range found {
-		if found[i].Type == gridValidating {
-			return found[i].validation(), nil
+	for e := range found {
+		if e.Type == gridValidating {
+			return e.validation(), nil
 		}
-		read.events = append(read.events, found[i].acr())
 	}
-	return read, nil
+	return reading{events: func(yield func(event) bool) {
+		for e := range found {
+			if !yield(e.acr()) {
+				return
+			}
+		}
+	}}, nil
 }
 
 // acr reads an event that is Event Grid's when it has a type, and else the

@@ -19,6 +19,8 @@ type artifactoryBody struct {
 		RepoKey   string `json:"repo_key"`
 		Path      string `json:"path"`
 		ImageName string `json:"image_name"`
+		// ImageType is docker or oci, or helmoci for a chart; older versions leave it out.
+		ImageType string `json:"image_type"`
 		Tag       string `json:"tag"`
 		SHA256    string `json:"sha256"`
 		// Target is where a promotion copied the tag to: a repository, and maybe a
@@ -28,12 +30,12 @@ type artifactoryBody struct {
 	Origin string `json:"jpd_origin"`
 }
 
-func readArtifactory(r Request) (reading, error) {
+func readArtifactory(_ Request, content []byte) (reading, error) {
 	var body artifactoryBody
-	if err := decode(r.Body, &body); err != nil {
+	if err := decode(content, &body); err != nil {
 		return reading{}, err
 	}
-	return reading{events: []event{body.event()}}, nil
+	return single(body.event()), nil
 }
 
 func (b *artifactoryBody) event() event {
@@ -41,6 +43,8 @@ func (b *artifactoryBody) event() event {
 	switch {
 	case b.Domain != "docker":
 		return skipped("the domain " + quote(b.Domain) + " is not docker")
+	case b.Data.ImageType != "" && b.Data.ImageType != "docker" && b.Data.ImageType != "oci":
+		return noImage(b.Data.ImageType)
 	case b.EventType == "promoted" && b.Data.Target != "":
 		repository, _, _ = strings.Cut(b.Data.Target, "/")
 	case b.EventType == "promoted":

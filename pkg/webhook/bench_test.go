@@ -15,7 +15,7 @@ func BenchmarkReceive(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if d, err := source.Receive(b.Context(), r); err != nil || len(d.Pushes) != 1 {
+				if d, err := send(b.Context(), source, r); err != nil || len(d.Pushes) != 1 {
 					b.Fatal(d.Ignored, err)
 				}
 			}

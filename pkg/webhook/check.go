@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/bmatcuk/doublestar/v4"
+
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 )
 
@@ -54,6 +56,11 @@ func (o Options) checkNames(refuse refusal) {
 	case o.Registry != "":
 		if err := checkHost(o.Registry); err != nil {
 			refuse("registry", "%v", err)
+		}
+	}
+	for i, glob := range o.Images {
+		if glob == "" || !doublestar.ValidatePattern(glob) {
+			refuse("images", "number %d, %s, is not a glob", i+1, quote(glob))
 		}
 	}
 	for i, r := range o.Rewrite {

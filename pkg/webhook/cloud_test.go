@@ -44,12 +44,12 @@ func TestACR(t *testing.T) {
 func TestEventGridHandshake(t *testing.T) {
 	t.Parallel()
 	source := newSource(t, options(webhook.KindACR))
-	r := webhook.Request{
+	r := request{
 		Header: http.Header{"Aeg-Event-Type": {"SubscriptionValidation"}},
 		Query:  url.Values{"token": {secret}},
 		Body:   payload(t, "acr/validation.json"),
 	}
-	got, err := source.Receive(t.Context(), r)
+	got, err := send(t.Context(), source, r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestEventGridHandshake(t *testing.T) {
 	}
 
 	r.Query.Set("token", "another")
-	got, err = source.Receive(t.Context(), r)
+	got, err = send(t.Context(), source, r)
 	wantKind(t, err, webhook.ErrUnauthenticated)
 	if got.Reply != nil {
 		t.Error("the code was echoed to a stranger")
@@ -126,13 +126,19 @@ func TestECR(t *testing.T) {
 		{name: "a push", file: "ecr/push.json", want: []push{web}},
 		{name: "a push in China", file: "ecr/push-china.json", want: []push{china}},
 		{name: "the host configured", file: "ecr/push.json", options: func(o *webhook.Options) { o.Registry = "ecr.example.com" }, want: []push{elsewhere}},
+		{
+			name: "a chart", ignored: `"application/vnd.cncf.helm.config.v1+json" is not the type of an image`,
+			body: `{"detail-type":"ECR Image Action","account":"123456789012","region":"us-west-2","detail":{"result":"SUCCESS","action-type":"PUSH","repository-name":"charts/web","image-tag":"1.0.0",` +
+				`"manifest-media-type":"application/vnd.oci.image.manifest.v1+json","artifact-media-type":"application/vnd.cncf.helm.config.v1+json"}}`,
+		},
+		{name: "an account that is none", ignored: "takes only its own", refusal: webhook.OtherRegistry, body: `{"detail-type":"ECR Image Action","account":"evil.example.com/x","region":"r","detail":{"result":"SUCCESS","action-type":"PUSH","repository-name":"web","image-tag":"1"}}`},
 		{name: "a deletion", file: "ecr/delete.json", ignored: `"DELETE" is no push`},
 		{name: "a push that failed", file: "ecr/failure.json", ignored: `ended with "FAILURE"`},
 		{name: "a push by digest", file: "ecr/untagged.json", ignored: "untagged"},
 		{name: "a scan", file: "ecr/scan.json", ignored: `"ECR Image Scan" is no push`},
 		{
 			name: "no account", body: `{"detail-type":"ECR Image Action","region":"us-west-2","detail":{"result":"SUCCESS","action-type":"PUSH","repository-name":"team/web","image-tag":"1"}}`,
-			want: []push{{Tag: "1", Name: "team/web", Unusable: "no registry host in the payload: set registry, or a rewrite, on the source"}},
+			want: []push{{Tag: "1", Name: "team/web", Version: "1", Unusable: "no registry host in the payload: set registry, or a rewrite, on the source"}},
 		},
 	})
 }

@@ -1,6 +1,9 @@
 package webhook
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"iter"
+)
 
 // envelope is one event around a payload: a CloudEvent 1.0 in any of the three
 // modes of its HTTP binding, or an event in Event Grid's own schema, which says
@@ -9,12 +12,12 @@ type envelope struct {
 	SpecVersion string          `json:"specversion"`
 	ID          string          `json:"id"`
 	Type        string          `json:"type"`
-	Time        moment          `json:"time"`
+	Time        timestamp       `json:"time"`
 	Data        json.RawMessage `json:"data"`
 	DataBase64  string          `json:"data_base64"`
 
-	GridType string `json:"eventType"`
-	GridTime moment `json:"eventTime"`
+	GridType string    `json:"eventType"`
+	GridTime timestamp `json:"eventTime"`
 
 	// whole is the event itself, for formats that are not wrapped.
 	whole json.RawMessage
@@ -23,31 +26,36 @@ type envelope struct {
 // envelopes reads the events of a body: the body is the data of one whose
 // attributes are headers (binary mode), a single one (structured mode), or an
 // array (batched mode, Event Grid).
-func envelopes(r Request) ([]envelope, error) {
+func envelopes(r Request, content []byte) (iter.Seq[*envelope], error) {
 	if kind := r.Header.Get("Ce-Type"); kind != "" {
 		var data json.RawMessage
-		if err := decode(r.Body, &data); err != nil {
+		if err := decode(content, &data); err != nil {
 			return nil, err
 		}
-		return []envelope{{
+		one := envelope{
 			SpecVersion: r.Header.Get("Ce-Specversion"),
 			ID:          r.Header.Get("Ce-Id"),
 			Type:        kind,
-			Time:        moment{parseTime(r.Header.Get("Ce-Time"))},
+			Time:        timestamp{parseTime(r.Header.Get("Ce-Time"))},
 			Data:        data,
-		}}, nil
+		}
+		return func(yield func(*envelope) bool) { yield(&one) }, nil
 	}
-	parts, err := items(r.Body)
+	parts, err := items(content)
 	if err != nil {
 		return nil, err
 	}
-	events := make([]envelope, len(parts))
-	for i, part := range parts {
-		fill(part, &events[i])
-		events[i].whole = part
-		events[i].unify()
-	}
-	return events, nil
+	return func(yield func(*envelope) bool) {
+		for _, part := range parts {
+			e := envelope{}
+			fill(part, &e)
+			e.whole = part
+			e.unify()
+			if !yield(&e) {
+				return
+			}
+		}
+	}, nil
 }
 
 // unify fills in for CloudEvents what was said in the words of Event Grid, and

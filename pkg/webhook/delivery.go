@@ -1,32 +1,52 @@
 package webhook
 
 import (
+	"iter"
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 )
 
-// Delivery is what an authentic request came to: pushes, or the reason for
-// which there are none.
+// Delivery is the outcome of an authentic request: pushes, or the reason why
+// there are none.
 type Delivery struct {
-	// Pushes are distinct in image, tag and digest, in the payload's order.
+	// Pushes are distinct in image, tag and digest, in the payload's order; at most
+	// MaxPushes.
 	Pushes []Push
 	// Ignored is one short sentence without a full stop that says why there are no
 	// pushes; empty when there are.
 	Ignored string
-	// Dropped says for each event that became no push why not, each reason once
-	// and the first ten of them, also when there are others that did.
+	// Refusal is set beside Ignored when the source's own bounds kept a push out.
+	Refusal Refusal
+	// Dropped says why events became no push, each reason once and at most ten of
+	// them, also when other events did become pushes.
 	Dropped []string
-	// Reply, when it is not nil, is the body that the sender wants as JSON with
-	// status 200 and no other. There are no pushes then.
+	// Reply, when it is not nil, is the JSON body that the sender wants with status
+	// 200, in place of any other. There are no pushes then.
 	Reply any
 }
+
+// Refusal names which bound of a source kept a push out.
+type Refusal string
+
+// The bounds of a source.
+const (
+	// OtherRegistry: the push is of another registry than the source's.
+	OtherRegistry Refusal = "other_registry"
+	// OtherImage: no glob of Options.Images matches the image.
+	OtherImage Refusal = "other_image"
+)
+
+// MaxPushes is how many pushes a delivery may hold. Registries send one, or one
+// for each tag; each becomes an update of its own. A delivery with more holds one
+// push that is Unusable, and none of its others.
+const MaxPushes = 100
 
 // Push is one tag that was put on one image.
 type Push struct {
 	// Image is zero when Unusable says why.
 	Image image.Repository
-	// Tag is never zero.
+	// Tag is zero only when Unusable says that it cannot be read.
 	Tag image.Tag
 	// Digest is zero when the sender does not tell it.
 	Digest image.Digest
@@ -37,17 +57,20 @@ type Push struct {
 	// Time is when the registry took the push, in UTC; zero when the sender does
 	// not tell, or tells a time that cannot be.
 	Time time.Time
-	// Name is the image as far as the payload tells it, when Unusable is set.
-	Name string
-	// Unusable says why a real push names no image, and the fix, without a full
-	// stop; empty otherwise.
+
+	// Unusable says why a real push cannot become an update, and the fix, without a
+	// full stop; empty otherwise.
 	Unusable string
+	// Name and Version are image and tag in the payload's own words, as short
+	// lines of printable text, when Unusable is set.
+	Name, Version string
 }
 
 // reading is what a sender's file makes of a body.
 type reading struct {
-	events []event
-	// ignored is why there are no events, when the whole body is none.
+	// events yields the events one by one, so that a body full of them takes no
+	// memory for each; nil when ignored says why there are none.
+	events  iter.Seq[event]
 	ignored string
 	reply   any
 }
@@ -59,6 +82,9 @@ type event struct {
 	skip string
 	// host is the registry's, or empty when the payload does not name it.
 	host string
+	// inferred reports that host follows from the kind, and not from a name in the
+	// payload.
+	inferred bool
 	// repository is the image's name below the host.
 	repository string
 	// within is a name between host and repository that pulls need not have, for
@@ -72,9 +98,14 @@ type event struct {
 
 func ignored(why string) reading { return reading{ignored: why} }
 
+// single is the reading of a body that holds one event.
+func single(e event) reading {
+	return reading{events: func(yield func(event) bool) { yield(e) }}
+}
+
 func skipped(why string) event { return event{skip: why} }
 
-// noPush skips an event by the word that its sender has for what happened.
+// noPush skips an event, with the sender's word for what happened.
 func noPush(what string) event {
 	if what == "" {
 		return skipped("the payload does not say that it is a push")

@@ -1,8 +1,8 @@
 package webhook
 
 import (
+	"encoding/json"
 	"net/url"
-	"strings"
 )
 
 // The notifications of CNCF Distribution, which GitLab's own registry sends too:
@@ -11,14 +11,14 @@ import (
 // send the event again without end, and nothing after it.
 
 type distributionBody struct {
-	Events []registryEvent `json:"events"`
+	Events []json.RawMessage `json:"events"`
 }
 
 // registryEvent is one notification. Azure sends the same, without the envelope.
 type registryEvent struct {
-	ID        string `json:"id"`
-	Timestamp moment `json:"timestamp"`
-	Action    string `json:"action"`
+	ID        string    `json:"id"`
+	Timestamp timestamp `json:"timestamp"`
+	Action    string    `json:"action"`
 	Target    struct {
 		MediaType  string `json:"mediaType"`
 		Digest     string `json:"digest"`
@@ -31,16 +31,20 @@ type registryEvent struct {
 	} `json:"request"`
 }
 
-func readDistribution(r Request) (reading, error) {
+func readDistribution(_ Request, content []byte) (reading, error) {
 	var body distributionBody
-	if err := decode(r.Body, &body); err != nil {
+	if err := decode(content, &body); err != nil {
 		return reading{}, err
 	}
-	read := reading{events: make([]event, len(body.Events))}
-	for i := range body.Events {
-		read.events[i] = body.Events[i].event()
-	}
-	return read, nil
+	return reading{events: func(yield func(event) bool) {
+		for _, part := range body.Events {
+			var e registryEvent
+			fill(part, &e)
+			if !yield(e.event()) {
+				return
+			}
+		}
+	}}, nil
 }
 
 func (e *registryEvent) event() event {
@@ -48,7 +52,7 @@ func (e *registryEvent) event() event {
 	case e.Action != "push":
 		return noPush(e.Action)
 	case e.Target.MediaType != "" && !isManifest(e.Target.MediaType):
-		return skipped("the media type " + quote(e.Target.MediaType) + " is no image's")
+		return noImage(e.Target.MediaType)
 	}
 	host := e.Request.Host
 	if host == "" {
@@ -62,14 +66,6 @@ func (e *registryEvent) event() event {
 		id:         e.ID,
 		time:       e.Timestamp.Time,
 	}
-}
-
-// isManifest reports whether a media type is that of a manifest, a list of them
-// or an index, of Docker or OCI in any version.
-func isManifest(mediaType string) bool {
-	return strings.HasPrefix(mediaType, "application/vnd.docker.distribution.manifest.") ||
-		strings.HasPrefix(mediaType, "application/vnd.oci.image.manifest.") ||
-		strings.HasPrefix(mediaType, "application/vnd.oci.image.index.")
 }
 
 // hostOf returns host and port of a URL, or "".

@@ -6,26 +6,29 @@ import "strings"
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-eventbridge.html
 
 type ecrBody struct {
-	ID         string `json:"id"`
-	DetailType string `json:"detail-type"`
-	Account    string `json:"account"`
-	Region     string `json:"region"`
-	Time       moment `json:"time"`
+	ID         string    `json:"id"`
+	DetailType string    `json:"detail-type"`
+	Account    string    `json:"account"`
+	Region     string    `json:"region"`
+	Time       timestamp `json:"time"`
 	Detail     struct {
 		Result     string `json:"result"`
 		Action     string `json:"action-type"`
 		Repository string `json:"repository-name"`
 		Digest     string `json:"image-digest"`
 		Tag        string `json:"image-tag"`
+		// ArtifactType is the media type of the manifest's config.
+		ArtifactType string `json:"artifact-media-type"`
+		ManifestType string `json:"manifest-media-type"`
 	} `json:"detail"`
 }
 
-func readECR(r Request) (reading, error) {
+func readECR(_ Request, content []byte) (reading, error) {
 	var body ecrBody
-	if err := decode(r.Body, &body); err != nil {
+	if err := decode(content, &body); err != nil {
 		return reading{}, err
 	}
-	return reading{events: []event{body.event()}}, nil
+	return single(body.event()), nil
 }
 
 func (b *ecrBody) event() event {
@@ -36,9 +39,14 @@ func (b *ecrBody) event() event {
 		return noPush(b.Detail.Action)
 	case b.Detail.Result != "SUCCESS":
 		return skipped("the push ended with " + quote(b.Detail.Result))
+	case !isImage(b.Detail.ArtifactType):
+		return noImage(b.Detail.ArtifactType)
+	case b.Detail.ManifestType != "" && !isManifest(b.Detail.ManifestType):
+		return noImage(b.Detail.ManifestType)
 	}
 	return event{
 		host:       b.host(),
+		inferred:   true,
 		repository: b.Detail.Repository,
 		tag:        b.Detail.Tag,
 		digest:     b.Detail.Digest,

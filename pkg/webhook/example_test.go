@@ -8,7 +8,7 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
 )
 
-func ExampleSource_Receive() {
+func ExampleSource_Admit() {
 	tags, err := webhook.ParseTagRange(">=1.0")
 	if err != nil {
 		fmt.Println(err)
@@ -24,10 +24,12 @@ func ExampleSource_Receive() {
 		fmt.Println(err)
 		return
 	}
-	d, err := source.Receive(context.Background(), webhook.Request{
-		Query: url.Values{"token": {"old-secret"}},
-		Body:  []byte(`{"docker_url": "quay.io/octo-org/web", "updated_tags": ["1.4.0", "latest"]}`),
-	})
+	admission, err := source.Admit(context.Background(), webhook.Request{Query: url.Values{"token": {"old-secret"}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	d, err := admission.Receive([]byte(`{"docker_url": "quay.io/octo-org/web", "updated_tags": ["1.4.0", "latest"]}`))
 	if err != nil {
 		fmt.Println(err)
 		return

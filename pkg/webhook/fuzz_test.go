@@ -50,12 +50,12 @@ func fuzz(f *testing.F, kind webhook.Kind, header string) {
 	f.Add([]byte("{"), "\x00")
 	source := newSource(f, options(kind))
 	f.Fuzz(func(t *testing.T, body []byte, value string) {
-		if _, err := source.Receive(t.Context(), webhook.Request{Body: body}); !errors.Is(err, webhook.ErrUnauthenticated) {
+		if _, err := send(t.Context(), source, request{Body: body}); !errors.Is(err, webhook.ErrUnauthenticated) {
 			t.Fatalf("without proof: %v", err)
 		}
 		r := authentic(kind, body)
 		r.Header.Set(header, value)
-		got, err := source.Receive(t.Context(), r)
+		got, err := send(t.Context(), source, r)
 		if err != nil {
 			if !errors.Is(err, webhook.ErrMalformed) {
 				t.Fatalf("an authentic body: %v", err)
@@ -72,6 +72,9 @@ func fuzz(f *testing.F, kind webhook.Kind, header string) {
 // checkGrammar checks that every part of a push reads back as itself.
 func checkGrammar(t *testing.T, p webhook.Push) {
 	t.Helper()
+	if p.Unusable != "" {
+		return // checkWhole looked at it
+	}
 	if tag, err := image.ParseTag(p.Tag.String()); err != nil || tag != p.Tag {
 		t.Errorf("the tag %q: %v", p.Tag, err)
 	}
@@ -80,12 +83,8 @@ func checkGrammar(t *testing.T, p webhook.Push) {
 			t.Errorf("the digest %q: %v", p.Digest, err)
 		}
 	}
-	name := p.Image.String()
-	if p.Image.IsZero() {
-		name = "localhost/" + p.Name
-	}
-	if _, err := image.ParseRepository(name); err != nil {
-		t.Errorf("the image %q: %v", name, err)
+	if _, err := image.ParseRepository(p.Image.String()); err != nil {
+		t.Errorf("the image %q: %v", p.Image, err)
 	}
 	if len(p.ID) > 200 {
 		t.Errorf("the id has %d bytes", len(p.ID))

@@ -15,10 +15,10 @@ import (
 
 type garBody struct {
 	Message *struct {
-		Data      string `json:"data"`
-		ID        string `json:"messageId"`
-		OtherID   string `json:"message_id"`
-		Published moment `json:"publishTime"`
+		Data      string    `json:"data"`
+		ID        string    `json:"messageId"`
+		OtherID   string    `json:"message_id"`
+		Published timestamp `json:"publishTime"`
 	} `json:"message"`
 }
 
@@ -28,16 +28,16 @@ type garData struct {
 	Tag    string `json:"tag"`
 }
 
-func readGAR(r Request) (reading, error) {
-	if !json.Valid(r.Body) {
+func readGAR(r Request, content []byte) (reading, error) {
+	if !json.Valid(content) {
 		return ignored("the message is no JSON"), nil
 	}
 	var body garBody
-	fill(r.Body, &body)
+	fill(content, &body)
 	message := body.Message
 	if message == nil {
 		published := parseTime(r.Header.Get("X-Goog-Pubsub-Publish-Time"))
-		return readGARData(r.Body, r.Header.Get("X-Goog-Pubsub-Message-Id"), published), nil
+		return readGARData(content, r.Header.Get("X-Goog-Pubsub-Message-Id"), published), nil
 	}
 	data, ok := unbase64(message.Data)
 	if !ok {
@@ -57,12 +57,12 @@ func readGARData(data []byte, id string, published time.Time) reading {
 	var body garData
 	fill(data, &body)
 	if body.Action != "INSERT" {
-		return reading{events: []event{noPush(body.Action)}}
+		return single(noPush(body.Action))
 	}
-	name, tag, _ := cutReference(body.Tag)
+	name, tag, _ := cutReference(cutScheme(body.Tag))
 	_, _, digest := cutReference(body.Digest)
 	host, repository := cutHost(name)
-	return reading{events: []event{{host: host, repository: repository, tag: tag, digest: digest, id: id, time: published}}}
+	return single(event{host: host, repository: repository, tag: tag, digest: digest, id: id, time: published})
 }
 
 func unbase64(text string) ([]byte, bool) {

@@ -54,18 +54,18 @@ func (g *Generic) check(refuse refusal) {
 
 func (g *Generic) proof(keys secrets) proof {
 	if g.Signature == nil {
-		return keys.bearer
+		return keys.bearer()
 	}
 	return keys.signedSHA256(g.Signature.Header, g.Signature.Prefix)
 }
 
-func (g *Generic) read(r Request) (reading, error) {
+func (g *Generic) read(_ Request, content []byte) (reading, error) {
 	var whole json.RawMessage
-	if err := decode(r.Body, &whole); err != nil {
+	if err := decode(content, &whole); err != nil {
 		return reading{}, err
 	}
 	var named, digest, id string
-	var at moment
+	var at timestamp
 	into(whole, g.Image, &named)
 	into(whole, g.Digest, &digest)
 	into(whole, g.ID, &id)
@@ -73,7 +73,7 @@ func (g *Generic) read(r Request) (reading, error) {
 	if named == "" {
 		return ignored("the payload has no image at " + quote(g.Image)), nil
 	}
-	name, tag, pinned := cutReference(named)
+	name, tag, pinned := cutReference(cutScheme(named))
 	if digest == "" {
 		digest = pinned
 	}
@@ -89,11 +89,13 @@ func (g *Generic) read(r Request) (reading, error) {
 		// A name without a host is Docker Hub's, as everywhere.
 		host = "docker.io"
 	}
-	read := reading{events: make([]event, len(tags))}
-	for i, tag := range tags {
-		read.events[i] = event{host: host, repository: repository, tag: tag, digest: digest, id: id, time: at.Time}
-	}
-	return read, nil
+	return reading{events: func(yield func(event) bool) {
+		for _, tag := range tags {
+			if !yield(event{host: host, repository: repository, tag: tag, digest: digest, id: id, time: at.Time}) {
+				return
+			}
+		}
+	}}, nil
 }
 
 // tagsAt returns the string, or the strings of the array, that a pointer names.

@@ -18,16 +18,16 @@ type ghcrBody struct {
 }
 
 type ghcrPackage struct {
-	Name        string `json:"name"`
-	PackageType string `json:"package_type"`
-	Ecosystem   string `json:"ecosystem"`
-	UpdatedAt   moment `json:"updated_at"`
+	Name        string    `json:"name"`
+	PackageType string    `json:"package_type"`
+	Ecosystem   string    `json:"ecosystem"`
+	UpdatedAt   timestamp `json:"updated_at"`
 	Owner       struct {
 		Login string `json:"login"`
 	} `json:"owner"`
 	Version struct {
-		PackageURL string `json:"package_url"`
-		UpdatedAt  moment `json:"updated_at"`
+		PackageURL string    `json:"package_url"`
+		UpdatedAt  timestamp `json:"updated_at"`
 		Metadata   struct {
 			Tag struct {
 				Name   string `json:"name"`
@@ -35,6 +35,9 @@ type ghcrPackage struct {
 			} `json:"tag"`
 			Manifest struct {
 				Digest string `json:"digest"`
+				Config struct {
+					MediaType string `json:"media_type"`
+				} `json:"config"`
 			} `json:"manifest"`
 		} `json:"container_metadata"`
 	} `json:"package_version"`
@@ -43,9 +46,9 @@ type ghcrPackage struct {
 // ghcrHost is where packages of github.com are pulled from.
 const ghcrHost = "ghcr.io"
 
-func readGHCR(r Request) (reading, error) {
+func readGHCR(r Request, content []byte) (reading, error) {
 	var body ghcrBody
-	if err := decode(r.Body, &body); err != nil {
+	if err := decode(content, &body); err != nil {
 		return reading{}, err
 	}
 	if name := r.Header.Get("X-GitHub-Event"); name != "" && name != "package" && name != "registry_package" {
@@ -59,24 +62,29 @@ func readGHCR(r Request) (reading, error) {
 	case pkg == nil:
 		return ignored("the payload has no package"), nil
 	case body.Action != "published" && body.Action != "updated":
-		return reading{events: []event{noPush(body.Action)}}, nil
+		return single(noPush(body.Action)), nil
 	case !isContainer(pkg.PackageType) && !isContainer(pkg.Ecosystem):
 		return ignored("the package is of type " + quote(pkg.PackageType) + " and no container"), nil
 	}
+	if kind := pkg.Version.Metadata.Manifest.Config.MediaType; !isImage(kind) {
+		return single(noImage(kind)), nil
+	}
 	e := pkg.event()
 	e.id = r.Header.Get("X-GitHub-Delivery")
-	return reading{events: []event{e}}, nil
+	return single(e), nil
 }
 
 func (p *ghcrPackage) event() event {
 	// An untagged version's URL ends in the colon alone.
-	name, tag, _ := cutReference(p.Version.PackageURL)
+	name, tag, _ := cutReference(cutScheme(p.Version.PackageURL))
 	host, repository := cutHost(name)
-	if host == "" || repository == "" {
+	inferred := host == "" || repository == ""
+	if inferred {
 		host, repository = ghcrHost, p.Owner.Login+"/"+p.Name
 	}
 	e := event{
 		host:       host,
+		inferred:   inferred,
 		repository: repository,
 		tag:        p.Version.Metadata.Tag.Name,
 		digest:     p.Version.Metadata.Tag.Digest,

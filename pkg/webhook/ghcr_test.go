@@ -30,7 +30,12 @@ func TestGHCR(t *testing.T) {
 		},
 		{name: "a package whose name has a slash", file: "ghcr/nested.json", want: []push{node}},
 		{name: "the format stands under ecosystem", file: "ghcr/ecosystem.json", want: []push{web}},
-		{name: "GitHub Enterprise Server's own host", file: "ghcr/enterprise.json", want: []push{enterprise}},
+		{
+			name: "GitHub Enterprise Server's own host", file: "ghcr/enterprise.json",
+			options: func(o *webhook.Options) { o.Registry = "containers.github.example.com" }, want: []push{enterprise},
+		},
+		{name: "another host than GitHub's", file: "ghcr/enterprise.json", ignored: `"containers.github.example.com", and a source of kind ghcr takes only its own`, refusal: webhook.OtherRegistry},
+		{name: "a chart", file: "ghcr/chart.json", ignored: `"application/vnd.cncf.helm.config.v1+json" is not the type of an image`},
 		{name: "no URL of the package", file: "ghcr/no-url.json", want: []push{web}},
 		{name: "an untagged part of an index", file: "ghcr/untagged.json", ignored: "untagged"},
 		{name: "the ping after the webhook was made", file: "ghcr/ping.json", header: map[string]string{"X-GitHub-Event": "ping"}, ignored: `"ping" is no push`},
@@ -56,31 +61,31 @@ func TestGHCRIsSignedWithSHA256Alone(t *testing.T) {
 	body := payload(t, "ghcr/published.json")
 	for _, tt := range []struct {
 		name   string
-		change func(*webhook.Request)
+		change func(*request)
 	}{
-		{"one byte of the body is another", func(r *webhook.Request) {
+		{"one byte of the body is another", func(r *request) {
 			r.Body = append([]byte(nil), body...)
 			r.Body[len(body)/2] ^= 1
 		}},
-		{"no signature", func(r *webhook.Request) { r.Header.Del("X-Hub-Signature-256") }},
-		{"a signature with SHA-1 alone", func(r *webhook.Request) {
+		{"no signature", func(r *request) { r.Header.Del("X-Hub-Signature-256") }},
+		{"a signature with SHA-1 alone", func(r *request) {
 			r.Header.Del("X-Hub-Signature-256")
 			r.Header.Set("X-Hub-Signature", "sha1=6e7d6b4b1b1f9a1c6f0c0f4c1b8d9a5e3f2a1b0c")
 		}},
-		{"a signature without its prefix", func(r *webhook.Request) {
+		{"a signature without its prefix", func(r *request) {
 			r.Header.Set("X-Hub-Signature-256", r.Header.Get("X-Hub-Signature-256")[len("sha256="):])
 		}},
-		{"half a signature", func(r *webhook.Request) {
+		{"half a signature", func(r *request) {
 			r.Header.Set("X-Hub-Signature-256", r.Header.Get("X-Hub-Signature-256")[:len("sha256=")+32])
 		}},
-		{"no digits", func(r *webhook.Request) { r.Header.Set("X-Hub-Signature-256", "sha256=zz") }},
-		{"the secret itself", func(r *webhook.Request) { r.Header.Set("X-Hub-Signature-256", secret) }},
+		{"no digits", func(r *request) { r.Header.Set("X-Hub-Signature-256", "sha256=zz") }},
+		{"the secret itself", func(r *request) { r.Header.Set("X-Hub-Signature-256", secret) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := authentic(webhook.KindGHCR, body)
 			tt.change(&r)
-			_, err := newSource(t, options(webhook.KindGHCR)).Receive(t.Context(), r)
+			_, err := send(t.Context(), newSource(t, options(webhook.KindGHCR)), r)
 			wantKind(t, err, webhook.ErrUnauthenticated)
 		})
 	}

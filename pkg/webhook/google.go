@@ -66,10 +66,18 @@ func newGoogle(o Options) *google {
 	}
 }
 
+// proof is decided by the header alone.
+func (g *google) proof() proof {
+	return proof{head: func(ctx context.Context, r Request) (bool, error) {
+		err := g.prove(ctx, r)
+		return err == nil, err
+	}}
+}
+
 func (g *google) prove(ctx context.Context, r Request) error {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return unauthenticated("there is no header Authorization with a bearer token")
+		return unauthenticated("the header Authorization with a bearer token is missing")
 	}
 	keys := &observedKeys{set: g.keys}
 	verified, err := oidc.NewVerifier(g.issuer, keys, g.config).Verify(ctx, strings.TrimSpace(token))

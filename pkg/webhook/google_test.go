@@ -136,9 +136,9 @@ func (k *keyServer) options() webhook.Options {
 }
 
 // pubsub is a delivery of Pub/Sub with a token.
-func pubsub(t *testing.T, token string) webhook.Request {
+func pubsub(t *testing.T, token string) request {
 	t.Helper()
-	return webhook.Request{Header: http.Header{"Authorization": {"Bearer " + token}}, Body: payload(t, "gar/insert.json")}
+	return request{Header: http.Header{"Authorization": {"Bearer " + token}}, Body: payload(t, "gar/insert.json")}
 }
 
 func TestGARToken(t *testing.T) {
@@ -172,7 +172,7 @@ func TestGARToken(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := source.Receive(t.Context(), pubsub(t, tt.token))
+			got, err := send(t.Context(), source, pubsub(t, tt.token))
 			if tt.says == "" {
 				if err != nil || len(got.Pushes) != 1 {
 					t.Fatalf("got %d pushes, %v", len(got.Pushes), err)
@@ -203,7 +203,7 @@ func TestGARWithoutBearer(t *testing.T) {
 	for _, given := range []string{"", token(nil), "Basic " + token(nil)} {
 		r := pubsub(t, "")
 		r.Header.Set("Authorization", given)
-		_, err := newSource(t, o).Receive(t.Context(), r)
+		_, err := send(t.Context(), newSource(t, o), r)
 		wantKind(t, err, webhook.ErrUnauthenticated)
 	}
 }
@@ -220,7 +220,7 @@ func TestGARKeysAreKept(t *testing.T) {
 	}
 	mustPass := func() {
 		t.Helper()
-		if _, err := source.Receive(t.Context(), pubsub(t, token(nil))); err != nil {
+		if _, err := send(t.Context(), source, pubsub(t, token(nil))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -234,7 +234,7 @@ func TestGARKeysAreKept(t *testing.T) {
 	// Whoever makes tokens up does not make the service ask again and again.
 	forged := oidctest.SignIDToken(anotherKey(), "made-up", "RS256", claims(nil))
 	for range 20 {
-		_, err := source.Receive(t.Context(), pubsub(t, forged))
+		_, err := send(t.Context(), source, pubsub(t, forged))
 		wantKind(t, err, webhook.ErrUnauthenticated)
 	}
 	if n := server.asked.Load(); n != 1 {
@@ -245,7 +245,7 @@ func TestGARKeysAreKept(t *testing.T) {
 	server.keyID.Store("key-2")
 	clock.Store(int64(time.Minute))
 	renewed := oidctest.SignIDToken(issuerKey(), "key-2", "RS256", claims(nil))
-	if _, err := source.Receive(t.Context(), pubsub(t, renewed)); err != nil {
+	if _, err := send(t.Context(), source, pubsub(t, renewed)); err != nil {
 		t.Fatal(err)
 	}
 	if n := server.asked.Load(); n != 2 {
@@ -261,14 +261,14 @@ func TestGARKeysAreUnavailable(t *testing.T) {
 			server := newKeyServer(t)
 			server.fail.Store(int64(status))
 			source := newSource(t, server.options())
-			_, err := source.Receive(t.Context(), pubsub(t, token(nil)))
+			_, err := send(t.Context(), source, pubsub(t, token(nil)))
 			wantKind(t, err, webhook.ErrUnavailable)
 			if errors.Is(err, webhook.ErrUnauthenticated) {
 				t.Error("a token that could not be looked at was refused")
 			}
 
 			server.fail.Store(0)
-			if _, err := source.Receive(t.Context(), pubsub(t, token(nil))); err != nil {
+			if _, err := send(t.Context(), source, pubsub(t, token(nil))); err != nil {
 				t.Fatalf("when the keys are back: %v", err)
 			}
 		})
@@ -293,7 +293,7 @@ func TestGARKeysNeverCome(t *testing.T) {
 			o, ended := options(webhook.KindGAR), make(chan struct{})
 			o.Transport = silent(ended)
 			start := time.Now()
-			_, err := newSource(t, o).Receive(t.Context(), pubsub(t, given))
+			_, err := send(t.Context(), newSource(t, o), pubsub(t, given))
 			wantKind(t, err, webhook.ErrUnavailable)
 			if took := time.Since(start); took != 8*time.Second {
 				t.Errorf("took %v", took)
@@ -309,7 +309,7 @@ func TestGARKeysNeverCome(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			start := time.Now()
-			_, err := newSource(t, o).Receive(ctx, pubsub(t, given))
+			_, err := send(ctx, newSource(t, o), pubsub(t, given))
 			wantKind(t, err, webhook.ErrUnavailable)
 			wantKind(t, err, context.DeadlineExceeded)
 			if took := time.Since(start); took != time.Second {
@@ -327,7 +327,7 @@ func TestGARIsSafeForConcurrentUse(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			if _, err := source.Receive(t.Context(), pubsub(t, token(nil))); err != nil {
+			if _, err := send(t.Context(), source, pubsub(t, token(nil))); err != nil {
 				t.Error(err)
 			}
 		})

@@ -15,7 +15,7 @@ func TestDockerHub(t *testing.T) {
 			want: []push{{Image: "docker.io/library/nginx", Tag: "1.27", Time: "2014-12-03T00:22:41Z"}},
 		},
 		{name: "an organisation's image", file: "dockerhub/push.json", want: []push{web}},
-		{name: "a chart", file: "dockerhub/chart.json", ignored: "chart"},
+		{name: "a chart", file: "dockerhub/chart.json", ignored: "is not the type of an image"},
 		{name: "nothing that is expected", body: `{"zen": true}`, ignored: "untagged"},
 	})
 }
@@ -45,8 +45,11 @@ func TestQuay(t *testing.T) {
 		{name: "a push", file: "quay/push.json", want: []push{{Image: "quay.io/octo-org/web", Tag: "v1.4.0"}}},
 		{
 			name: "several tags and a registry with a port", file: "quay/many-tags.json",
-			want: []push{{Image: "quay.example.com:8443/ns/app", Tag: "a"}, {Image: "quay.example.com:8443/ns/app", Tag: "b"}},
+			options: func(o *webhook.Options) { o.Registry = "quay.example.com:8443" },
+			want:    []push{{Image: "quay.example.com:8443/ns/app", Tag: "a"}, {Image: "quay.example.com:8443/ns/app", Tag: "b"}},
 		},
+		{name: "an address", body: `{"docker_url":"https://quay.io/octo-org/web","updated_tags":["v2"]}`, want: []push{{Image: "quay.io/octo-org/web", Tag: "v2"}}},
+		{name: "a registry of somebody else", file: "quay/many-tags.json", ignored: "takes only its own; set registry", refusal: webhook.OtherRegistry},
 		{name: "a build that ended", file: "quay/build-success.json", ignored: "no updated_tags"},
 		{name: "tags that are no texts", body: `{"docker_url":"quay.io/octo-org/web","updated_tags":[1,"v2",null]}`, want: []push{{Image: "quay.io/octo-org/web", Tag: "v2"}}, dropped: []string{"untagged"}},
 		{name: "tags that are no array", body: `{"docker_url":"quay.io/octo-org/web","updated_tags":{"v2":1}}`, ignored: "no updated_tags"},

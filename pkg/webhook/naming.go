@@ -1,7 +1,11 @@
 package webhook
 
 import (
+	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 )
@@ -18,22 +22,65 @@ type Rewrite struct {
 // maxHost is the longest host with its port in bytes: a DNS name has at most 253.
 const maxHost = 260
 
-// noHost is what a push is told to lack whose image has no host.
+// noHost is why a push whose image has no host is unusable.
 const noHost = "no registry host in the payload: set registry, or a rewrite, on the source"
 
-// naming makes images' names out of what payloads say.
+// naming makes images' names out of what payloads say, within the source's
+// bounds.
 type naming struct {
+	kind     Kind
 	registry string
 	rewrites []Rewrite
+	images   []string
 }
 
-func newNaming(registry string, rewrites []Rewrite) naming {
-	return naming{registry: registry, rewrites: append([]Rewrite(nil), rewrites...)}
+func newNaming(o Options) naming {
+	return naming{
+		kind: o.Kind, registry: o.Registry, rewrites: slices.Clone(o.Rewrite), images: slices.Clone(o.Images),
+	}
 }
 
-// name returns the image of an event. When no host is known the image is zero
-// and known is the name without one. The error is the grammar's.
-func (n naming) name(e event) (repo image.Repository, known string, err error) {
+// ownHosts match the hosts of the kinds that stand for one company's registry.
+var ownHosts = map[Kind]*regexp.Regexp{
+	KindGHCR:      regexp.MustCompile(`^ghcr\.io$`),
+	KindDockerHub: regexp.MustCompile(`^docker\.io$`),
+	KindQuay:      regexp.MustCompile(`^quay\.io$`),
+	KindACR:       regexp.MustCompile(`^[a-z0-9-]+(?:\.[a-z0-9-]+)*\.azurecr\.(?:io|cn|us)$`),
+	KindECR:       regexp.MustCompile(`^[0-9]+\.dkr\.ecr(?:-fips)?\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$`),
+	KindGAR:       regexp.MustCompile(`^(?:(?:[a-z0-9-]+\.)?gcr\.io|[a-z0-9-]+\.pkg\.dev)$`),
+}
+
+// bounded reports whether something bounds the names that pushes may have.
+func (n naming) bounded() bool {
+	return ownHosts[n.kind] != nil || n.registry != "" || len(n.images) > 0
+}
+
+// refuse says why the registry that an event names is not the source's, and the
+// fix; empty when it is, or the event names none.
+func (n naming) refuse(e event) string {
+	own, host := ownHosts[n.kind], strings.ToLower(e.host)
+	switch {
+	case own == nil || host == "" || e.inferred && n.registry != "":
+		return ""
+	case n.registry != "" && host != n.registry:
+		return "the push is of the registry " + quote(host) + ", and this source is for " + n.registry
+	case n.registry == "" && !own.MatchString(host):
+		return "the push is of the registry " + quote(host) + ", and a source of kind " + string(n.kind) +
+			" takes only its own; set registry on the source if it is yours"
+	}
+	return ""
+}
+
+// takes reports whether the image is one of the source's.
+func (n naming) takes(repo image.Repository) bool {
+	return len(n.images) == 0 || slices.ContainsFunc(n.images, func(glob string) bool {
+		return doublestar.MatchUnvalidated(glob, repo.Name())
+	})
+}
+
+// name returns the image of an event, or zero when no host is known. The error is
+// the grammar's.
+func (n naming) name(e event) (image.Repository, error) {
 	host, path := strings.ToLower(e.host), strings.ToLower(e.repository)
 	if n.registry != "" {
 		host = n.registry
@@ -52,13 +99,10 @@ func (n naming) name(e event) (repo image.Repository, known string, err error) {
 		full, rewritten = n.rewrite(full)
 	}
 	if host != "" || rewritten {
-		repo, err = image.ParseRepository(full)
-		return repo, "", err
+		return image.ParseRepository(full)
 	}
-	if _, err = image.ParseRepository("localhost/" + full); err != nil {
-		return image.Repository{}, "", err
-	}
-	return image.Repository{}, full, nil
+	_, err := image.ParseRepository("localhost/" + full)
+	return image.Repository{}, err
 }
 
 // rewrite applies the first rule that fits.
@@ -94,6 +138,16 @@ func cutReference(s string) (name, tag, digest string) {
 		return s, "", digest
 	}
 	return s[:colon], s[colon+1:], digest
+}
+
+// cutScheme cuts https:// or http:// off a name: some senders write an address.
+func cutScheme(name string) string {
+	for _, scheme := range []string{"https://", "http://"} {
+		if len(name) >= len(scheme) && strings.EqualFold(name[:len(scheme)], scheme) {
+			return name[len(scheme):]
+		}
+	}
+	return name
 }
 
 // cutHost cuts the host off a name; host is empty when the name begins with none.

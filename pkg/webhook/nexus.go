@@ -7,9 +7,9 @@ package webhook
 // "registry/repository" gives each of them its host.
 
 type nexusBody struct {
-	Timestamp  moment `json:"timestamp"`
-	Repository string `json:"repositoryName"`
-	Action     string `json:"action"`
+	Timestamp  timestamp `json:"timestamp"`
+	Repository string    `json:"repositoryName"`
+	Action     string    `json:"action"`
 	Component  *struct {
 		Format  string `json:"format"`
 		Name    string `json:"name"`
@@ -17,24 +17,24 @@ type nexusBody struct {
 	} `json:"component"`
 }
 
-func readNexus(r Request) (reading, error) {
+func readNexus(r Request, content []byte) (reading, error) {
 	var body nexusBody
-	if err := decode(r.Body, &body); err != nil {
+	if err := decode(content, &body); err != nil {
 		return reading{}, err
 	}
 	switch {
 	case body.Component == nil:
 		return ignored("the event is of no component"), nil
 	case body.Action != "CREATED" && body.Action != "UPDATED":
-		return reading{events: []event{noPush(body.Action)}}, nil
+		return single(noPush(body.Action)), nil
 	case body.Component.Format != "docker":
 		return ignored("a component of format " + quote(body.Component.Format) + " is no image"), nil
 	}
-	return reading{events: []event{{
+	return single(event{
 		repository: body.Component.Name,
 		within:     body.Repository,
 		tag:        body.Component.Version,
 		id:         r.Header.Get("X-Nexus-Webhook-Delivery"),
 		time:       body.Timestamp.Time,
-	}}}, nil
+	}), nil
 }

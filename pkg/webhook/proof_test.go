@@ -52,7 +52,7 @@ func TestSeveralSecrets(t *testing.T) {
 			}
 			o := options(kind)
 			o.Secrets = []string{"another", "a third"}
-			_, err := newSource(t, o).Receive(t.Context(), r)
+			_, err := send(t.Context(), newSource(t, o), r)
 			wantKind(t, err, webhook.ErrUnauthenticated)
 		})
 	}
@@ -67,9 +67,9 @@ func TestUnprovenIsNotRead(t *testing.T) {
 			t.Parallel()
 			source := newSource(t, options(kind))
 			for _, body := range []string{"", "{", "null"} {
-				_, err := source.Receive(t.Context(), webhook.Request{Body: []byte(body)})
+				_, err := send(t.Context(), source, request{Body: []byte(body)})
 				wantKind(t, err, webhook.ErrUnauthenticated)
-				_, err = source.Receive(t.Context(), webhook.Request{
+				_, err = send(t.Context(), source, request{
 					Header: http.Header{"Authorization": {""}, "X-Api-Key": {""}, "X-Jfrog-Event-Auth": {""}},
 					Query:  url.Values{"token": {""}}, Body: []byte(body),
 				})
@@ -85,17 +85,17 @@ func basic(user, password string) string {
 
 func TestProofs(t *testing.T) {
 	t.Parallel()
-	header := func(name, value string) func(*webhook.Request) {
-		return func(r *webhook.Request) { r.Header.Set(name, value) }
+	header := func(name, value string) func(*request) {
+		return func(r *request) { r.Header.Set(name, value) }
 	}
-	query := func(text string) func(*webhook.Request) {
-		return func(r *webhook.Request) { r.Query.Set("token", text) }
+	query := func(text string) func(*request) {
+		return func(r *request) { r.Query.Set("token", text) }
 	}
 	hooks := []webhook.Kind{webhook.KindHarbor, webhook.KindDistribution, webhook.KindZot, webhook.KindACR}
 	tests := []struct {
 		name  string
 		kinds []webhook.Kind
-		give  func(*webhook.Request)
+		give  func(*request)
 		ok    bool
 	}{
 		{"the secret as the header", hooks, header("Authorization", secret), true},
@@ -120,12 +120,12 @@ func TestProofs(t *testing.T) {
 		{"another API key", []webhook.Kind{webhook.KindECR}, header("X-Api-Key", "another"), false},
 		{"JFrog's header", []webhook.Kind{webhook.KindArtifactory}, header("X-JFrog-Event-Auth", secret), true},
 		{"another JFrog's header", []webhook.Kind{webhook.KindArtifactory}, header("X-JFrog-Event-Auth", "another"), false},
-		{"JFrog's signature", []webhook.Kind{webhook.KindArtifactory}, func(r *webhook.Request) { r.Header.Set("X-JFrog-Event-Auth", sign(sha256.New, r.Body)) }, true},
-		{"JFrog's signature in upper case", []webhook.Kind{webhook.KindArtifactory}, func(r *webhook.Request) {
+		{"JFrog's signature", []webhook.Kind{webhook.KindArtifactory}, func(r *request) { r.Header.Set("X-JFrog-Event-Auth", sign(sha256.New, r.Body)) }, true},
+		{"JFrog's signature in upper case", []webhook.Kind{webhook.KindArtifactory}, func(r *request) {
 			r.Header.Set("X-JFrog-Event-Auth", strings.ToUpper(sign(sha256.New, r.Body)))
 		}, true},
 		{"JFrog's signature of another body", []webhook.Kind{webhook.KindArtifactory}, header("X-JFrog-Event-Auth", sign(sha256.New, []byte("{}"))), false},
-		{"Nexus's signature with another hash", []webhook.Kind{webhook.KindNexus}, func(r *webhook.Request) { r.Header.Set("X-Nexus-Webhook-Signature", sign(sha256.New, r.Body)) }, false},
+		{"Nexus's signature with another hash", []webhook.Kind{webhook.KindNexus}, func(r *request) { r.Header.Set("X-Nexus-Webhook-Signature", sign(sha256.New, r.Body)) }, false},
 		{"a generic bearer token", []webhook.Kind{webhook.KindGeneric}, header("Authorization", "Bearer "+secret), true},
 		{"a generic secret without scheme", []webhook.Kind{webhook.KindGeneric}, header("Authorization", secret), false},
 		{"another generic bearer token", []webhook.Kind{webhook.KindGeneric}, header("Authorization", "Bearer another"), false},
@@ -134,9 +134,9 @@ func TestProofs(t *testing.T) {
 		for _, kind := range tt.kinds {
 			t.Run(string(kind)+"/"+tt.name, func(t *testing.T) {
 				t.Parallel()
-				r := webhook.Request{Header: http.Header{}, Query: url.Values{}, Body: payload(t, bodies()[kind])}
+				r := request{Header: http.Header{}, Query: url.Values{}, Body: payload(t, bodies()[kind])}
 				tt.give(&r)
-				got, err := newSource(t, options(kind)).Receive(t.Context(), r)
+				got, err := send(t.Context(), newSource(t, options(kind)), r)
 				if !tt.ok {
 					wantKind(t, err, webhook.ErrUnauthenticated)
 					return
@@ -163,7 +163,7 @@ func TestGenericSignature(t *testing.T) {
 	o := options(webhook.KindGeneric)
 	o.Generic.Signature = &webhook.Signature{Header: "X-Signature", Prefix: "sha256="}
 	source := newSource(t, o)
-	r := webhook.Request{Header: http.Header{}, Body: payload(t, "generic/build.json")}
+	r := request{Header: http.Header{}, Body: payload(t, "generic/build.json")}
 	for given, ok := range map[string]bool{
 		"sha256=" + sign(sha256.New, r.Body):       true,
 		sign(sha256.New, r.Body):                   false,
@@ -171,13 +171,13 @@ func TestGenericSignature(t *testing.T) {
 		"sha256=": false,
 	} {
 		r.Header.Set("X-Signature", given)
-		_, err := source.Receive(t.Context(), r)
+		_, err := send(t.Context(), source, r)
 		if ok != (err == nil) || !ok && !errors.Is(err, webhook.ErrUnauthenticated) {
 			t.Errorf("signature %q: %v", given, err)
 		}
 	}
 	r.Header = http.Header{"Authorization": {"Bearer " + secret}}
-	_, err := source.Receive(t.Context(), r)
+	_, err := send(t.Context(), source, r)
 	wantKind(t, err, webhook.ErrUnauthenticated)
 }
 

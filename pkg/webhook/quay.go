@@ -10,18 +10,20 @@ type quayBody struct {
 	UpdatedTags []string `json:"updated_tags"`
 }
 
-func readQuay(r Request) (reading, error) {
+func readQuay(_ Request, content []byte) (reading, error) {
 	var body quayBody
-	if err := decode(r.Body, &body); err != nil {
+	if err := decode(content, &body); err != nil {
 		return reading{}, err
 	}
 	if len(body.UpdatedTags) == 0 {
 		return ignored("the notification lists no updated_tags"), nil
 	}
-	host, repository := cutHost(body.DockerURL)
-	events := make([]event, len(body.UpdatedTags))
-	for i, tag := range body.UpdatedTags {
-		events[i] = event{host: host, repository: repository, tag: tag}
-	}
-	return reading{events: events}, nil
+	host, repository := cutHost(cutScheme(body.DockerURL))
+	return reading{events: func(yield func(event) bool) {
+		for _, tag := range body.UpdatedTags {
+			if !yield(event{host: host, repository: repository, tag: tag}) {
+				return
+			}
+		}
+	}}, nil
 }

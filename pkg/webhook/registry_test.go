@@ -50,7 +50,7 @@ func TestDistribution(t *testing.T) {
 		{
 			name: "a layer, a pull and a tag", file: "distribution/push.json",
 			header: map[string]string{"Content-Type": "application/vnd.docker.distribution.events.v2+json"}, want: []push{app},
-			dropped: []string{`the media type "application/vnd.docker.image.rootfs.diff.tar.gzip" is no image's`, `"pull" is no push`},
+			dropped: []string{`"application/vnd.docker.image.rootfs.diff.tar.gzip" is not the type of an image`, `"pull" is no push`},
 		},
 		{name: "an index and its parts", file: "distribution/index.json", want: []push{index}, dropped: []string{"untagged"}},
 		{name: "a deletion without media type", file: "distribution/delete.json", ignored: `"delete" is no push`},
@@ -87,6 +87,10 @@ func TestZot(t *testing.T) {
 		{name: "data in base64", file: "zot/base64.json", want: []push{web}},
 		{name: "an update by digest", file: "zot/updated-by-digest.json", header: as("zotregistry.image.updated"), ignored: "untagged"},
 		{name: "a deletion", file: "zot/updated.json", header: as("zotregistry.image.deleted"), ignored: `"zotregistry.image.deleted" is no push`},
+		{
+			name: "a chart", header: as("zotregistry.image.updated"), ignored: `"application/vnd.cncf.helm.config.v1+json" is not the type of an image`,
+			body: `{"name":"charts/web","reference":"1.0.0","manifest":"{\"config\":{\"mediaType\":\"application/vnd.cncf.helm.config.v1+json\"}}"}`,
+		},
 		{name: "a new repository", body: `{"name":"octo-org/web"}`, header: as("zotregistry.repository.created"), ignored: "is no push"},
 		{name: "no CloudEvent", file: "zot/updated.json", ignored: "does not say that it is a push"},
 	})
@@ -127,6 +131,7 @@ func TestArtifactory(t *testing.T) {
 	nested.Image, nested.Tag = "octo-org.jfrog.io/docker-local/team/shop/web", "1.2.3"
 	release.Image = "octo-org.jfrog.io/docker-release/library/ubuntu"
 	unusable.Image, unusable.Name = "", "docker-local/library/ubuntu"
+	unusable.Version = "latest"
 	unusable.Unusable = "no registry host in the payload: set registry, or a rewrite, on the source"
 	configured := ubuntu
 	configured.Image = "docker.example.com/docker-local/library/ubuntu"
@@ -135,6 +140,7 @@ func TestArtifactory(t *testing.T) {
 	}
 	receive(t, webhook.KindArtifactory, []reception{
 		{name: "an index", file: "artifactory/pushed.json", want: []push{ubuntu}},
+		{name: "a chart", body: `{"domain":"docker","event_type":"pushed","data":{"image_type":"helmoci","repo_key":"helm-local","path":"app/1.0.0/manifest.json","tag":"1.0.0"},"jpd_origin":"https://octo-org.jfrog.io"}`, ignored: `"helmoci" is not the type of an image`},
 		{name: "a virtual repository in front", file: "artifactory/pushed.json", options: rewrite("octo-org.jfrog.io/docker-local", "octo-org.jfrog.io/docker"), want: []push{virtual}},
 		{name: "an image below folders", file: "artifactory/nested.json", want: []push{nested}},
 		{name: "a promotion that says where to", file: "artifactory/promoted.json", want: []push{release}},

@@ -17,11 +17,17 @@ type Options struct {
 	// Secrets are what the sender proves itself by. Each of them counts, so that
 	// one can be replaced without a gap. Kind gar has none.
 	Secrets []string
-	// Registry is the registry's host[:port], as manifests name it, in place of
-	// what payloads say. Needed for kinds zot and nexus, whose payloads name none.
-	// Kind distribution should have it: its payloads repeat the Host header of
-	// whoever pushed, who could so name images of another registry.
+	// Registry is the registry's host[:port] as manifests name it. For a kind with
+	// a host of its own it replaces that host: pushes of any other registry are
+	// ignored. For the other kinds it replaces what payloads say. Kinds zot and nexus
+	// need it, because their payloads name none. Kind distribution should have it: its
+	// payloads repeat the Host header of whoever pushed, who could name images of
+	// another registry.
 	Registry string
+	// Images are doublestar globs over normalised names, such as
+	// ghcr.io/octo-org/**, of which a push's image must match one; none means every
+	// name. They are compared after Registry and Rewrite were applied.
+	Images []string
 	// Rewrite maps names of images, host included, to those that manifests use.
 	// Only the first rule that fits a name is applied.
 	Rewrite []Rewrite
@@ -60,11 +66,9 @@ type Source struct {
 
 // sender is what differs between the kinds.
 type sender struct {
-	// prove returns nil for an authentic request, or an error that wraps
-	// ErrUnauthenticated or ErrUnavailable.
-	prove func(context.Context, Request) error
-	// read is called for authentic requests alone. Its error is a *MalformedError.
-	read func(Request) (reading, error)
+	proof proof
+	// read reads the body of an authentic request. Its error is a *MalformedError.
+	read func(Request, []byte) (reading, error)
 	// preflight proves an OPTIONS request by its query; nil where the kind has no
 	// such handshake.
 	preflight func(url.Values) error
@@ -83,7 +87,7 @@ func New(o Options) (*Source, error) {
 		name:   o.Name,
 		kind:   o.Kind,
 		sender: senderOf(o),
-		naming: newNaming(o.Registry, o.Rewrite),
+		naming: newNaming(o),
 		tags:   o.Tags,
 		now:    o.Now,
 	}, nil
@@ -94,29 +98,29 @@ func senderOf(o Options) sender {
 	keys := newSecrets(o.Secrets)
 	switch o.Kind {
 	case KindGHCR:
-		return sender{prove: keys.signedSHA256("X-Hub-Signature-256", "sha256="), read: readGHCR}
+		return sender{proof: keys.signedSHA256("X-Hub-Signature-256", "sha256="), read: readGHCR}
 	case KindDockerHub:
-		return sender{prove: keys.inQuery, read: readDockerHub}
+		return sender{proof: keys.inQuery(), read: readDockerHub}
 	case KindQuay:
-		return sender{prove: keys.inQuery, read: readQuay}
+		return sender{proof: keys.inQuery(), read: readQuay}
 	case KindHarbor:
-		return sender{prove: keys.inAuthorization, read: readHarbor}
+		return sender{proof: keys.inAuthorization(), read: readHarbor}
 	case KindDistribution:
-		return sender{prove: keys.inAuthorization, read: readDistribution}
+		return sender{proof: keys.inAuthorization(), read: readDistribution}
 	case KindZot:
-		return sender{prove: keys.inAuthorization, read: readZot}
+		return sender{proof: keys.inAuthorization(), read: readZot}
 	case KindACR:
-		return sender{prove: either(keys.inAuthorization, keys.inQuery), read: readACR, preflight: keys.inValues}
+		return sender{proof: either(keys.inAuthorization(), keys.inQuery()), read: readACR, preflight: keys.inValues}
 	case KindECR:
-		return sender{prove: either(keys.inHeader("X-Api-Key"), keys.inAuthorization), read: readECR}
+		return sender{proof: either(keys.inHeader("X-Api-Key"), keys.inAuthorization()), read: readECR}
 	case KindGAR:
-		return sender{prove: newGoogle(o).prove, read: readGAR}
+		return sender{proof: newGoogle(o).proof(), read: readGAR}
 	case KindArtifactory:
-		return sender{prove: either(keys.inHeader(jfrogAuth), keys.signedSHA256(jfrogAuth, "")), read: readArtifactory}
+		return sender{proof: either(keys.inHeader(jfrogAuth), keys.signedSHA256(jfrogAuth, "")), read: readArtifactory}
 	case KindNexus:
-		return sender{prove: keys.signedSHA1("X-Nexus-Webhook-Signature"), read: readNexus}
+		return sender{proof: keys.signedSHA1("X-Nexus-Webhook-Signature"), read: readNexus}
 	default:
-		return sender{prove: o.Generic.proof(keys), read: o.Generic.read}
+		return sender{proof: o.Generic.proof(keys), read: o.Generic.read}
 	}
 }
 
@@ -132,27 +136,58 @@ func (s *Source) String() string { return s.name + " (" + string(s.kind) + ")" }
 // GoString is String, so that no verb of fmt shows a secret.
 func (s *Source) GoString() string { return s.String() }
 
-// Request is what a sender posted.
+// Bounded reports whether something bounds the names of the images that the
+// source's pushes may have: the registry of its kind, Options.Registry or
+// Options.Images. A source that is not bounded may move any image.
+func (s *Source) Bounded() bool { return s.naming.bounded() }
+
+// HasPreflight reports whether the source's kind has the handshake that Preflight
+// answers.
+func (s *Source) HasPreflight() bool { return s.sender.preflight != nil }
+
+// Request is what a sender's request says before its body is read.
 type Request struct {
 	Header http.Header
 	Query  url.Values
-	// Body is the whole body as it came, undecoded. It is only read.
-	Body []byte
 }
 
-// Receive proves that the request is the source's and reads it. The delivery
-// is complete when the error is nil; the error wraps ErrUnauthenticated,
-// ErrMalformed or ErrUnavailable. Only kind gar ever waits, for Google's keys
-// and no longer than the context allows.
-func (s *Source) Receive(ctx context.Context, r Request) (Delivery, error) {
-	if err := s.sender.prove(ctx, r); err != nil {
-		return Delivery{}, err
+// Admission is a request whose headers and URL passed: the next step is to read
+// its body.
+type Admission struct {
+	// Proven reports whether the request is authentic whatever its body holds. If
+	// not, Receive still has to compare the body with its signature.
+	Proven bool
+
+	source  *Source
+	request Request
+}
+
+// Admit judges a request by its headers and URL, before anything is spent on its
+// body. The error wraps ErrUnauthenticated or ErrUnavailable. Only kind gar ever
+// waits, for Google's keys and no longer than the context allows.
+func (s *Source) Admit(ctx context.Context, r Request) (Admission, error) {
+	proven, err := s.sender.proof.head(ctx, r)
+	if err != nil {
+		return Admission{}, err
 	}
-	read, err := s.sender.read(r)
+	return Admission{Proven: proven, source: s, request: r}, nil
+}
+
+// Receive proves the request by its body, unless it is Proven, and reads it. The
+// body is the whole one as it came, and is only read. The delivery is complete
+// when the error is nil; the error wraps ErrUnauthenticated or ErrMalformed.
+func (a Admission) Receive(body []byte) (Delivery, error) {
+	sender := a.source.sender
+	if !a.Proven {
+		if err := sender.proof.body(a.request, body); err != nil {
+			return Delivery{}, err
+		}
+	}
+	read, err := sender.read(a.request, body)
 	if err != nil {
 		return Delivery{}, err
 	}
-	return s.settle(read), nil
+	return a.source.normalise(read), nil
 }
 
 // Preflight answers the OPTIONS request by which a sender of CloudEvents asks
@@ -163,7 +198,7 @@ func (s *Source) Receive(ctx context.Context, r Request) (Delivery, error) {
 // ErrNoPreflight, ErrUnauthenticated or, for an origin that is no host name,
 // ErrMalformed.
 func (s *Source) Preflight(origin string, query url.Values) (http.Header, error) {
-	if s.sender.preflight == nil {
+	if !s.HasPreflight() {
 		return nil, ErrNoPreflight
 	}
 	if err := s.sender.preflight(query); err != nil {

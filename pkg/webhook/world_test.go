@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -59,9 +60,25 @@ func newSource(tb testing.TB, o webhook.Options) *webhook.Source {
 	return s
 }
 
+// request is what a sender posts.
+type request struct {
+	Header http.Header
+	Query  url.Values
+	Body   []byte
+}
+
+// send hands a request to a source, in the two steps that a server takes.
+func send(ctx context.Context, s *webhook.Source, r request) (webhook.Delivery, error) {
+	admission, err := s.Admit(ctx, webhook.Request{Header: r.Header, Query: r.Query})
+	if err != nil {
+		return webhook.Delivery{}, err
+	}
+	return admission.Receive(r.Body)
+}
+
 // authentic is a request with the body and a proof for the kind's options.
-func authentic(kind webhook.Kind, body []byte) webhook.Request {
-	r := webhook.Request{Header: http.Header{}, Query: url.Values{}, Body: body}
+func authentic(kind webhook.Kind, body []byte) request {
+	r := request{Header: http.Header{}, Query: url.Values{}, Body: body}
 	switch kind {
 	case webhook.KindGHCR:
 		r.Header.Set("X-Hub-Signature-256", "sha256="+sign(sha256.New, body))
@@ -113,7 +130,7 @@ func digest(name string) string {
 // push is a webhook.Push in texts.
 type push struct {
 	Image, Tag, Digest, ID, Time string
-	Name, Unusable               string
+	Name, Version, Unusable      string
 }
 
 func pushesOf(d webhook.Delivery) []push {
@@ -121,7 +138,7 @@ func pushesOf(d webhook.Delivery) []push {
 	for _, p := range d.Pushes {
 		q := push{
 			Image: p.Image.String(), Tag: p.Tag.String(), Digest: p.Digest.String(), ID: p.ID,
-			Name: p.Name, Unusable: p.Unusable,
+			Name: p.Name, Version: p.Version, Unusable: p.Unusable,
 		}
 		if !p.Time.IsZero() {
 			q.Time = p.Time.Format(time.RFC3339Nano)
@@ -141,6 +158,8 @@ type reception struct {
 	want       []push
 	// ignored is a part of the reason for which there are no pushes.
 	ignored string
+	// refusal is the bound of the source that kept a push out.
+	refusal webhook.Refusal
 	// dropped are the reasons beside pushes.
 	dropped []string
 }
@@ -163,7 +182,7 @@ func receive(t *testing.T, kind webhook.Kind, tests []reception) {
 			for name, value := range tt.header {
 				r.Header.Set(name, value)
 			}
-			got, err := newSource(t, o).Receive(t.Context(), r)
+			got, err := send(t.Context(), newSource(t, o), r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -175,6 +194,9 @@ func receive(t *testing.T, kind webhook.Kind, tests []reception) {
 				t.Errorf("ignored: %s", got.Ignored)
 			case !strings.Contains(got.Ignored, tt.ignored):
 				t.Errorf("ignored with %q, want %q", got.Ignored, tt.ignored)
+			}
+			if got.Refusal != tt.refusal {
+				t.Errorf("refused by %q, want %q", got.Refusal, tt.refusal)
 			}
 			if tt.want != nil {
 				if diff := cmp.Diff(tt.dropped, got.Dropped); diff != "" {
@@ -192,6 +214,9 @@ func checkWhole(tb testing.TB, d webhook.Delivery) {
 	if (len(d.Pushes) > 0) == (d.Ignored != "") {
 		tb.Errorf("%d pushes, and ignored is %q", len(d.Pushes), d.Ignored)
 	}
+	if len(d.Pushes) > webhook.MaxPushes {
+		tb.Errorf("%d pushes", len(d.Pushes))
+	}
 	if d.Reply != nil && len(d.Pushes) > 0 {
 		tb.Error("a reply stands beside pushes")
 	}
@@ -200,16 +225,21 @@ func checkWhole(tb testing.TB, d webhook.Delivery) {
 			tb.Errorf("the reason %q is long or not printable", text)
 		}
 	}
-	ids, seen := map[string]bool{}, map[[4]string]bool{}
+	ids, seen := map[string]bool{}, map[[5]string]bool{}
 	for _, p := range d.Pushes {
-		if p.Tag.IsZero() || p.Image.IsZero() != (p.Unusable != "") || (p.Name != "") != (p.Unusable != "") {
+		if p.Tag.IsZero() && p.Unusable == "" || p.Image.IsZero() && p.Unusable == "" || (p.Name != "" && p.Version != "") != (p.Unusable != "") {
 			tb.Errorf("a push is neither whole nor says why: %+v", p)
+		}
+		for _, text := range []string{p.Name, p.Version, p.Unusable} {
+			if len(text) > 310 || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+				tb.Errorf("%q is long or not printable", text)
+			}
 		}
 		if p.ID != "" && ids[p.ID] {
 			tb.Errorf("two pushes have the id %q", p.ID)
 		}
 		ids[p.ID] = true
-		key := [4]string{p.Image.Name(), p.Name, p.Tag.String(), p.Digest.String()}
+		key := [5]string{p.Image.Name(), p.Name, p.Tag.String(), p.Version, p.Digest.String()}
 		if seen[key] {
 			tb.Errorf("%v was pushed twice", key)
 		}
@@ -228,9 +258,9 @@ func wantKind(tb testing.TB, err, want error) {
 	}
 }
 
-func mustReceive(tb testing.TB, o webhook.Options, r webhook.Request) webhook.Delivery {
+func mustReceive(tb testing.TB, o webhook.Options, r request) webhook.Delivery {
 	tb.Helper()
-	d, err := newSource(tb, o).Receive(context.Background(), r)
+	d, err := send(context.Background(), newSource(tb, o), r)
 	if err != nil {
 		tb.Fatal(err)
 	}

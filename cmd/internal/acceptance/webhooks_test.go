@@ -59,9 +59,9 @@ func (w *world) ended(id string) api.UpdateRecord {
 	}
 }
 
-func wantReceipt(t *testing.T, r reply, status int, want api.ReceiptStatus) {
+func wantReceipt[S ~string](t *testing.T, r reply, status int, want S) {
 	t.Helper()
-	if r.status != status || r.receipt.Status != want {
+	if r.status != status || string(r.receipt.Status) != string(want) {
 		t.Errorf("status %d %s, want %d %s\n%s", r.status, r.receipt.Status, status, want, r.body)
 	}
 }
@@ -95,7 +95,7 @@ func TestWebhookMovesTheManifests(t *testing.T) {
 
 	other := pushed("v2") // under the id of the first
 	again := w.deliver("ghcr", other, signed(other, "d1")...)
-	wantReceipt(t, again, http.StatusOK, api.ReceiptStatusDuplicate)
+	wantReceipt(t, again, http.StatusOK, api.IdleReceiptStatusDuplicate)
 	if *again.receipt.Id != id || again.receipt.Updates[0].Version != "v1" || len(w.log()) != 2 {
 		t.Errorf("a redelivery: %s, %d commits", again.body, len(w.log()))
 	}
@@ -157,15 +157,24 @@ func TestWebhookThatIsIgnored(t *testing.T) {
 	}
 	for name, body := range map[string]string{
 		"an event without tags":  `{"docker_url": "quay.io/octo-org/app"}`,
-		"an injected tag":        push("octo-org/app", "1.0\n- image: evil"),
-		"a path that climbs":     push("../x", "1"),
 		"no push at all":         `[]`,
 		"another shape entirely": `{"push_data": [1, 2], "repository": "x"}`,
 	} {
-		wantReceipt(t, w.deliver(hub, body), http.StatusOK, api.ReceiptStatusIgnored)
+		wantReceipt(t, w.deliver(hub, body), http.StatusOK, api.IdleReceiptStatusIgnored)
 		t.Log(name, w.deliver(hub, body).body)
 	}
-	wantReceipt(t, w.deliver("quay?token="+hookSecret, `{"name": "build", "docker_url": "quay.io/octo-org/app"}`), http.StatusOK, api.ReceiptStatusIgnored)
+	// A push that cannot be read is seen as failed.
+	for name, body := range map[string]string{
+		"an injected tag":    push("octo-org/app", "1.0\n- image: evil"),
+		"a path that climbs": push("../x", "1"),
+	} {
+		r := w.deliver(hub, body)
+		wantReceipt(t, r, http.StatusAccepted, api.ReceiptStatusFailed)
+		if record := w.ended(*r.receipt.Id); record.Status != api.StatusFailed || record.LastError == nil || strings.Contains(record.Version, "\n") {
+			t.Errorf("%s: %+v", name, record)
+		}
+	}
+	wantReceipt(t, w.deliver("quay?token="+hookSecret, `{"name": "build", "docker_url": "quay.io/octo-org/app"}`), http.StatusOK, api.IdleReceiptStatusIgnored)
 
 	r := w.deliver(hub, push("octo-org/nobody-names-it", "1"))
 	wantReceipt(t, r, http.StatusAccepted, api.ReceiptStatusQueued)
@@ -200,7 +209,7 @@ func TestWebhookThatIsIgnored(t *testing.T) {
 	if r, err := w.try(http.MethodOptions, "/v1/webhooks/quay?token="+hookSecret, nil); err != nil || r.status != http.StatusMethodNotAllowed {
 		t.Errorf("OPTIONS of another kind: %d %v", r.status, err)
 	}
-	if metrics := w.get("/metrics").body; !strings.Contains(metrics, `versions_service_webhook_deliveries_total{source="dockerhub",verdict="ignored"} 10`) {
+	if metrics := w.get("/metrics").body; !strings.Contains(metrics, `versions_service_webhook_deliveries_total{source="dockerhub",verdict="ignored"} 6`) {
 		t.Error("the ignored ones are not counted")
 	}
 }
@@ -262,7 +271,7 @@ webhooks:
 		t.Errorf("parser.yaml:\n%s", content)
 	}
 	r := w.deliver("build", `{"image": "`+node+`", "version": "latest"}`, "Authorization", "Bearer "+hookSecret)
-	wantReceipt(t, r, http.StatusOK, api.ReceiptStatusIgnored)
+	wantReceipt(t, r, http.StatusOK, api.IdleReceiptStatusIgnored)
 }
 
 // A push whose image has no name here is seen as failed; no sender can mend that.

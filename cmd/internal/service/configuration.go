@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"slices"
@@ -30,7 +31,8 @@ func (s *Settings) configure(env Environment) (named []string, err error) {
 			return nil, fmt.Errorf("CONFIG_FILE: %w", oneOfMany(err))
 		}
 	}
-	s.Targets, s.Webhooks, s.Queue, s.WebhookBody = file.Targets, file.Webhooks, file.Queue, file.Limits.WebhookBody
+	s.Targets, s.Webhooks, s.Queue = file.Targets, file.Webhooks, file.Queue
+	s.WebhookBody, s.Bodies = file.Limits.WebhookBody, file.Limits.Bodies
 	switch {
 	case s.repository != "" && len(file.Targets) > 0:
 		return nil, errors.New("GITHUB_REPOSITORY: unset it; the targets are those of CONFIG_FILE")
@@ -59,10 +61,13 @@ func (s *Settings) ownTargets() []string {
 func (s *Settings) addWebhooks() error {
 	for _, kind := range webhook.SwitchedOnBySecret() {
 		secret := s.secrets[kind]
+		name := webhookVariable(kind, "SECRET")
 		if secret == "" {
+			if err := s.boundsWithoutSource(kind); err != nil {
+				return err
+			}
 			continue
 		}
-		name := webhookVariable(kind)
 		if s.repository == "" {
 			return fmt.Errorf("%s: unset it; it is for the single target of GITHUB_REPOSITORY, name the source in CONFIG_FILE", name)
 		}
@@ -71,13 +76,32 @@ func (s *Settings) addWebhooks() error {
 				return fmt.Errorf("%s: unset it; CONFIG_FILE has a source %s", name, kind)
 			}
 		}
-		added := config.Webhook{Name: string(kind), Kind: string(kind), Secrets: []config.Secret{config.NewSecret(secret)}}
+		added := config.Webhook{
+			Name: string(kind), Kind: string(kind), Secrets: []config.Secret{config.NewSecret(secret)},
+			Registry: s.registries[kind], Images: s.images[kind],
+		}
 		if err := checkWebhook(added); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		s.Webhooks = append(s.Webhooks, added)
 	}
 	return nil
+}
+
+// boundsWithoutSource refuses variables that bound a source which no secret
+// switched on.
+func (s *Settings) boundsWithoutSource(kind webhook.Kind) error {
+	var what string
+	switch {
+	case s.registries[kind] != "":
+		what = "REGISTRY"
+	case s.images[kind] != nil:
+		what = "IMAGES"
+	default:
+		return nil
+	}
+	return fmt.Errorf("%s: unset it, or set %s; a source of CONFIG_FILE has keys of its own for that",
+		webhookVariable(kind, what), webhookVariable(kind, "SECRET"))
 }
 
 func readConfig(path string, o config.Options) (*config.File, error) {
@@ -143,7 +167,7 @@ func checkWebhook(w config.Webhook) error {
 // newSource builds a webhook source, which asks for keys through transport.
 func newSource(w config.Webhook, transport http.RoundTripper) (*webhook.Source, error) {
 	o := webhook.Options{
-		Name: w.Name, Kind: webhook.Kind(w.Kind), Registry: w.Registry,
+		Name: w.Name, Kind: webhook.Kind(w.Kind), Registry: w.Registry, Images: w.Images,
 		Audience: w.Audience, ServiceAccount: w.ServiceAccount, Transport: transport,
 	}
 	for _, secret := range w.Secrets {
@@ -180,6 +204,16 @@ func newWebhooks(sources []config.Webhook, transport http.RoundTripper) (map[str
 		webhooks[w.Name] = api.Webhook{Source: source, Targets: w.Targets, Present: w.Present}
 	}
 	return webhooks, nil
+}
+
+// warnUnbounded names the sources whose senders may move any image.
+func warnUnbounded(logger *slog.Logger, sources []config.Webhook, webhooks map[string]api.Webhook) {
+	for _, w := range sources {
+		if !webhooks[w.Name].Source.Bounded() {
+			logger.Warn("a webhook source may move any image of any registry; set registry or images on it",
+				"source", w.Name, "kind", w.Kind)
+		}
+	}
 }
 
 // newTargets are the targets as the use case wants them.

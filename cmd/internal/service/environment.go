@@ -26,6 +26,7 @@ type Settings struct {
 	// Webhooks are those of CONFIG_FILE and of the variables.
 	Webhooks      []config.Webhook
 	WebhookBody   int64 // 0: the default
+	Bodies        int64 // 0: the default
 	Queue         config.Queue
 	StoreURL      string
 	Credential    github.Credential
@@ -55,6 +56,8 @@ type Settings struct {
 	databaseURL    string
 	dataDir        string
 	secrets        map[webhook.Kind]string
+	registries     map[webhook.Kind]string
+	images         map[webhook.Kind][]string
 	token          string
 	appID          int64
 	appKey         string
@@ -108,26 +111,81 @@ func variables() []variable {
 	return slices.Concat(githubVariables(), serviceVariables(), webhookVariables())
 }
 
-// webhookVariables switch a webhook source on that is named after its kind.
+// webhookVariables switch a webhook source on that is named after its kind, and
+// bound what it may move.
 func webhookVariables() []variable {
 	var out []variable
 	for _, kind := range webhook.SwitchedOnBySecret() {
-		out = append(out, variable{
-			name: webhookVariable(kind), secret: true, help: "secret of the webhook source " + string(kind) + ", which it switches on",
-			set: func(s *Settings, v string) error {
-				if s.secrets == nil {
-					s.secrets = map[webhook.Kind]string{}
-				}
-				s.secrets[kind] = v
-				return nil
+		out = append(out,
+			variable{
+				name: webhookVariable(kind, "SECRET"), secret: true, help: "secret of the webhook source " + string(kind) + ", which it switches on",
+				set: func(s *Settings, v string) error {
+					put(&s.secrets, kind, v)
+					return nil
+				},
 			},
-		})
+			variable{
+				name: webhookVariable(kind, "REGISTRY"), help: "host[:port] of the registry whose pushes that source takes",
+				set: func(s *Settings, v string) error {
+					host, err := config.ParseRegistry(v)
+					put(&s.registries, kind, host)
+					return err
+				},
+			},
+			variable{
+				name: webhookVariable(kind, "IMAGES"), help: "globs of the images that it may move, separated by commas; every image when empty",
+				set: func(s *Settings, v string) error {
+					globs, err := imageGlobs(v)
+					put(&s.images, kind, globs)
+					return err
+				},
+			},
+		)
 	}
 	return out
 }
 
-func webhookVariable(kind webhook.Kind) string {
-	return "WEBHOOK_" + strings.ToUpper(string(kind)) + "_SECRET"
+// imageGlobs reads globs that are separated by commas outside of braces.
+func imageGlobs(text string) ([]string, error) {
+	var globs []string
+	for _, part := range splitGlobs(text) {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		glob, err := config.ParseImageGlob(part)
+		if err != nil {
+			return nil, err
+		}
+		globs = append(globs, glob)
+	}
+	if globs == nil {
+		return nil, errors.New("it names no image")
+	}
+	return globs, nil
+}
+
+func splitGlobs(text string) []string {
+	depth := 0
+	return strings.FieldsFunc(text, func(r rune) bool {
+		switch r {
+		case '{':
+			depth++
+		case '}':
+			depth--
+		}
+		return r == ',' && depth <= 0
+	})
+}
+
+func put[V any](into *map[webhook.Kind]V, kind webhook.Kind, value V) {
+	if *into == nil {
+		*into = map[webhook.Kind]V{}
+	}
+	(*into)[kind] = value
+}
+
+func webhookVariable(kind webhook.Kind, what string) string {
+	return "WEBHOOK_" + strings.ToUpper(string(kind)) + "_" + what
 }
 
 // githubVariables say where to write, and with which credential.

@@ -89,6 +89,7 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 	if err != nil {
 		return nil, err
 	}
+	warnUnbounded(logger, s.Webhooks, webhooks)
 	var handler *api.Server
 	stored, err := s.openQueue(logger, newQueueMetrics(registry).observe, func(ctx context.Context, b queue.Batch) []queue.Outcome {
 		return handler.Apply(ctx, b)
@@ -110,6 +111,7 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 		Queue:         stored,
 		Webhooks:      webhooks,
 		WebhookBody:   s.WebhookBody,
+		Bodies:        s.Bodies,
 		Ready:         ready.get,
 		Callers:       s.Callers,
 		UpdateTimeout: s.UpdateTimeout,

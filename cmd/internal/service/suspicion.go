@@ -55,7 +55,7 @@ func (s *Settings) checkSender(w config.Webhook, secret config.Secret, senders m
 	text := secret.Reveal()
 	where := "CONFIG_FILE"
 	if s.secrets[webhook.Kind(w.Name)] != "" {
-		where = webhookVariable(webhook.Kind(w.Name))
+		where = webhookVariable(webhook.Kind(w.Name), "SECRET")
 	}
 	if text == placeholder {
 		return fmt.Errorf("%s: the secret of webhook %s is still %s, which stands for a secret in the examples", where, w.Name, placeholder)

@@ -31,9 +31,38 @@ func notification(changes map[string]any) string {
 
 func envelope(events ...string) string { return `{"events":[` + strings.Join(events, ",") + `]}` }
 
+// What is no push, or names none, is ignored.
+func TestNoPush(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, part string
+		value      any
+		says       string
+	}{
+		{"a tag that is no text", "tag", 1.5, "untagged"},
+		{"a tag that is an object", "tag", map[string]any{"name": "1"}, "untagged"},
+		{"a signature of cosign", "tag", "sha256-" + strings.Repeat("a", 64) + ".sig", "attachment"},
+		{"an attestation of cosign", "tag", "sha512-" + strings.Repeat("a", 128) + ".att", "attachment"},
+		{"a list of referrers", "tag", "sha256-" + strings.Repeat("a", 64), "attachment"},
+		{"no repository", "repository", "", "names no repository"},
+		{"a repository that is a list", "repository", []string{"a"}, "names no repository"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := authentic(webhook.KindDistribution, []byte(envelope(notification(map[string]any{tt.part: tt.value}))))
+			got := mustReceive(t, options(webhook.KindDistribution), r)
+			if len(got.Pushes) > 0 || !strings.Contains(got.Ignored, tt.says) {
+				t.Errorf("pushed %v, ignored with %q, want %q", pushesOf(got), got.Ignored, tt.says)
+			}
+			checkWhole(t, got)
+		})
+	}
+}
+
+// A push that cannot be read is not ignored: somebody has to see it.
 func TestGrammar(t *testing.T) {
 	t.Parallel()
-	good := push{Image: "registry.example.com/team/app", Tag: "1.0", ID: "1", Time: "2026-11-20T09:14:31Z"}
+	good := push{Image: "registry.example.com/team/app", Tag: "1.0", ID: "2", Time: "2026-11-20T09:14:31Z"}
 	for _, tt := range []struct {
 		name, part string
 		value      any
@@ -42,18 +71,11 @@ func TestGrammar(t *testing.T) {
 		{"a tag with a line break", "tag", "1.0\n- image: evil", `holds '\n'`},
 		{"a tag with a blank", "tag", "1 0", "holds ' '"},
 		{"a tag that is too long", "tag", strings.Repeat("a", 129), "129 bytes"},
-		{"a tag that is no text", "tag", 1.5, "untagged"},
-		{"a tag that is an object", "tag", map[string]any{"name": "1"}, "untagged"},
-		{"a signature of cosign", "tag", "sha256-" + strings.Repeat("a", 64) + ".sig", "attachment"},
-		{"an attestation of cosign", "tag", "sha512-" + strings.Repeat("a", 128) + ".att", "attachment"},
-		{"a list of referrers", "tag", "sha256-" + strings.Repeat("a", 64), "attachment"},
 		{"a repository that climbs", "repository", "../x", "not a repository name"},
 		{"a repository with a tag", "repository", "team/app:2", "holds the tag"},
 		{"a repository with a digest", "repository", "team/app@" + digest("x"), "holds a digest"},
 		{"a repository that begins with a slash", "repository", "/team/app", "not a repository name"},
 		{"a repository with an escape", "repository", "team/app\x1b[31m", "holds"},
-		{"no repository", "repository", "", "names no repository"},
-		{"a repository that is a list", "repository", []string{"a"}, "names no repository"},
 		{"a repository that is too long", "repository", strings.Repeat("a", 300), "at most 255"},
 		{"a short digest", "digest", "sha256:abc", "hexadecimal digits"},
 		{"a digest with another algorithm", "digest", "md5:abc", "does not begin with"},
@@ -66,18 +88,18 @@ func TestGrammar(t *testing.T) {
 			bad := notification(map[string]any{tt.part: tt.value})
 			r := authentic(webhook.KindDistribution, []byte(envelope(bad)))
 			got := mustReceive(t, options(webhook.KindDistribution), r)
-			if len(got.Pushes) > 0 || !strings.Contains(got.Ignored, tt.says) {
-				t.Errorf("pushed %v, ignored with %q, want %q", pushesOf(got), got.Ignored, tt.says)
+			if len(got.Pushes) != 1 || !got.Pushes[0].Image.IsZero() || !strings.Contains(got.Pushes[0].Unusable, tt.says) {
+				t.Errorf("pushed %v, want an unusable one that says %q", pushesOf(got), tt.says)
 			}
 			checkWhole(t, got)
 
-			r = authentic(webhook.KindDistribution, []byte(envelope(bad, notification(nil))))
+			r = authentic(webhook.KindDistribution, []byte(envelope(bad, notification(map[string]any{"id": "2"}))))
 			got = mustReceive(t, options(webhook.KindDistribution), r)
-			if diff := cmp.Diff([]push{good}, pushesOf(got)); diff != "" {
-				t.Errorf("beside a good one (-want +got):\n%s", diff)
+			if len(got.Pushes) != 2 || got.Pushes[0].Unusable == "" {
+				t.Fatalf("beside a good one: %v", pushesOf(got))
 			}
-			if len(got.Dropped) != 1 || !strings.Contains(got.Dropped[0], tt.says) {
-				t.Errorf("dropped %q, want %q", got.Dropped, tt.says)
+			if diff := cmp.Diff([]push{good}, pushesOf(got)[1:]); diff != "" {
+				t.Errorf("beside a good one (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -88,7 +110,7 @@ func TestHosts(t *testing.T) {
 	const fix = "no registry host in the payload: set registry, or a rewrite, on the source"
 	app := push{Tag: "1.0", ID: "1", Time: "2026-11-20T09:14:31Z"}
 	named := func(image string) []push { p := app; p.Image = image; return []push{p} }
-	unnamed := func(name string) []push { p := app; p.Name, p.Unusable = name, fix; return []push{p} }
+	unnamed := func(name string) []push { p := app; p.Name, p.Version, p.Unusable = name, "1.0", fix; return []push{p} }
 	rewrite := func(pairs ...string) func(*webhook.Options) {
 		return func(o *webhook.Options) {
 			for i := 0; i < len(pairs); i += 2 {
@@ -98,6 +120,9 @@ func TestHosts(t *testing.T) {
 	}
 	registry := func(host string) func(*webhook.Options) {
 		return func(o *webhook.Options) { o.Registry = host }
+	}
+	images := func(globs ...string) func(*webhook.Options) {
+		return func(o *webhook.Options) { o.Images = globs }
 	}
 	body := func(host, repository string) string {
 		return envelope(notification(map[string]any{"host": host, "repository": repository}))
@@ -110,7 +135,15 @@ func TestHosts(t *testing.T) {
 		{name: "no host", body: body("", "team/app"), want: unnamed("team/app")},
 		{name: "a host that reads as a folder", body: body("registry", "team/app"), want: unnamed("team/app")},
 		{name: "a host with a path", body: body("registry.example.com/x", "team/app"), want: unnamed("team/app")},
-		{name: "no host, and a name that climbs", body: body("", "../x"), ignored: "not a repository name"},
+		{name: "an image of the source's images", body: body("registry.example.com", "team/app"), options: images("ghcr.io/**", "registry.example.com/team/*"), want: named("registry.example.com/team/app")},
+		{
+			name: "an image that is none of them", body: body("registry.example.com", "other/app"), options: images("registry.example.com/team/*"),
+			ignored: "the image registry.example.com/other/app is none of the source's images", refusal: webhook.OtherImage,
+		},
+		{name: "an image that is rewritten to one of them", body: body("registry.example.com", "other/app"), options: func(o *webhook.Options) {
+			images("ghcr.io/octo-org/*")(o)
+			rewrite("registry.example.com/other", "ghcr.io/octo-org")(o)
+		}, want: named("ghcr.io/octo-org/app")},
 		{name: "rewritten", body: body("registry.internal:5000", "apps/web"), options: rewrite("registry.internal:5000/apps", "registry.example.com"), want: named("registry.example.com/web")},
 		{name: "rewritten whole", body: body("registry.internal:5000", "apps/web"), options: rewrite("registry.internal:5000/apps/web", "ghcr.io/octo-org/site"), want: named("ghcr.io/octo-org/site")},
 		{name: "rewritten by components alone", body: body("registry.internal:5000", "apps-old/web"), options: rewrite("registry.internal:5000/apps", "registry.example.com"), want: named("registry.internal:5000/apps-old/web")},
@@ -217,15 +250,26 @@ func TestFilterComesLast(t *testing.T) {
 
 func TestManyEvents(t *testing.T) {
 	t.Parallel()
-	var events []string
-	for i := range 3000 {
-		events = append(events, notification(map[string]any{"tag": fmt.Sprint("v", i)}), notification(map[string]any{"action": fmt.Sprint("a", i)}))
+	receive := func(pushes int) webhook.Delivery {
+		t.Helper()
+		var events []string
+		for i := range pushes {
+			events = append(events, notification(map[string]any{"tag": fmt.Sprint("v", i)}), notification(map[string]any{"tag": fmt.Sprint("v", i)}))
+		}
+		for i := range 3000 {
+			events = append(events, notification(map[string]any{"action": fmt.Sprint("a", i)}))
+		}
+		got := mustReceive(t, options(webhook.KindDistribution), authentic(webhook.KindDistribution, []byte(envelope(events...))))
+		checkWhole(t, got)
+		return got
 	}
-	got := mustReceive(t, options(webhook.KindDistribution), authentic(webhook.KindDistribution, []byte(envelope(events...))))
-	if len(got.Pushes) != 3000 || len(got.Dropped) != 10 {
-		t.Errorf("%d pushes and %d reasons", len(got.Pushes), len(got.Dropped))
+	if got := receive(webhook.MaxPushes); len(got.Pushes) != webhook.MaxPushes || len(got.Dropped) != 10 || got.Pushes[0].Unusable != "" {
+		t.Errorf("as many as may be: %d pushes and %d reasons", len(got.Pushes), len(got.Dropped))
 	}
-	checkWhole(t, got)
+	got := receive(webhook.MaxPushes + 1)
+	if len(got.Pushes) != 1 || got.Pushes[0].Name != "registry.example.com/team/app" || !strings.Contains(got.Pushes[0].Unusable, "more than 100 pushes, and nothing of it was taken") {
+		t.Errorf("one too many: %v", pushesOf(got))
+	}
 }
 
 func TestMalformed(t *testing.T) {
@@ -245,7 +289,7 @@ func TestMalformed(t *testing.T) {
 				if kind == webhook.KindGAR {
 					continue // Pub/Sub would send it again for a week: it is ignored.
 				}
-				_, err := newSource(t, options(kind)).Receive(t.Context(), authentic(kind, []byte(tt.body)))
+				_, err := send(t.Context(), newSource(t, options(kind)), authentic(kind, []byte(tt.body)))
 				wantKind(t, err, webhook.ErrMalformed)
 				var malformed *webhook.MalformedError
 				if !errors.As(err, &malformed) || !strings.Contains(malformed.Cause, tt.says) || strings.ContainsAny(malformed.Cause, "\x1b\n") {

@@ -3,6 +3,7 @@ package webhook
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 )
 
 const (
@@ -29,33 +31,37 @@ const (
 	noEvents = "no event in the payload"
 )
 
-// settle checks what was read and makes pushes of it.
-func (s *Source) settle(read reading) Delivery {
+// normalise checks what was read and makes pushes of it. It stops at MaxPushes,
+// so that its memory has a bound; its time is linear in the events.
+func (s *Source) normalise(read reading) Delivery {
 	d := Delivery{Reply: read.reply}
-	if read.ignored != "" {
-		d.drop(read.ignored)
+	if read.events == nil {
+		d.Ignored, d.Dropped = read.ignored, []string{read.ignored}
+		return d
 	}
-	seen := make(map[[3]string]bool, len(read.events))
-	for _, e := range read.events {
-		push, why := s.push(e)
-		if why != "" {
-			d.drop(why)
+	seen := make(map[Push]bool)
+	for e := range read.events {
+		push, dropped := s.push(e)
+		if dropped.why != "" {
+			d.drop(dropped)
 			continue
 		}
-		if key := [3]string{push.Image.Name() + push.Name, push.Tag.String(), push.Digest.String()}; !seen[key] {
+		if key := push.key(); !seen[key] {
+			if len(d.Pushes) == MaxPushes {
+				return tooMany(d.Pushes[0])
+			}
 			seen[key] = true
 			d.Pushes = append(d.Pushes, push)
 		}
 	}
 	number(d.Pushes)
 	d.Pushes = slices.DeleteFunc(d.Pushes, func(p Push) bool {
-		if s.tags.Takes(p.Tag.String()) {
-			return false
-		}
-		d.drop("the tag " + p.Tag.String() + " does not pass the filter")
-		return true
+		why := s.filter(p)
+		d.drop(why)
+		return why.why != ""
 	})
 	if len(d.Pushes) > 0 {
+		d.Refusal = ""
 		return d
 	}
 	d.Pushes, d.Ignored = nil, noEvents
@@ -65,35 +71,84 @@ func (s *Source) settle(read reading) Delivery {
 	return d
 }
 
-// push checks one event, or says why it is no push.
-func (s *Source) push(e event) (Push, string) {
+// drop is why an event is no push of the source.
+type drop struct {
+	why     string
+	refusal Refusal
+}
+
+// push checks one event, or says why it is no push. An event that is a push and
+// cannot be read becomes an unusable one, so that somebody sees it.
+func (s *Source) push(e event) (Push, drop) {
 	switch {
 	case e.skip != "":
-		return Push{}, e.skip
+		return Push{}, drop{why: e.skip}
 	case e.tag == "" || isDigest(e.tag):
-		return Push{}, noTag
+		return Push{}, drop{why: noTag}
 	case attachmentTag.MatchString(e.tag):
-		return Push{}, "a signature or another attachment"
+		return Push{}, drop{why: "a signature or another attachment"}
 	case e.repository == "":
-		return Push{}, "the payload names no repository"
+		return Push{}, drop{why: "the payload names no repository"}
+	}
+	if why := s.naming.refuse(e); why != "" {
+		return Push{}, drop{why: why, refusal: OtherRegistry}
 	}
 	p := Push{ID: cleanID(e.id), Time: s.plausible(e.time)}
 	var err error
 	if p.Tag, err = image.ParseTag(e.tag); err != nil {
-		return Push{}, err.Error()
+		return p.unusable(e, err.Error()), drop{}
 	}
 	if e.digest != "" {
 		if p.Digest, err = image.ParseDigest(e.digest); err != nil {
-			return Push{}, err.Error()
+			return p.unusable(e, err.Error()), drop{}
 		}
 	}
-	if p.Image, p.Name, err = s.naming.name(e); err != nil {
-		return Push{}, err.Error()
+	if p.Image, err = s.naming.name(e); err != nil {
+		return p.unusable(e, err.Error()), drop{}
 	}
 	if p.Image.IsZero() {
-		p.Unusable = noHost
+		return p.unusable(e, noHost), drop{}
 	}
-	return p, ""
+	return p, drop{}
+}
+
+// unusable is the push of an event that cannot become an update.
+func (p Push) unusable(e event, why string) Push {
+	host := strings.ToLower(e.host)
+	if !isHost(host) {
+		host = ""
+	}
+	p.Name, p.Version = plain(join(host, strings.ToLower(e.repository))), plain(e.tag)
+	p.Unusable = safetext.Line(why, maxReason)
+	return p
+}
+
+// tooMany stands for a delivery with more than MaxPushes pushes.
+func tooMany(first Push) Delivery {
+	if first.Unusable == "" {
+		first.Name, first.Version, first.Image = first.Image.Name(), first.Tag.String(), image.Repository{}
+	}
+	first.Unusable = fmt.Sprintf("the delivery holds more than %d pushes, and nothing of it was taken; "+
+		"send the versions that matter with POST /v1/updates", MaxPushes)
+	return Delivery{Pushes: []Push{first}}
+}
+
+// key is what tells pushes apart: image, tag and digest.
+func (p Push) key() Push {
+	return Push{Image: p.Image, Tag: p.Tag, Digest: p.Digest, Name: p.Name, Version: p.Version}
+}
+
+// filter says why the source's own settings keep a push out.
+func (s *Source) filter(p Push) drop {
+	switch {
+	case p.Unusable != "":
+		return drop{}
+	case !s.tags.Takes(p.Tag.String()):
+		return drop{why: "the tag " + p.Tag.String() + " does not pass the filter"}
+	case !s.naming.takes(p.Image):
+		return drop{why: "the image " + p.Image.Name() + " is none of the source's images", refusal: OtherImage}
+	}
+	return drop{}
 }
 
 // plausible returns a time in UTC, or zero for one that no push can have.
@@ -104,9 +159,12 @@ func (s *Source) plausible(t time.Time) time.Time {
 	return t.UTC()
 }
 
-func (d *Delivery) drop(why string) {
-	if len(d.Dropped) < maxDropped && !slices.Contains(d.Dropped, why) {
-		d.Dropped = append(d.Dropped, why)
+func (d *Delivery) drop(dropped drop) {
+	if d.Refusal == "" {
+		d.Refusal = dropped.refusal
+	}
+	if dropped.why != "" && len(d.Dropped) < maxDropped && !slices.Contains(d.Dropped, dropped.why) {
+		d.Dropped = append(d.Dropped, dropped.why)
 	}
 }
 

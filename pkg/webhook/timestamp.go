@@ -15,18 +15,18 @@ const (
 	milliseconds = 1e11
 )
 
-// moment is a time as senders write it: RFC 3339, the same with a zone without
+// timestamp is a time as senders write it: RFC 3339, the same with a zone without
 // a colon, or seconds or milliseconds since 1970 with or without a fraction.
 // Anything else reads as zero.
-type moment struct{ time.Time }
+type timestamp struct{ time.Time }
 
 // UnmarshalJSON never fails, so that a time cannot spoil what stands beside it.
-func (m *moment) UnmarshalJSON(text []byte) error {
+func (t *timestamp) UnmarshalJSON(text []byte) error {
 	var quoted string
 	if json.Unmarshal(text, &quoted) == nil {
-		m.Time = parseTime(quoted)
+		t.Time = parseTime(quoted)
 	} else {
-		m.Time = parseUnix(string(text))
+		t.Time = parseUnix(string(text))
 	}
 	return nil
 }

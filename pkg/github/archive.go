@@ -24,6 +24,10 @@ const (
 	// bytes, and worthOfBlob how many of them a request saved is worth.
 	maxArchive  = 1 << 30
 	worthOfBlob = 4 << 20
+	// aroundFile and aroundArchive bound what an archive has beside its files, in
+	// bytes: headers, and what export-subst puts in.
+	aroundFile    = 4 << 10
+	aroundArchive = 16 << 20
 	// archiveStall is for how long a download may bring nothing.
 	archiveStall = 20 * time.Second
 	// archiveAttempts is how often an archive is begun whose download breaks off.
@@ -35,11 +39,22 @@ func (r *reading) archivePays() bool {
 	if len(r.missing) < archiveFrom {
 		return false
 	}
+	size := r.snapshot.size()
+	return size <= maxArchive && size/int64(len(r.missing)) <= worthOfBlob
+}
+
+// size is the sum of the files, in bytes.
+func (s *Snapshot) size() int64 {
 	var size int64
-	for _, e := range r.snapshot.Entries {
+	for _, e := range s.Entries {
 		size += e.Size
 	}
-	return size <= maxArchive && size/int64(len(r.missing)) <= worthOfBlob
+	return size
+}
+
+// archiveBound is what the archive of the snapshot's commit may be unpacked to.
+func (s *Snapshot) archiveBound() int64 {
+	return 2*s.size() + aroundFile*int64(len(s.Entries)+len(s.listing.dirs)+len(s.listing.modules)) + aroundArchive
 }
 
 // fromArchive delivers what the commit's archive holds of the missing blobs. A
@@ -79,9 +94,9 @@ func (r *reading) unpack(ctx context.Context, address *url.URL) error {
 			wanted[r.entries[i].Path] = r.entries[i]
 		}
 	}
-	return readArchive(download, r.snapshot.Commit, func(path string, size int64, content io.Reader) error {
+	return readArchive(download, r.snapshot.Commit, r.snapshot.archiveBound(), func(path string, size int64, content io.Reader) error {
 		e, ok := wanted[path]
-		if !ok || r.missing[e.SHA] == nil || e.Size != size {
+		if !ok || r.missing[e.SHA] == nil || e.Size != size || size > maxBlob {
 			return nil
 		}
 		data := make([]byte, size)
@@ -200,13 +215,13 @@ func (b *patientBody) stop() {
 // readArchive calls visit for each file and symbolic link of a gzipped tar as
 // git archive makes it, with the path below its top folder. It ends with the
 // archive, or without an error when visit returns errEnough. An archive that says
-// it is of another commit is refused.
-func readArchive(r io.Reader, commit SHA, visit func(path string, size int64, content io.Reader) error) error {
-	unzipped, err := gzip.NewReader(r)
+// it is of another commit, or that has more than so many bytes, is refused.
+func readArchive(r io.Reader, commit SHA, bound int64, visit func(path string, size int64, content io.Reader) error) error {
+	unzipped, err := gzip.NewReader(bounded(r, bound))
 	if err != nil {
 		return err
 	}
-	for archive := tar.NewReader(unzipped); ; {
+	for archive := tar.NewReader(bounded(unzipped, bound)); ; {
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
 			return nil

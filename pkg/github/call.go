@@ -87,6 +87,8 @@ func worthRepeating(r request, err error) bool {
 	switch {
 	case r.again != nil && r.again(e):
 		return true
+	case errors.Is(err, errTooLarge) || errors.Is(err, errTooMuch):
+		return false
 	case errors.Is(e.Kind, ErrUpstream):
 		return e.Status < 300 || transient(e.Status)
 	}

@@ -179,10 +179,10 @@ func baseURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// connect stacks the layers that a request passes: credential, limits, observer,
-// transport. An App's own requests have limits of their own.
+// connect stacks the layers that a request passes: credential, limits, bounds,
+// observer, transport. An App's own requests have limits of their own.
 func (c *Client) connect(o Options, base *url.URL) error {
-	observed := &observer{next: o.Transport, base: base.Path, now: o.Now, observe: o.Observe}
+	observed := &bounds{base: base.Path, next: &observer{next: o.Transport, base: base.Path, now: o.Now, observe: o.Observe}}
 	plain := &watch{next: observed, limits: c.limits}
 	side := &watch{next: observed, limits: newLimiter(o.Now, o.Sleep, false)}
 	var err error

@@ -100,8 +100,11 @@ func (b *Branch) commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, 
 	}
 	next, checked := s.listing.edited(c.Edits)
 	tree, made, err := b.build(ctx, s, c, func(tree SHA) error {
-		if checked && tree != next.root() {
+		switch {
+		case checked && tree != next.root():
 			return nonsense(opNewTree, http.StatusCreated, fmt.Errorf("the tree is %s, the edits give %s", tree, next.root()))
+		case !checked && tree == s.Tree && s.changedBy(c.Edits):
+			return nonsense(opNewTree, http.StatusCreated, fmt.Errorf("the tree is %s as before the edits", tree))
 		}
 		return nil
 	})
@@ -122,6 +125,14 @@ func (b *Branch) commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, 
 	}
 	b.wrote(s, &Snapshot{Repo: s.Repo, Branch: s.Branch, Commit: made.SHA, Tree: tree, Entries: next.files, listing: next})
 	return made, nil
+}
+
+// changedBy reports whether an edit brings another content.
+func (s *Snapshot) changedBy(edits []Edit) bool {
+	return slices.ContainsFunc(edits, func(e Edit) bool {
+		at, ok := find(s.Entries, e.Path)
+		return ok && s.Entries[at].SHA != blobSHA(e.Content)
+	})
 }
 
 // build makes the tree, which check must accept, and a commit of it, or takes a
@@ -183,8 +194,8 @@ func (b *Branch) newCommit(ctx context.Context, s *Snapshot, tree SHA, changes C
 	r := request{op: opNewCommit, repo: s.Repo, write: true, again: notReplicated}
 	err := c.ask(ctx, r, func(ctx context.Context) (resp *gh.Response, err error) {
 		made, resp, err = c.api.Git.CreateCommit(ctx, s.Repo.Owner, s.Repo.Name, body, opts)
-		if err == nil && !SHA(made.GetSHA()).valid() {
-			err = fmt.Errorf("%.60q is not the name of a commit", made.GetSHA())
+		if err == nil {
+			err = checkCommit(made, tree, s.Commit)
 		}
 		return resp, err
 	})
@@ -195,6 +206,21 @@ func (b *Branch) newCommit(ctx context.Context, s *Snapshot, tree SHA, changes C
 		now = date.UTC()
 	}
 	return Commit{SHA: SHA(made.GetSHA()), URL: made.GetHTMLURL(), Message: changes.Message, Time: now}, nil
+}
+
+// checkCommit compares a new commit as GitHub tells it with what was asked for.
+func checkCommit(made *gh.Commit, tree, parent SHA) error {
+	switch sha := SHA(made.GetSHA()); {
+	case !sha.valid():
+		return fmt.Errorf("%.60q is not the name of a commit", sha)
+	case sha == parent:
+		return fmt.Errorf("the new commit is said to be its own parent %s", parent)
+	case made.GetTree().GetSHA() != string(tree):
+		return fmt.Errorf("the commit %s is of the tree %.60q and not of %s", sha, made.GetTree().GetSHA(), tree)
+	case len(made.Parents) != 1 || made.Parents[0].GetSHA() != string(parent):
+		return fmt.Errorf("the commit %s has other parents than %s", sha, parent)
+	}
+	return nil
 }
 
 // at is the signature as GitHub takes it, nil to leave it to GitHub.

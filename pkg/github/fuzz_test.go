@@ -46,7 +46,7 @@ func FuzzReadArchive(f *testing.F) {
 	f.Add(gzipped(f, file)[:60])
 	f.Add([]byte("<html>"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		err := github.ReadArchive(bytes.NewReader(data), someCommit, func(path string, size int64, content io.Reader) error {
+		err := github.ReadArchive(bytes.NewReader(data), someCommit, 64<<20, func(path string, size int64, content io.Reader) error {
 			got, err := io.Copy(io.Discard, io.LimitReader(content, 1<<20))
 			if err == nil && got < min(size, 1<<20) {
 				t.Errorf("%q has %d bytes, %d were told", path, got, size)
@@ -65,12 +65,28 @@ func TestReadArchiveOfAnotherCommit(t *testing.T) {
 		&tar.Header{Typeflag: tar.TypeXGlobalHeader, Name: "pax_global_header", PAXRecords: map[string]string{"comment": "another"}},
 		&tar.Header{Typeflag: tar.TypeReg, Name: "top/a.yaml", Size: 5},
 	)
-	err := github.ReadArchive(bytes.NewReader(data), someCommit, func(path string, _ int64, _ io.Reader) error {
+	err := github.ReadArchive(bytes.NewReader(data), someCommit, 64<<20, func(path string, _ int64, _ io.Reader) error {
 		t.Errorf("%s was visited", path)
 		return nil
 	})
 	if err == nil {
 		t.Error("an archive of another commit was taken")
+	}
+}
+
+// An archive that unpacks to more than it may is given up at the bound.
+func TestReadArchiveThatIsABomb(t *testing.T) {
+	t.Parallel()
+	const bound = 1 << 20
+	data := gzipped(t, &tar.Header{Typeflag: tar.TypeReg, Name: "top/a.yaml", Size: 64 << 20})
+	var got int64
+	err := github.ReadArchive(bytes.NewReader(data), someCommit, bound, func(_ string, _ int64, content io.Reader) error {
+		var err error
+		got, err = io.Copy(io.Discard, content)
+		return err
+	})
+	if err == nil || got > bound {
+		t.Errorf("%d bytes were unpacked, error %v", got, err)
 	}
 }
 
@@ -80,7 +96,7 @@ func FuzzDecodeTree(f *testing.F) {
 	f.Add([]byte(`[]`))
 	f.Add([]byte(`{"tree":null,"truncated":false}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		entries, truncated, err := github.DecodeTree(bytes.NewReader(data))
+		entries, truncated, err := github.DecodeTree(bytes.NewReader(data), "")
 		if err != nil {
 			return
 		}

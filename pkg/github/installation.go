@@ -88,20 +88,22 @@ func (s *installations) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err != nil || !isTokenRefusal(resp) {
 			return resp, err
 		}
-		settles := s.now().Sub(token.minted) < settling
-		switch {
-		case settles:
-		case resp.StatusCode == http.StatusUnauthorized && s.drop(in, token):
-		default:
-			return resp, nil
-		}
 		again, ok := unsent(req)
-		if !ok || settles && s.sleep(req.Context(), pause) != nil {
+		if !ok || !s.another(req.Context(), in, token, resp.StatusCode, pause) {
 			return resp, nil
 		}
 		closeBody(resp.Body)
 		req = again
 	}
+}
+
+// another reports whether a request whose token was refused is worth sending again:
+// after a pause when the token is fresh, else with another one.
+func (s *installations) another(ctx context.Context, in *installation, refused appToken, status int, pause time.Duration) bool {
+	if s.now().Sub(refused.minted) < settling {
+		return s.sleep(ctx, pause) == nil
+	}
+	return status == http.StatusUnauthorized && s.drop(in, refused)
 }
 
 // isTokenRefusal reports whether another token, or the same one a little later,

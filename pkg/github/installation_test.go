@@ -50,9 +50,9 @@ func TestAppTokenIsReplaced(t *testing.T) {
 				w := newAppWorld(t, 0, nil)
 				w.push(map[string]string{fileA: "image: a:1\n"})
 				b := w.branch()
-				s := w.snapshot(b)
+				w.snapshot(b)
 				w.clock.advance(2 * settles)
-				s = w.snapshot(b)
+				s := w.snapshot(b)
 				w.spent()
 				w.sb.Inject(sandbox.Call(func() { test.happen(w) }).On(at.method, at.endpoint).Once())
 				w.sb.Inject(sandbox.BadCredentials().On(at.method, at.endpoint).Once()) // the hook comes after the credential was looked at

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"path"
 	"slices"
-	"strings"
 	"sync"
 
 	gh "github.com/google/go-github/v62/github"
@@ -53,15 +52,21 @@ func (c *Client) list(ctx context.Context, repo Repo, tree SHA, old *listing) (*
 		return old, nil
 	}
 	w := &walk{client: c, repo: repo, old: old}
+	ctx, w.stop = context.WithCancelCause(ctx)
+	defer w.stop(nil)
 	w.out.dirs, w.out.split = []Entry{{Mode: ModeTree, SHA: tree}}, map[string]bool{}
 	var err error
 	switch {
 	case old != nil && old.split[""]:
-		err = w.split(ctx, "", tree, nil)
+		err = w.split(ctx, folder{sha: tree}, nil)
 	case old == nil || len(old.files) < compareFrom:
-		err = w.whole(ctx, "", tree)
+		err = w.whole(ctx, folder{sha: tree})
 	default:
 		err = w.compare(ctx, tree)
+	}
+	var beyond *Error
+	if errors.As(context.Cause(ctx), &beyond) {
+		return nil, beyond
 	}
 	if err != nil {
 		return nil, err
@@ -75,14 +80,56 @@ type walk struct {
 	repo   Repo
 	old    *listing // may be nil
 
-	mu  sync.Mutex
-	out listing
+	mu   sync.Mutex
+	out  listing
+	text int // bytes of paths in out
+	sent int // requests
+	stop context.CancelCauseFunc
+}
+
+// folder is one that is read: its path, its tree, and the folders around it.
+type folder struct {
+	path  string
+	sha   SHA
+	above *folder // nil for the root
+}
+
+// in returns the folder that an entry of f is. A folder that holds itself, which no
+// tree of git can, is an error.
+func (f *folder) in(e treeEntry) (folder, error) {
+	sub := folder{path: path.Join(f.path, e.Path), sha: e.SHA, above: f}
+	for around := f; around != nil; around = around.above {
+		if around.sha == e.SHA {
+			return sub, nonsense(opTree, http.StatusOK, fmt.Errorf("the folder %.80q holds itself", sub.path))
+		}
+	}
+	return sub, nil
+}
+
+// read is Client.tree within the bounds of a walk.
+func (w *walk) read(ctx context.Context, f folder, recursive bool) (entries []treeEntry, truncated bool, err error) {
+	w.mu.Lock()
+	w.sent++
+	sent := w.sent
+	w.mu.Unlock()
+	if sent > maxWalk {
+		err := beyondBounds(fmt.Sprintf("the commit takes more than %d requests to list", maxWalk))
+		w.stop(err)
+		return nil, false, err
+	}
+	return w.client.tree(ctx, w.repo, f.sha, f.path, recursive)
+}
+
+// beyondBounds is the error of a listing that is not read to its end.
+func beyondBounds(detail string) *Error {
+	return &Error{Kind: ErrUpstream, Op: opTree, Err: errTooMuch, Detail: detail + "; make a repository of its own for what is updated"}
 }
 
 // compare reads the root alone. When one directory differs from the old
 // listing's it reads that one, when several do the whole: two requests at most.
 func (w *walk) compare(ctx context.Context, root SHA) error {
-	level, _, err := w.client.tree(ctx, w.repo, root, false)
+	top := folder{sha: root}
+	level, _, err := w.read(ctx, top, false)
 	if err != nil {
 		return err
 	}
@@ -91,7 +138,7 @@ func (w *walk) compare(ctx context.Context, root SHA) error {
 		return e.mode() != ModeTree || w.old.dir(e.Path) == e.SHA
 	})
 	if len(changed) > 1 {
-		return w.whole(ctx, "", root)
+		return w.whole(ctx, top)
 	}
 	w.add("", level)
 	for _, e := range level {
@@ -102,57 +149,66 @@ func (w *walk) compare(ctx context.Context, root SHA) error {
 	if len(changed) == 0 {
 		return nil
 	}
-	return w.whole(ctx, changed[0].Path, changed[0].SHA)
+	sub, err := top.in(changed[0])
+	if err != nil {
+		return err
+	}
+	return w.whole(ctx, sub)
 }
 
 // whole reads a directory with all below it in one answer, or in parts when it
 // is too large for that.
-func (w *walk) whole(ctx context.Context, dir string, tree SHA) error {
-	entries, truncated, err := w.client.tree(ctx, w.repo, tree, true)
+func (w *walk) whole(ctx context.Context, f folder) error {
+	entries, truncated, err := w.read(ctx, f, true)
 	if err != nil {
 		return err
 	}
 	if truncated {
 		part := &listing{}
-		part.add(dir, entries)
-		return w.split(ctx, dir, tree, part.sorted())
+		part.add(f.path, entries)
+		return w.split(ctx, f, part.sorted())
 	}
-	w.add(dir, entries)
+	w.add(f.path, entries)
 	return nil
 }
 
 // split reads one level of a directory and then, side by side, the directories
 // in it that neither the old listing holds nor part, which may be nil: what an
 // answer held that was cut off.
-func (w *walk) split(ctx context.Context, dir string, tree SHA, part *listing) error {
-	level, truncated, err := w.client.tree(ctx, w.repo, tree, false)
+func (w *walk) split(ctx context.Context, f folder, part *listing) error {
+	level, truncated, err := w.read(ctx, f, false)
 	if err != nil {
 		return err
 	}
 	if truncated {
-		return &Error{Kind: ErrUpstream, Op: opTree, Detail: fmt.Sprintf("the directory %.80q is too large for GitHub's API", dir)}
+		return &Error{Kind: ErrUpstream, Op: opTree, Detail: fmt.Sprintf("the folder %.80q is too large for GitHub's API", f.path)}
 	}
 	w.mu.Lock()
-	w.out.split[dir] = true
+	w.out.split[f.path] = true
 	w.mu.Unlock()
-	w.add(dir, level)
+	w.add(f.path, level)
 	var whole map[string]bool
 	if part != nil {
 		whole = part.whole()
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelReads)
 	for _, e := range level {
-		sub := path.Join(dir, e.Path)
+		if e.mode() != ModeTree {
+			continue
+		}
+		sub, err := f.in(e)
 		switch {
-		case e.mode() != ModeTree:
-		case w.old != nil && w.old.dir(sub) == e.SHA:
-			w.take(w.old, sub)
-		case whole[sub]:
-			w.take(part, sub)
-		case w.old != nil && (w.old.split[sub] || w.old.count(sub) >= compareFrom):
-			group.Go(func() error { return w.split(ctx, sub, e.SHA, nil) })
+		case err != nil:
+			group.Go(func() error { return err })
+		case w.old != nil && w.old.dir(sub.path) == e.SHA:
+			w.take(w.old, sub.path)
+		case whole[sub.path]:
+			w.take(part, sub.path)
+		case w.old != nil && (w.old.split[sub.path] || w.old.count(sub.path) >= compareFrom):
+			group.Go(func() error { return w.split(ctx, sub, nil) })
 		default:
-			group.Go(func() error { return w.whole(ctx, sub, e.SHA) })
+			group.Go(func() error { return w.whole(ctx, sub) })
 		}
 	}
 	return group.Wait()
@@ -162,19 +218,31 @@ func (w *walk) take(from *listing, dir string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.out.take(from, dir)
+	w.fullLocked()
+}
+
+// fullLocked ends the walk when it has collected more than it may.
+func (w *walk) fullLocked() {
+	if len(w.out.files)+len(w.out.dirs)+len(w.out.modules) > maxListed || w.text > maxListedText {
+		w.stop(beyondBounds(errTooMuch.Error()))
+	}
 }
 
 func (w *walk) add(dir string, entries []treeEntry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.out.add(dir, entries)
+	for _, e := range entries {
+		w.text += len(dir) + len(e.Path)
+	}
+	w.fullLocked()
 }
 
 const opTree = "GET /repos/{owner}/{repo}/git/trees/{tree_sha}"
 
-// tree reads one tree, with all below it when recursive is set. truncated tells
-// that entries are missing.
-func (c *Client) tree(ctx context.Context, repo Repo, tree SHA, recursive bool) (entries []treeEntry, truncated bool, err error) {
+// tree reads the tree of a folder, with all below it when recursive is set.
+// truncated tells that entries are missing.
+func (c *Client) tree(ctx context.Context, repo Repo, tree SHA, dir string, recursive bool) (entries []treeEntry, truncated bool, err error) {
 	if !tree.valid() {
 		return nil, false, nonsense(opTree, http.StatusOK, fmt.Errorf("%.60q is not the name of a tree", tree))
 	}
@@ -192,32 +260,43 @@ func (c *Client) tree(ctx context.Context, repo Repo, tree SHA, recursive bool) 
 			return resp, err
 		}
 		defer closeBody(resp.Body)
-		entries, truncated, err = decodeTree(resp.Body)
+		entries, truncated, err = decodeTree(resp.Body, dir)
 		return resp, err
 	})
 	return entries, truncated, err
 }
 
-// decodeTree reads an answer entry by entry: a listing of 100,000 entries is
-// tens of megabytes of JSON, most of which nobody needs.
-func decodeTree(r io.Reader) (entries []treeEntry, truncated bool, err error) {
-	d := json.NewDecoder(r)
+// decodeTree reads the answer for a folder entry by entry: a listing of 100,000
+// entries is tens of megabytes of JSON, most of which nobody needs. It holds at
+// most maxEntryText of it at a time.
+func decodeTree(r io.Reader, dir string) (entries []treeEntry, truncated bool, err error) {
+	text := &entryReader{r: r}
+	d := json.NewDecoder(text)
+	text.d = d
 	if err := expect(d, '{'); err != nil {
 		return nil, false, err
 	}
-	for d.More() {
+	for beside := int64(0); d.More(); {
 		key, err := d.Token()
 		if err != nil {
 			return nil, false, err
 		}
+		begun := d.InputOffset()
 		switch key {
 		case "tree":
-			entries, err = decodeEntries(d)
+			if entries != nil {
+				return nil, false, errors.New("it holds two trees")
+			}
+			entries, err = decodeEntries(d, dir)
+			begun = d.InputOffset()
 		case "truncated":
 			err = d.Decode(&truncated)
 		default:
 			var skipped json.RawMessage
 			err = d.Decode(&skipped)
+		}
+		if beside += d.InputOffset() - begun + 1; err == nil && beside > maxEntryText {
+			err = errTooLarge
 		}
 		if err != nil {
 			return nil, false, err
@@ -226,18 +305,42 @@ func decodeTree(r io.Reader) (entries []treeEntry, truncated bool, err error) {
 	return entries, truncated, expect(d, '}')
 }
 
-func decodeEntries(d *json.Decoder) ([]treeEntry, error) {
+// entryReader fails once its decoder is in the midst of something that is larger
+// than any entry.
+type entryReader struct {
+	r    io.Reader
+	d    *json.Decoder
+	read int64
+}
+
+func (t *entryReader) Read(p []byte) (int, error) {
+	if t.read-t.d.InputOffset() > maxEntryText {
+		return 0, fmt.Errorf("an entry of a tree is larger than %d KB: %w", maxEntryText>>10, errTooLarge)
+	}
+	n, err := t.r.Read(p)
+	t.read += int64(n)
+	return n, err
+}
+
+func decodeEntries(d *json.Decoder, dir string) ([]treeEntry, error) {
 	if err := expect(d, '['); err != nil {
 		return nil, err
 	}
 	var entries []treeEntry
+	text := 0 // bytes of paths
 	for d.More() {
 		var e treeEntry
 		if err := d.Decode(&e); err != nil {
 			return nil, err
 		}
-		if !e.SHA.valid() || e.Path == "" || strings.HasPrefix(e.Path, "/") {
-			return nil, fmt.Errorf("the tree lists %.80q as %.60q", e.Path, e.SHA)
+		if !e.SHA.valid() || e.Size < 0 || e.Size > maxSize {
+			return nil, fmt.Errorf("the tree lists %.80q as %.60q with %d bytes", e.Path, e.SHA, e.Size)
+		}
+		if err := checkPath(dir, e.Path); err != nil {
+			return nil, err
+		}
+		if text += len(dir) + len(e.Path); len(entries) == maxListed || text > maxListedText {
+			return nil, errTooMuch
 		}
 		entries = append(entries, e)
 	}

@@ -46,6 +46,7 @@ type refusal struct {
 	errors  any    // a list of objects, a list of strings or one string
 	header  map[string]string
 	html    string // sent in place of JSON
+	foreign bool   // it is not GitHub that answers
 }
 
 func (r *refusal) Error() string { return fmt.Sprintf("%d %s", r.status, r.message) }

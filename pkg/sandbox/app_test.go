@@ -156,6 +156,57 @@ func TestInstallationTokens(t *testing.T) {
 	}
 }
 
+// Tokens end before their time, and new ones are not known at once.
+func TestInstallationTokensThatEnd(t *testing.T) {
+	t.Parallel()
+	w := newWatch()
+	h, key := newAppHub(t, w)
+	now := w.Now().Unix()
+	auth := "Authorization: Bearer " + jwt(t, key, "RS256", map[string]any{"iss": 42, "iat": now, "exp": now + 300})
+	const own = "//app/installations/7"
+	mint := func() string {
+		t.Helper()
+		return "Authorization: token " + h.must(201, h.do("POST", own+"/access_tokens", nil, auth)).text("token")
+	}
+	read := func(status int, token string) {
+		t.Helper()
+		h.must(status, h.do("GET", "/branches/main", nil, token))
+	}
+	token := mint()
+	read(200, token)
+	h.RevokeTokens(7)
+	read(401, token)
+	token = mint()
+	if err := h.Suspend(7, true); err != nil {
+		t.Fatal(err)
+	}
+	read(401, token)
+	if r := h.must(403, h.do("POST", own+"/access_tokens", nil, auth)); r.text("message") != "This installation has been suspended" {
+		t.Errorf("%s", r.body)
+	}
+	if at := h.must(200, h.do("GET", own, nil, auth)).text("suspended_at"); at == "" {
+		t.Error("the installation is not told to be suspended")
+	}
+	if err := h.Suspend(7, false); err != nil {
+		t.Fatal(err)
+	}
+	read(401, token)
+	h.Configure(func(s *sandbox.Settings) { s.TokenLag = sandbox.Duration(time.Second) })
+	token = mint()
+	read(401, token)
+	w.Add(time.Second)
+	read(200, token)
+	if !h.Uninstall(7) || h.Uninstall(7) {
+		t.Error("the installation was not there once")
+	}
+	read(401, token)
+	h.must(404, h.do("GET", own, nil, auth))
+	h.must(404, h.do("GET", "/installation", nil, auth))
+	if err := h.Suspend(7, true); !errors.Is(err, sandbox.ErrNotFound) {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestVerifiedCommits(t *testing.T) {
 	t.Parallel()
 	w := newWatch()

@@ -49,6 +49,13 @@ func TestOrders(t *testing.T) {
 	}
 	order(200, "PATCH", "repositories/octo-org/infra", `{"name":"octo-org/infra","protection":{"main":null}}`)
 	h.must(200, h.patch(h.next()))
+	order(404, "PATCH", "repositories/octo-org/infra", `{"default_branch":"none"}`)
+	order(200, "POST", "repositories/octo-org/infra/commits", `{"branch":"trunk","message":"m","files":{"x.yaml":"x\n"}}`)
+	order(200, "PATCH", "repositories/octo-org/infra", `{"default_branch":"trunk"}`)
+	if got := h.must(200, h.do("GET", "", nil)).text("default_branch"); got != "trunk" {
+		t.Errorf("the default branch is %q", got)
+	}
+	h.must(200, h.do("GET", "/branches/main", nil))
 	order(204, "POST", "tokens", `{"secret":"reader","permissions":{"contents":"read"}}`)
 	h.must(403, h.do("POST", "/git/blobs", map[string]string{"content": ""}, "Authorization: Bearer reader"))
 	if got := order(200, "GET", "requests", "").field("counts", "PATCH /repos/{owner}/{repo}/git/refs/{ref}"); got != 3.0 {

@@ -29,7 +29,8 @@
 // The token `sandbox` may do everything. [Server.AddToken] adds others: with
 // fewer permissions, fewer repositories, an end, or an organisation that wants
 // single sign-on. [Server.AddApp] and [Server.Install] make GitHub Apps, whose
-// commits without an author are signed and verified.
+// commits without an author are signed and verified. [Server.Suspend],
+// [Server.Uninstall] and [Server.RevokeTokens] take their tokens away.
 //
 // # Trouble
 //
@@ -42,9 +43,10 @@
 //   - [Fault], by [Server.Inject]: what happens to some requests, chosen by
 //     method, operation, token, number and chance. Lost races, limits,
 //     refusals, a competitor's push; a 502, a dropped connection or silence
-//     before or after the operation took effect.
+//     before or after the operation took effect; answers without an end, answers
+//     that were tampered with, a proxy's page.
 //   - The state of a [Repository]: private, archived, protected, empty,
-//     renamed, pushed to, rewound.
+//     renamed, pushed to, rewound, with another default branch.
 //
 // [Server.Requests] and [Server.Counts] tell what it all cost.
 //
@@ -71,7 +73,7 @@
 // lost_race, not_fast_forward, update_failed, no_reference,
 // tree_not_replicated, tree_timeout, bad_credentials, missing_permission,
 // not_visible, empty_repository, archived, branch_protected, ruleset,
-// bare_error_string. Fields beside it override the ready-made ones.
+// locked_branch, secret_detected, bare_error_string. Fields beside it override the ready-made ones.
 //
 // # For maintainers
 //

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -30,6 +31,9 @@ const (
 	EffectPush            Effect = "push"              // somebody pushes Push before the operation
 	EffectCall            Effect = "call"              // Do is called before the operation
 	EffectStale           Effect = "stale"             // references show what they were before their last write
+	EffectFlood           Effect = "flood"             // answer Flood in place of the operation
+	EffectTamper          Effect = "tamper"            // Tamper changes the answer after the operation
+	EffectProxy           Effect = "proxy"             // a proxy answers Status with a page of its own, nothing was done
 )
 
 // Fault strikes some requests. Its first four fields choose which; the zero
@@ -63,6 +67,9 @@ type Fault struct {
 	Header        map[string]string `json:"header,omitempty"`
 	Push          *Push             `json:"push,omitempty"`
 	Do            func()            `json:"-"`
+	Flood         *Flood            `json:"flood,omitempty"`
+	// Tamper gets the request and the answer's body, and returns what is sent.
+	Tamper func(r *http.Request, body []byte) []byte `json:"-"`
 
 	// Struck is how often it did strike.
 	Struck int `json:"struck"`
@@ -74,6 +81,16 @@ type Push struct {
 	Message string            `json:"message"`
 	Files   map[string]string `json:"files"` // contents by path
 	Remove  []string          `json:"remove,omitempty"`
+}
+
+// Flood is an answer that is larger than any of GitHub's: Begin, then Repeat until
+// so many bytes of it were sent, then End.
+type Flood struct {
+	Begin  string `json:"begin"`
+	Repeat string `json:"repeat"`
+	End    string `json:"end"`
+	Bytes  int64  `json:"bytes"` // 0: until the caller leaves
+	Gzip   bool   `json:"gzip"`  // compressed, for callers that take it
 }
 
 // files turns the push into what Commit takes.
@@ -231,6 +248,8 @@ func (c *call) refusedByFault() *refusal {
 		switch f.Effect {
 		case EffectBadGateway:
 			return badGateway()
+		case EffectProxy:
+			return &refusal{status: f.Status, message: http.StatusText(f.Status), html: proxyPage, foreign: true}
 		case EffectRefuse:
 			return f.refusal()
 		case EffectPrimaryLimit:

@@ -274,3 +274,28 @@ func TestLog(t *testing.T) {
 		t.Errorf("log (-want +got):\n%s", diff)
 	}
 }
+
+// A flood is as long as it is told to be, and compressed for who takes that; what
+// is tampered with is sent with another body and status; a proxy's page has
+// nothing of GitHub's.
+func TestFaultsOfTheAnswer(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	flood := sandbox.Flood{Begin: `{"a":"`, Repeat: "x", End: `"}`, Bytes: 64 << 10, Gzip: true}
+	h.Inject(sandbox.Flooded(flood).On("GET", "/branches/").Once())
+	if r := h.do("GET", "/branches/main", nil); r.status != 200 || len(r.text("a")) != 64<<10 {
+		t.Errorf("status %d, %d bytes", r.status, len(r.text("a")))
+	}
+	tampered := sandbox.Tampered(func(r *http.Request, body []byte) []byte {
+		return []byte(`{"path":"` + r.URL.Path + `","was":` + string(body) + `}`)
+	}).On("GET", "/branches/").Once()
+	tampered.Status = http.StatusTeapot
+	h.Inject(tampered)
+	if r := h.do("GET", "/branches/main", nil); r.status != http.StatusTeapot || r.text("was", "name") != "main" || !strings.HasSuffix(r.text("path"), "/branches/main") {
+		t.Errorf("tampered: %d %v", r.status, r.body)
+	}
+	h.Inject(sandbox.Proxy(http.StatusForbidden).On("GET", "/branches/").Once())
+	if r := h.do("GET", "/branches/main", nil); r.status != 403 || r.header.Get("X-GitHub-Request-Id") != "" || !strings.Contains(r.header.Get("Content-Type"), "html") {
+		t.Errorf("proxy: %d %v", r.status, r.header)
+	}
+}

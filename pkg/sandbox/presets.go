@@ -37,6 +37,33 @@ func Call(f func()) Fault { return Fault{Effect: EffectCall, Do: f} }
 // Competitor pushes to the branch right before the operation.
 func Competitor(p Push) Fault { return Fault{Effect: EffectPush, Push: &p} }
 
+// Flooded answers with far more than any answer of GitHub's.
+func Flooded(f Flood) Fault { return Fault{Effect: EffectFlood, Flood: &f} }
+
+// Tampered changes answers: change gets the request and the body. A Status that is
+// set takes the place of the answer's.
+func Tampered(change func(r *http.Request, body []byte) []byte) Fault {
+	return Fault{Effect: EffectTamper, Tamper: change}
+}
+
+// Proxy answers status with a page that is not GitHub's, as a proxy between does.
+func Proxy(status int) Fault { return Fault{Effect: EffectProxy, Status: status} }
+
+// LockedBranch is the refusal of a branch that nobody may push to.
+func LockedBranch() Fault {
+	f := Refuse(http.StatusUnprocessableEntity, lockedText).On(http.MethodPatch, "git/refs")
+	f.Documentation = classicDoc
+	return f
+}
+
+// SecretDetected is the refusal of push protection, which found a secret in the
+// new content.
+func SecretDetected() Fault {
+	f := Refuse(http.StatusUnprocessableEntity, secretText).On(http.MethodPatch, "git/refs")
+	f.Documentation = rulesetDoc
+	return f
+}
+
 // Stale makes references show what they were before their last write.
 func Stale() Fault { return Fault{Effect: EffectStale} }
 
@@ -118,11 +145,13 @@ func presets() []preset {
 		{"archived", Refuse(http.StatusForbidden, "Repository was archived so is read-only.")},
 		{"branch_protected", protectedFault(Protection{})},
 		{"ruleset", protectedFault(Protection{Ruleset: true})},
+		{"locked_branch", LockedBranch()},
+		{"secret_detected", SecretDetected()},
 		{"bare_error_string", bareErrorString()},
 	}
 	for _, e := range []Effect{
 		EffectLatency, EffectBadGateway, EffectBadGatewayAfter, EffectDrop, EffectDropAfter,
-		EffectSilence, EffectSilenceAfter, EffectCut, EffectRefuse, EffectPrimaryLimit, EffectSecondaryLimit, EffectPush, EffectStale,
+		EffectSilence, EffectSilenceAfter, EffectCut, EffectRefuse, EffectPrimaryLimit, EffectSecondaryLimit, EffectPush, EffectStale, EffectFlood, EffectProxy,
 	} {
 		refusals = append(refusals, preset{string(e), Fault{Effect: e}})
 	}
@@ -157,6 +186,14 @@ const badGatewayPage = `<!DOCTYPE html>
 <html>
   <head><title>502 Bad Gateway</title></head>
   <body><p>The embedded GitHub was told to fail.</p></body>
+</html>
+`
+
+// proxyPage is a page of somebody between GitHub and the caller.
+const proxyPage = `<!DOCTYPE html>
+<html>
+  <head><title>Proxy</title></head>
+  <body><p>The embedded GitHub was told to answer as a proxy would.</p></body>
 </html>
 `
 

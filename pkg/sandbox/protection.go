@@ -21,6 +21,8 @@ type Protection struct {
 const (
 	classicText = "At least 1 approving review is required by reviewers with write access."
 	rulesetText = "Repository rule violations found\n\nChanges must be made through a pull request.\n\n"
+	lockedText  = "Cannot change this locked branch"
+	secretText  = "Repository rule violations found\n\nSecret detected in content\n\n"
 	classicDoc  = "https://docs.github.com/articles/about-protected-branches"
 	rulesetDoc  = docsRoot + "/git/refs#update-a-reference"
 )

@@ -54,7 +54,7 @@ func (c *call) serve(w http.ResponseWriter) {
 	c.pickFaults()
 	done, limited := c.admit()
 	defer done()
-	if !c.pause() || c.silenced(w, EffectDrop, EffectSilence) {
+	if !c.pause() || c.silenced(w, EffectDrop, EffectSilence) || c.flooded(w) {
 		return
 	}
 	answer, err := c.answer(limited)
@@ -176,6 +176,7 @@ func (c *call) write(w http.ResponseWriter, a *answer, err error) {
 }
 
 func (c *call) send(w http.ResponseWriter, status int, body []byte) {
+	status, body = c.tampered(status, body)
 	c.record.Status, c.record.ResponseBytes = status, int64(len(body))
 	if c.has(EffectCut) && len(body) > 1 {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
@@ -195,6 +196,9 @@ func (c *call) writeRefusal(w http.ResponseWriter, r *refusal) {
 	h := w.Header()
 	for k, v := range r.header {
 		h.Set(k, v)
+	}
+	if r.foreign {
+		clear(h)
 	}
 	if r.html != "" {
 		h.Set("Content-Type", "text/html; charset=utf-8")

@@ -89,11 +89,22 @@ func (s *server) enter(ctx context.Context, g *gin.Context, r *update.Request, i
 func (s *server) apply(ctx context.Context, r update.Request) ([]update.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	defer context.AfterFunc(s.interrupted, func() { end(update.ErrStopping) })()
 	results, err := s.updates.Update(ctx, r)
 	for i := range results {
-		results[i].Err = s.late(results[i].Err)
+		results[i].Err = interrupted(ctx, s.late(results[i].Err))
 	}
-	return results, s.late(err)
+	return results, interrupted(ctx, s.late(err))
+}
+
+// interrupted makes an update.ErrStopping of an error that Interrupt caused.
+func interrupted(ctx context.Context, err error) error {
+	if errors.Is(err, context.Canceled) && errors.Is(context.Cause(ctx), update.ErrStopping) {
+		return fmt.Errorf("%w: %w", update.ErrStopping, err)
+	}
+	return err
 }
 
 // late makes a timeoutError of an error that the time limit caused.

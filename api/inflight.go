@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"sync"
@@ -29,10 +30,13 @@ type inFlight struct {
 
 	mu     sync.Mutex
 	counts map[string]int
+	empty  chan struct{} // closed when no update is under way
 }
 
 func newInFlight(limit int) *inFlight {
-	return &inFlight{limit: limit, counts: map[string]int{}}
+	f := &inFlight{limit: limit, counts: map[string]int{}, empty: make(chan struct{})}
+	close(f.empty)
+	return f
 }
 
 // begin takes a place for one update of the caller, which end gives back. The
@@ -42,6 +46,9 @@ func (f *inFlight) begin(caller string) (end func(), err error) {
 	defer f.mu.Unlock()
 	if f.counts[caller] >= f.limit {
 		return nil, &inFlightError{limit: f.limit}
+	}
+	if len(f.counts) == 0 {
+		f.empty = make(chan struct{})
 	}
 	f.counts[caller]++
 	return func() { f.end(caller) }, nil
@@ -67,5 +74,22 @@ func (f *inFlight) end(caller string) {
 	defer f.mu.Unlock()
 	if f.counts[caller]--; f.counts[caller] == 0 {
 		delete(f.counts, caller)
+		if len(f.counts) == 0 {
+			close(f.empty)
+		}
+	}
+}
+
+// idle returns when no update is under way, or with the cause of ctx when that
+// ends before.
+func (f *inFlight) idle(ctx context.Context) error {
+	f.mu.Lock()
+	empty := f.empty
+	f.mu.Unlock()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }

@@ -59,6 +59,15 @@ type Server struct {
 // else goes on.
 func (s *Server) Stop() { s.handlers.stop() }
 
+// Interrupt ends the updates under way with update.ErrStopping, and every later
+// one, but for those whose commit may be on its branch already: they are followed
+// to their end.
+func (s *Server) Interrupt() { s.handlers.interrupt() }
+
+// Idle returns when no update of a caller is under way, or with the cause of ctx
+// when that ends before.
+func (s *Server) Idle(ctx context.Context) error { return s.handlers.inFlight.idle(ctx) }
+
 // New returns a Server. An error says that the embedded description or the
 // metrics are broken.
 func New(o Options) (*Server, error) {
@@ -100,6 +109,7 @@ func New(o Options) (*Server, error) {
 		newID:       func() string { return uuid.Must(uuid.NewV7()).String() },
 	}
 	handlers.stopping, handlers.stop = context.WithCancel(context.Background())
+	handlers.interrupted, handlers.interrupt = context.WithCancel(context.Background())
 	engine.Use(
 		identify,
 		logRequests(o.Logger, metrics),
@@ -171,6 +181,8 @@ type server struct {
 	newID       func() string
 	stopping    context.Context // ends with Stop
 	stop        context.CancelFunc
+	interrupted context.Context // ends with Interrupt
+	interrupt   context.CancelFunc
 }
 
 // fail answers every request with err.

@@ -232,39 +232,6 @@ func TestPages(t *testing.T) {
 	}
 }
 
-func TestStopLetsTheRunningUpdateFinish(t *testing.T) {
-	t.Parallel()
-	w := start(t)
-	reached, release := make(chan struct{}), make(chan struct{})
-	w.hub.Inject(sandbox.Call(func() { close(reached); <-release }).On("POST", "git/trees").Once())
-	answer := make(chan reply, 1)
-	go func() {
-		r, err := w.tryPost(mission)
-		if err != nil {
-			t.Error(err)
-		}
-		answer <- r
-	}()
-	<-reached
-	stopped := make(chan error, 1)
-	go func() { stopped <- w.stop() }()
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		if _, err := w.try(http.MethodGet, "/healthz", nil); err != nil {
-			break // no further connection is taken
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("still listening")
-		}
-	}
-	close(release)
-	if r := <-answer; r.status != http.StatusCreated {
-		t.Errorf("status %d: %s", r.status, r.body)
-	}
-	if err := <-stopped; err != nil {
-		t.Error(err)
-	}
-}
-
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	w := start(t)

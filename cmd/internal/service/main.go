@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/signal"
 	"runtime/debug"
 	"strings"
@@ -60,7 +61,8 @@ func (b Build) String() string {
 }
 
 // Main is the program versions-service; it returns the exit code. SIGINT and
-// SIGTERM stop it gracefully, a second one at once.
+// SIGTERM stop it gracefully; a second one leaves updates under way no time, but
+// for those whose commit is on its way.
 func (b Build) Main(ctx context.Context, args []string, env Environment, stdout, stderr io.Writer) int {
 	b = b.Stamp()
 	flags := flag.NewFlagSet("versions-service", flag.ContinueOnError)
@@ -123,9 +125,23 @@ func (b Build) serve(ctx context.Context, env Environment, stderr io.Writer) int
 		fmt.Fprintf(stderr, "versions-service: %v\n", err)
 		return exitFailed
 	}
-	ctx, release := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	defer release()
-	context.AfterFunc(ctx, release)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		for _, act := range []func(){stop, service.Interrupt} {
+			select {
+			case <-signals:
+				act()
+			case <-ended:
+				return
+			}
+		}
+	}()
 	if err := service.Run(ctx); err != nil {
 		fmt.Fprintf(stderr, "versions-service: %v\n", err)
 		return exitFailed

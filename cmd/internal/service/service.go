@@ -31,10 +31,14 @@ const (
 	indexShare = 4
 	// maxHeaderBytes is far above what a caller needs.
 	maxHeaderBytes = 64 << 10
-	// stopWaiting is when, during a stop, updates that still wait for their turn
-	// are sent away, and stored ones that are being applied are handed back, unless
-	// GitHub was told to move the branch; what else runs by then is waited for.
-	stopWaiting = 15 * time.Second
+	// stopGrace is how long, during a stop, updates of callers go on that are under
+	// way; then those end whose branch GitHub was not told to move yet.
+	stopGrace = 3 * time.Second
+	// stopAnswers is how long the rest has to be answered after that.
+	stopAnswers = time.Second
+	// stopStored is how long the workers on the queue may take to end by themselves:
+	// not the time of an update, which is done again by the next run.
+	stopStored = 250 * time.Millisecond
 	// openPatience bounds the opening of the store: another process may still have
 	// it, or a database may just be starting.
 	openPatience = 30 * time.Second
@@ -168,11 +172,13 @@ func newTransport() http.RoundTripper {
 // Addr is the address that the service listens on.
 func (s *Service) Addr() net.Addr { return s.listener.Addr() }
 
-// Run serves until ctx ends, and then stops: it takes no further connections,
-// lets the updates that run finish, sends those away that still wait after a
-// while, and returns nil when all are answered. Stored updates that wait stay
-// where they are. The error says that serving failed, or that updates were cut
-// off because they took longer than they may.
+// Run serves until ctx ends, and then stops. From then on /readyz says so, updates
+// that wait for their turn and later ones are answered 503, and webhooks are still
+// stored. Updates of callers that are under way have a few seconds to end, unless
+// GitHub was told to move a branch: those are followed to their end. Stored updates
+// are handed back to the next run. Run returns nil when all are answered. The error
+// says that serving failed, or that updates were cut off because they took longer
+// than they may.
 func (s *Service) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.queue.Close()) }()
 	s.logger.Info("listening", "addr", s.Addr().String(), "targets", s.targets(), "webhooks", s.webhooks(),
@@ -198,21 +204,24 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	return s.stop(context.WithoutCancel(ctx))
 }
 
+// Interrupt makes a stop that has begun end the updates under way at once, as if
+// their time was over.
+func (s *Service) Interrupt() { s.handler.Interrupt() }
+
 func (s *Service) stop(ctx context.Context) error {
 	s.logger.Info("stopping")
-	s.ready.stop()
-	ctx, cancel := context.WithTimeout(ctx, s.settings.UpdateTimeout+answerMargin)
+	ctx, cancel := context.WithTimeout(ctx, stopGrace+stopAnswers+answerMargin)
 	defer cancel()
-	sendAway := time.AfterFunc(stopWaiting, s.updates.Stop)
-	defer sendAway.Stop()
+	s.ready.stop()
+	s.server.SetKeepAlivesEnabled(false)
+	s.updates.Stop()
 	s.handler.Stop()
+	interrupt := time.AfterFunc(stopGrace, s.handler.Interrupt)
+	defer interrupt.Stop()
 	drained := make(chan error, 1)
 	go func() { drained <- s.stopQueue(ctx) }()
-	err := s.server.Shutdown(ctx)
-	if err != nil {
-		_ = s.server.Close()
-	}
-	err = errors.Join(err, <-drained)
+	err := errors.Join(s.handler.Idle(ctx), <-drained)
+	s.closeServer(ctx)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return errors.New("stop: updates were cut off that did not end in time")
@@ -223,10 +232,20 @@ func (s *Service) stop(ctx context.Context) error {
 	return nil
 }
 
-// stopQueue waits for the stored updates that are being applied, but not for a
-// limit or a silent GitHub that they wait for: the next run does those.
+// closeServer takes no further connection, and waits a moment for the answers to
+// requests that change nothing.
+func (s *Service) closeServer(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, stopAnswers)
+	defer cancel()
+	if err := s.server.Shutdown(ctx); err != nil {
+		_ = s.server.Close()
+	}
+}
+
+// stopQueue hands back the stored updates that are being applied, but for those
+// whose branch GitHub was told to move.
 func (s *Service) stopQueue(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, stopWaiting)
+	ctx, cancel := context.WithTimeout(ctx, stopStored)
 	defer cancel()
 	if err := s.queue.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		return err

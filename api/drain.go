@@ -107,13 +107,17 @@ func outcome(r update.Result) queue.Outcome {
 
 // logApplied writes the line of one stored update that was tried.
 func (s *server) logApplied(ctx context.Context, item queue.Item, r update.Result, o queue.Outcome, d time.Duration) {
+	attempts := item.Task.Attempts
+	if postponed := o.Status == queue.Queued && o.After > 0; !postponed {
+		attempts++
+	}
 	attrs := []slog.Attr{
 		slog.String("update", item.Update.ID),
 		slog.String("image", item.Update.Image),
 		slog.String("version", item.Update.Version),
 		slog.String("target", item.Task.Target),
 		slog.String("outcome", string(o.Status)),
-		slog.Int("attempts", item.Task.Attempts+1),
+		slog.Int("attempts", attempts),
 		slog.Int("files", len(r.Files)),
 		slog.Int("github_requests", r.Spent),
 		slog.Duration("duration", d),

@@ -339,13 +339,13 @@ type BranchReadiness struct {
 	// Branch Left out for the repository's default branch.
 	//
 	// Example: main
-	Branch *string `json:"branch,omitempty"`
-
-	// Detail What is wrong and what to do.
-	Detail *string `json:"detail,omitempty"`
+	Branch string `json:"branch,omitempty"`
 
 	// State `ok`; `not_found`; `protected` (it refused the last commit), `unknown` (not asked yet).
 	State BranchReadinessState `json:"state"`
+
+	// Detail What is wrong and what to do.
+	Detail *string `json:"detail,omitempty"`
 }
 
 // BranchReadinessState `ok`; `not_found`; `protected` (it refused the last commit), `unknown` (not asked yet).
@@ -440,11 +440,11 @@ type GitHubReadiness struct {
 	// Detail What is wrong and what to do.
 	Detail *string `json:"detail,omitempty"`
 
-	// RateLimit GitHub's hourly budget as it was last told.
-	RateLimit *RateLimit `json:"rate_limit,omitempty"`
-
 	// Branches One entry for each branch that is written to.
 	Branches []BranchReadiness `json:"branches"`
+
+	// RateLimit GitHub's hourly budget as it was last told.
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 }
 
 // GitHubReadinessState `ok`; `refused` (the credential or a permission, or the repository is not shown), `limited` (a rate
@@ -667,10 +667,10 @@ type TargetUpdate struct {
 	// Repository Example: refty-yapi/refty-infra-test
 	Repository string `json:"repository"`
 
-	// Branch Empty for a default branch that was not read yet.
+	// Branch Left out for a default branch that was not read yet.
 	//
 	// Example: main
-	Branch string `json:"branch"`
+	Branch string `json:"branch,omitempty"`
 
 	// Status `committed`: one commit is on the branch. `unchanged`: nothing to write, each reference has the
 	// version already or stands under `skipped`. `superseded`: a newer request for the image won.

@@ -187,8 +187,8 @@ func TestOneLogLineForEachRequest(t *testing.T) {
 			t.Errorf("%s is %v, want %v", key, lines[0][key], value)
 		}
 	}
-	if text, _ := lines[0]["duration"].(string); !strings.HasSuffix(text, "s") {
-		t.Errorf("duration: %v", lines[0]["duration"])
+	if took, _ := lines[0]["duration_ms"].(float64); took <= 0 || took > time.Minute.Seconds()*1000 {
+		t.Errorf("duration_ms: %v", lines[0]["duration_ms"])
 	}
 	if r.header.Get("X-Request-Id") != "run-17" {
 		t.Errorf("X-Request-Id: %s", r.header.Get("X-Request-Id"))
@@ -205,6 +205,37 @@ func TestOneLogLineForEachRequest(t *testing.T) {
 	for _, secret := range []string{githubToken, callerToken, "wrong-secret", "secret-in-the-query"} {
 		if strings.Contains(w.logs.String(), secret) {
 			t.Errorf("the log shows %s", secret)
+		}
+	}
+}
+
+// TestLogHoldsNothingThatATerminalObeys sends control, bidirectional and invisible
+// characters wherever a request's text reaches the log.
+func TestLogHoldsNothingThatATerminalObeys(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"json", "tint"} {
+		w := start(t, withEnv("LOG_FORMAT", format))
+		const evil = "%1b]0;owned%07%1b[31m%c2%9b31m%0a%e2%80%ae%e2%80%8b"
+		w.get("/no/such/" + evil)
+		w.get("/v1/updates?image=" + evil)
+		w.get("/v1/updates?cursor=" + evil)
+		w.get("/v1/updates/" + evil)
+		w.post(`{"image": "a\u001b[31mb", "version": "\u009b1", "\u202eunknown\u001b[31m": 1}`)
+		w.post(mission, "X-Request-Id", "\u009b31m")
+		w.post(mission, "Idempotency-Key", "\u009b31m")
+		log := w.logs.String()
+		for _, bad := range []string{"\x1b]", "\x1b[31m", "\x07", "\u009b", "\u202e", "\u200b"} {
+			if strings.Contains(log, bad) {
+				t.Errorf("%s: %q in the log:\n%q", format, bad, log)
+			}
+		}
+		for line := range strings.Lines(log) {
+			if format == "json" && !json.Valid([]byte(line)) || format == "tint" && !strings.Contains(line, ":") {
+				t.Errorf("%s: a line is %q", format, line)
+			}
+		}
+		if !strings.Contains(log, "no/such") {
+			t.Errorf("%s: the path is not in the log:\n%s", format, log)
 		}
 	}
 }

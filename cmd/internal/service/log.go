@@ -2,9 +2,11 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -12,6 +14,17 @@ import (
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
+)
+
+const (
+	// maxLogText and maxLogStack bound a text of a log line, and a panic's stack, in
+	// bytes; maxLogList is how many elements of a list are shown.
+	maxLogText  = 4 << 10
+	maxLogStack = 16 << 10
+	maxLogList  = 20
+	// stackKey is the attribute whose lines stay lines.
+	stackKey = "stack"
 )
 
 // newLogger writes colours for people on a terminal and JSON for machines elsewhere.
@@ -24,17 +37,56 @@ func newLogger(w io.Writer, s Settings) *slog.Logger {
 		}
 	}
 	if format == formatTint {
-		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: s.LogLevel, TimeFormat: time.TimeOnly}))
+		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: s.LogLevel, TimeFormat: time.TimeOnly, ReplaceAttr: loggable}))
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: s.LogLevel, ReplaceAttr: withUnits}))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: s.LogLevel, ReplaceAttr: loggable}))
 }
 
-// withUnits writes durations as text with a unit, such as 12.5ms.
-func withUnits(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		a.Value = slog.StringValue(a.Value.Duration().String())
+// loggable makes an attribute fit for a log: durations are numbers of
+// milliseconds, under a name that says so, and texts, which may be a sender's, are
+// bounded and hold nothing that a terminal would obey.
+func loggable(_ []string, a slog.Attr) slog.Attr {
+	switch a.Value.Kind() {
+	case slog.KindDuration:
+		return slog.Float64(a.Key+"_ms", float64(a.Value.Duration().Microseconds())/1000)
+	case slog.KindString:
+		a.Value = slog.StringValue(logText(a.Key, a.Value.String()))
+	case slog.KindAny:
+		switch v := a.Value.Any().(type) {
+		case slog.Level:
+		case []string:
+			a.Value = slog.AnyValue(logList(v))
+		default:
+			a.Value = slog.StringValue(logText(a.Key, fmt.Sprint(v)))
+		}
 	}
 	return a
+}
+
+func logText(key, text string) string {
+	if key != stackKey {
+		return safetext.Line(text, maxLogText)
+	}
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if b.Len() > maxLogStack {
+			break
+		}
+		b.WriteString(safetext.Line(line, maxLogText))
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func logList(list []string) []string {
+	shown := []string{}
+	for i, text := range list {
+		if i == maxLogList {
+			return append(shown, fmt.Sprintf("and %d more", len(list)-i))
+		}
+		shown = append(shown, safetext.Line(text, maxLogText))
+	}
+	return shown
 }
 
 // logCall shows one request to GitHub at debug level.

@@ -195,10 +195,7 @@ func (r *readiness) repository(known *repoReadiness) (api.GitHubReadinessState, 
 func (r *readiness) branches(known *repoReadiness) []api.BranchReadiness {
 	answer := []api.BranchReadiness{}
 	for _, name := range known.branches {
-		branch := api.BranchReadiness{State: api.BranchReadinessStateUnknown}
-		if name != "" {
-			branch.Branch = &name
-		}
+		branch := api.BranchReadiness{Branch: name, State: api.BranchReadinessStateUnknown}
 		switch state := r.client.Branch(known.repo, name).State(); {
 		case errors.Is(state.Err, github.ErrBranchNotFound):
 			branch.State, branch.Detail = api.BranchReadinessStateNotFound, detailOf(state.Err)

@@ -26,7 +26,7 @@ import (
 func manifestFiles(t *testing.T) []string {
 	t.Helper()
 	var files []string
-	err := filepath.WalkDir(manifestDir, func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(manifestDir, func(path string, _ fs.DirEntry, err error) error {
 		if err == nil && filepath.Ext(path) == ".yaml" {
 			files = append(files, path)
 		}

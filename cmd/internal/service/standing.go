@@ -33,24 +33,27 @@ func newStanding(registry *prometheus.Registry, logger *slog.Logger) *standing {
 }
 
 func (s *standing) credentialChanged(repo github.Repo, state github.State) {
-	s.change(s.credential.WithLabelValues(repo.String()), state, "GitHub refuses the credential", "GitHub accepts the credential",
-		"repository", repo.String())
+	gauge := s.credential.WithLabelValues(repo.String())
+	if state.Err != nil {
+		gauge.Set(0)
+		s.logger.Warn("GitHub refuses the credential", "repository", repo.String(), "error", *detailOf(state.Err))
+		return
+	}
+	gauge.Set(1)
+	s.logger.Info("GitHub accepts the credential", "repository", repo.String())
 }
 
 func (s *standing) branchChanged(repo github.Repo, branch string, state github.State) {
+	gauge := s.branch.WithLabelValues(repo.String(), branch)
 	attrs := []any{"repository", repo.String()}
 	if branch != "" {
 		attrs = append(attrs, "branch", branch)
 	}
-	s.change(s.branch.WithLabelValues(repo.String(), branch), state, "the branch does not take commits", "the branch is there", attrs...)
-}
-
-func (s *standing) change(gauge prometheus.Gauge, state github.State, bad, good string, attrs ...any) {
-	if state.Err == nil {
-		gauge.Set(1)
-		s.logger.Info(good, attrs...)
+	if state.Err != nil {
+		gauge.Set(0)
+		s.logger.Warn("the branch does not take commits", append(attrs, "error", *detailOf(state.Err))...)
 		return
 	}
-	gauge.Set(0)
-	s.logger.Warn(bad, append(attrs, "error", *detailOf(state.Err))...)
+	gauge.Set(1)
+	s.logger.Info("the branch is there", attrs...)
 }

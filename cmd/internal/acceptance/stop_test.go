@@ -1,4 +1,4 @@
-package service_test
+package acceptance_test
 
 import (
 	"errors"

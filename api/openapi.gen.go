@@ -598,8 +598,11 @@ type Skip struct {
 	// Example: 7
 	Line *int `json:"line,omitempty"`
 
-	// Reason Stable, for instance `symlink`, `templated`, `variable`, `untagged`, `ambiguous`, `digest_only`,
-	// `shared_anchor`, `escaped`, `held`, `other_version`, `override` (the version stands in another file
+	// Reason Stable, for instance `symlink`, `templated` (a template or another placeholder), `variable`, `untagged`,
+	// `ambiguous`, `output` (what a build makes, tags, pushes, caches or signs), `several_versions` (a list to
+	// choose from; told once for each), `signed` (the file holds a signature or a checksum over its content, such
+	// as that of SOPS), `digest_only` (a digest without a version: give a `digest`, or say `pin_digests: false`
+	// in the target, else the pin would be lost), `shared_anchor`, `escaped`, `held`, `other_version`, `override` (the version stands in another file
 	// than the name, and the target does not say `overrides: edit`), `override_ambiguous` (the same, but
 	// several images may be meant), `not_utf8`, `unparsable`, `too_large`, `unverified`, `workflow_permission`.
 	//
@@ -815,7 +818,7 @@ type UpdateRequest struct {
 
 	// Paths Globs that narrow the files of the target; `**` crosses folders. A file is looked at when
 	// one of them matches its path from the repository's root. A glob has at most three `**` and two
-	// braces with ten commas in all, and many complex globs together are refused.
+	// braces with ten commas in all.
 	//
 	//
 	// Example: ["apps/**"]

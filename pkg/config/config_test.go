@@ -58,7 +58,7 @@ func TestFullExample(t *testing.T) {
 				Include: []string{"clusters/production/**", "charts/*/values.yaml"},
 				Exclude: []string{"**/vendor/**"},
 				Images:  []string{"ghcr.io/octo-org/**", "docker.io/library/nginx"},
-				Present: pattern(t, "-alpine$"), Overrides: "edit",
+				Present: pattern(t, "-alpine$"), Overrides: "edit", Unpin: true,
 				Message: message,
 				Author:  &config.Author{Name: "Deploy Bot", Email: "deploy-bot@example.com"},
 			},

@@ -40,10 +40,11 @@ type Target struct {
 	// Embedded says that references inside of text are the target's as well, such
 	// as those in scripts and arguments. It is true unless the file says false.
 	Embedded bool
+	// Unpin says that a digest that stands alone, as in NAME@sha256:…, becomes the
+	// version also when no digest is given. The file says it as pin_digests: false.
+	Unpin bool
 	// Message makes the commit's message; its zero value is none of its own.
 	Message Message
-	// RefuseMessages reports that callers' messages are refused: message: off.
-	RefuseMessages bool
 	// Author is nil for the service's own.
 	Author *Author
 }

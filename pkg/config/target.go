@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 )
 
@@ -29,7 +27,12 @@ func target(t *Target) func(value) {
 			field{name: "present", read: parsed(&t.Present, image.ParsePattern)},
 			field{name: "overrides", read: parsed(&t.Overrides, overrides)},
 			field{name: "embedded", read: boolean(&t.Embedded)},
-			field{name: "message", read: t.readMessage},
+			field{name: "pin_digests", read: func(v value) {
+				pin := true
+				boolean(&pin)(v)
+				t.Unpin = !pin
+			}},
+			field{name: "message", read: parsed(&t.Message, ParseMessage)},
 			field{name: "author", read: parsed(&t.Author, author)},
 		)
 		if !ok {
@@ -42,15 +45,6 @@ func target(t *Target) func(value) {
 			v.hook(v.options.CheckTarget(*t))
 		}
 	}
-}
-
-// readMessage reads a template, or off, which refuses callers' messages.
-func (t *Target) readMessage(v value) {
-	if v.node.Kind == yaml.ScalarNode && v.node.Value == "off" {
-		t.RefuseMessages = true
-		return
-	}
-	parsed(&t.Message, ParseMessage)(v)
 }
 
 func (t *Target) defaultName() string {

@@ -13,6 +13,10 @@ import (
 // to keep.
 const MaxRepositoryLength = 255
 
+// maxReferenceLength is how much of a text is looked at to say what else it is than
+// a repository name.
+const maxReferenceLength = 1024
+
 // Repository is the name of an image without tag and digest.
 //
 // Two values that were spelled differently are different under ==, even if
@@ -28,6 +32,8 @@ type Repository struct {
 // ErrTooLong, ErrHasTag, ErrHasDigest, ErrUpperCase and ErrInvalid.
 func ParseRepository(s string) (Repository, error) {
 	switch {
+	case len(s) > maxReferenceLength:
+		return Repository{}, tooLongName(len(s))
 	case s == "":
 		return Repository{}, refuse(ErrEmpty, "the image name is empty: give a repository such as ghcr.io/octo-org/app")
 	case strings.ContainsRune(s, '@'):

@@ -20,9 +20,17 @@ type application struct {
 // out.
 func (e *Editor) apply(f *file) Result {
 	a := &application{editor: e, file: f, result: Result{Content: f.original, Namings: namingsOf(f.sites)}}
+	several := e.severalVersions(f.sites)
+	told := map[listOfUpdate]bool{}
 	for _, s := range f.sites {
-		if !e.options.SkipEmbedded || !s.embedded {
+		key := listOfUpdate{s.list.node, s.update}
+		switch {
+		case e.options.SkipEmbedded && s.embedded:
+		case s.list.node == nil || !several[key] || s.reason == Held || !s.list.releases && !e.updates[s.update].takes(s.tag):
 			a.site(s)
+		case !told[key]:
+			told[key] = true
+			a.skip(s, SeveralVersions)
 		}
 	}
 	if len(a.result.Changes) == 0 {
@@ -41,8 +49,11 @@ func (e *Editor) apply(f *file) Result {
 func (a *application) site(s *site) {
 	u := &a.editor.updates[s.update]
 	reason := s.reason
-	if reason == DigestOnly && !u.Digest.IsZero() {
+	if reason == DigestOnly && (!u.Digest.IsZero() || a.editor.options.Unpin && !s.digestOnly()) {
 		reason = ""
+	}
+	if reason == DigestOnly && !u.takes(s.tag) {
+		reason = OtherVersion
 	}
 	if reason != "" && !reason.literal() {
 		a.skip(s, reason)
@@ -67,7 +78,7 @@ func (a *application) site(s *site) {
 // so that one with the wanted version is current all the same.
 func (r Reason) literal() bool {
 	switch r {
-	case Held, SharedAnchor, NotUTF8, Unparsable, Overrides, OverrideAmbiguous:
+	case Held, SharedAnchor, NotUTF8, Unparsable, Signed, Overrides, OverrideAmbiguous:
 		return true
 	}
 	return false

@@ -16,7 +16,7 @@ func (w *walk) artifactPair(m *yaml.Node, at *step) {
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		key, value := m.Content[i].Value, m.Content[i+1]
 		if (key == "url" || key == "repoURL") && strings.HasPrefix(resolve(value).Value, artifactScheme) {
-			url = &field{key: m.Content[i], value: value, at: &step{up: at, key: m.Content[i]}}
+			url = &field{key: m.Content[i], value: value, at: at.to(m, i)}
 		}
 	}
 	if url == nil {
@@ -25,7 +25,7 @@ func (w *walk) artifactPair(m *yaml.Node, at *step) {
 	name := joined{text: strings.TrimPrefix(url.text(), artifactScheme), fields: []*field{url}}
 	p := &pair{names: []joined{name}, whole: true, lone: true}
 	for i := 0; i+1 < len(m.Content); i += 2 {
-		f := &field{key: m.Content[i], value: m.Content[i+1], at: &step{up: at, key: m.Content[i]}}
+		f := &field{key: m.Content[i], value: m.Content[i+1], at: at.to(m, i)}
 		switch f.key.Value {
 		case "targetRevision":
 			p.versions = append(p.versions, f)
@@ -33,7 +33,7 @@ func (w *walk) artifactPair(m *yaml.Node, at *step) {
 			p.artifactRef(f)
 		}
 	}
-	w.pair(p)
+	w.pair(p, at)
 }
 
 // artifactRef adds what Flux' ref says: a digest goes before a range of versions,
@@ -41,7 +41,7 @@ func (w *walk) artifactPair(m *yaml.Node, at *step) {
 func (p *pair) artifactRef(ref *field) {
 	n := resolve(ref.value)
 	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-		f := &field{key: n.Content[i], value: n.Content[i+1], at: &step{up: ref.at, key: n.Content[i]}}
+		f := &field{key: n.Content[i], value: n.Content[i+1], at: ref.at.to(n, i)}
 		switch f.key.Value {
 		case "tag":
 			p.versions = append(p.versions, f)

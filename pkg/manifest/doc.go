@@ -79,6 +79,25 @@
 //	                           an anchored value is edited once, if all uses serve the image
 //	template-file              what is done without a parser
 //	held, held-file, ignored   directives
+//	tied-versions, tied-template
+//	                           versions that a comment ties to an image
+//	outputs                    what a build makes, pushes, tags, caches or signs
+//	ci-workflow, ci-gitlab, ci-azure, ci-cloud-build, ci-known-by-path
+//	                           in files of CI systems only known uses are edited
+//	several-versions, helm-index
+//	                           lists of versions to choose from
+//	digest-keys, …-digest-given
+//	                           digests under other keys and beside a whole reference
+//	signed, sops, sops-encrypted-only
+//	                           files that hold a signature over themselves
+//	kustomize-name-with-tag    a tag in the name of an entry is no version
+//	around-a-reference         under an image key only a whole value is a reference
+//	false-hits                 constraints, downloads of releases, hosts with ports
+//	chart-keys                 repo, url, organization, name with version
+//	registry-elsewhere         the registry that a document holds only once
+//	placeholders, template-that-parses
+//	                           what other tools than Helm fill in
+//	pairs-in-quoted-text       pairs that are only reported, and pairs in JSON
 //	other-version              what Update.Present leaves alone
 //	not-utf8, utf16            files that are only looked at
 //	many-images                several updates in one pass

@@ -34,6 +34,9 @@ type Options struct {
 	// environment values, arguments, block scalars, JSON text. Left are values of
 	// keys that end in image, fields that belong together, and docker:// addresses.
 	SkipEmbedded bool
+	// Unpin writes the version in place of a digest that stands alone, as in
+	// NAME@sha256:…, also when the update carries no digest.
+	Unpin bool
 }
 
 // Editor is a compiled set of updates. It is immutable and safe for concurrent
@@ -99,16 +102,20 @@ func NewEditor(updates []Update, options Options) (*Editor, error) {
 // Skip. The content is neither changed nor kept. The time is about that of
 // parsing the file, twice when something changes; a file that Mentions would
 // screen out is returned at once.
-func (e *Editor) Edit(content []byte) Result {
+func (e *Editor) Edit(content []byte) Result { return e.EditFile("", content) }
+
+// EditFile is Edit for a file of which the path in its repository is known, with
+// slashes. Files of CI systems are known by it.
+func (e *Editor) EditFile(name string, content []byte) Result {
 	if !e.Mentions(content) {
 		return Result{Content: content}
 	}
-	return e.edit(content)
+	return e.edit(name, content)
 }
 
-// edit is Edit without the screen.
-func (e *Editor) edit(content []byte) Result {
-	f, reason := read(content, &e.want)
+// edit is EditFile without the screen.
+func (e *Editor) edit(name string, content []byte) Result {
+	f, reason := read(name, content, &e.want)
 	if reason != "" {
 		return Result{Content: content, Skips: []Skip{{Update: -1, Reason: reason}}}
 	}

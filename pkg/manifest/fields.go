@@ -21,6 +21,10 @@ const (
 	digestRole
 	newNameRole
 	newTagRole
+	repoRole
+	urlRole
+	organizationRole
+	roles // their number
 )
 
 // field is one key with its value, which may be an alias.
@@ -32,7 +36,12 @@ type field struct {
 	merged bool
 }
 
-// text returns the scalar that the field holds, or "" when it holds none.
+// longestText is longer than every name, version and digest. An alias may bring the
+// same long scalar to many fields.
+const longestText = 1024
+
+// text returns the beginning of the scalar that the field holds, which is more than
+// longestText only where it is none of an image, or "" when it holds none.
 func (f *field) text() string {
 	if f == nil {
 		return ""
@@ -41,24 +50,24 @@ func (f *field) text() string {
 	if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
 		return ""
 	}
-	return n.Value
+	return n.Value[:min(len(n.Value), longestText+1)]
 }
 
 // group is the fields of one mapping that belong together by their prefix:
 // {repository, tag}, {imageRepository, imageTag} and {image.repository,
 // image.tag} are groups of their own.
-type group map[role][]*field
+type group [roles][]*field
 
 // get returns the last field of a role, which is the one that readers keep when
 // a key stands twice, or nil.
-func (g group) get(r role) *field {
+func (g *group) get(r role) *field {
 	if all := g[r]; len(all) > 0 {
 		return all[len(all)-1]
 	}
 	return nil
 }
 
-func (g group) has(roles ...role) bool {
+func (g *group) has(roles ...role) bool {
 	return slices.ContainsFunc(roles, func(r role) bool { return len(g[r]) > 0 })
 }
 
@@ -74,18 +83,24 @@ var roleSuffixes = [...]struct {
 	{"digest", digestRole},
 	{"image", imageRole},
 	{"name", nameRole},
+	{"repo", repoRole},
 	{"tag", tagRole},
+	{"sha", digestRole},
+}
+
+// wholeKeys are keys that say a role only as they are.
+var wholeKeys = map[string]role{
+	"newName": newNameRole, "newTag": newTagRole, "hub": registryRole, "url": urlRole,
+	"organization": organizationRole, "organisation": organizationRole, "org": organizationRole, "namespace": organizationRole,
 }
 
 // splitKey returns the role that a key says and the prefix of its group.
 func splitKey(key string) (prefix string, r role) {
-	switch key {
-	case "newName":
-		return "", newNameRole
-	case "newTag":
-		return "", newTagRole
-	case "hub":
-		return "", registryRole
+	if len(key) > longestText {
+		return "", noRole
+	}
+	if r, ok := wholeKeys[key]; ok {
+		return "", r
 	}
 	for _, s := range roleSuffixes {
 		cut := len(key) - len(s.suffix)
@@ -101,7 +116,7 @@ func splitKey(key string) (prefix string, r role) {
 }
 
 // groups are the groups of one mapping by prefix.
-type groups map[string]group
+type groups map[string]*group
 
 // add files a field under its group. A key such as sidecarImage names the image
 // of its own group as well, whose tag is sidecarImageTag.
@@ -119,7 +134,7 @@ func (gs groups) add(key string, f *field) {
 func (gs groups) put(prefix string, r role, f *field) {
 	g := gs[prefix]
 	if g == nil {
-		g = group{}
+		g = &group{}
 		gs[prefix] = g
 	}
 	if f.merged && len(g[r]) > 0 {
@@ -138,7 +153,7 @@ func groupsOf(m *yaml.Node, at *step, steps *int) groups {
 	gs := groups{}
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		if key := resolve(m.Content[i]); key.Kind == yaml.ScalarNode {
-			gs.add(key.Value, &field{key: m.Content[i], value: m.Content[i+1], at: &step{up: at, key: m.Content[i]}})
+			gs.add(key.Value, &field{key: m.Content[i], value: m.Content[i+1], at: at.to(m, i)})
 		}
 	}
 	for i := 0; i+1 < len(m.Content); i += 2 {
@@ -146,7 +161,27 @@ func groupsOf(m *yaml.Node, at *step, steps *int) groups {
 			gs.merge(m.Content[i+1], at, maxMergeDepth, steps)
 		}
 	}
+	gs.join()
 	return gs
+}
+
+// join lends the fields of {imageTag, imageDigest} to {repository} beside them,
+// and imageDigest to {repository, tag}.
+func (gs groups) join() {
+	own, prefixed := gs[""], gs["image"]
+	if own == nil || prefixed == nil || prefixed.has(repositoryRole, repoRole, imageRole) || !own.has(repositoryRole, repoRole, imageRole, nameRole, urlRole) {
+		return
+	}
+	if prefixed.has(tagRole, versionRole) {
+		if prefixed.has(nameRole) || own.has(tagRole, versionRole) || !own.has(repositoryRole, repoRole) {
+			return
+		}
+		own[tagRole], own[versionRole] = prefixed[tagRole], prefixed[versionRole]
+		prefixed[tagRole], prefixed[versionRole] = nil, nil
+	}
+	if !own.has(digestRole) {
+		own[digestRole], prefixed[digestRole] = prefixed[digestRole], nil
+	}
 }
 
 func isMergeKey(key *yaml.Node) bool {
@@ -166,7 +201,7 @@ func (gs groups) merge(value *yaml.Node, at *step, depth int, steps *int) {
 		case n.Kind == yaml.MappingNode && i%2 == 0 && isMergeKey(child):
 			gs.merge(n.Content[i+1], at, depth-1, steps)
 		case n.Kind == yaml.MappingNode && i%2 == 0 && child.Kind == yaml.ScalarNode:
-			gs.add(child.Value, &field{key: child, value: n.Content[i+1], at: &step{up: at, key: child}, merged: true})
+			gs.add(child.Value, &field{key: child, value: n.Content[i+1], at: at.to(n, i), merged: true})
 		}
 	}
 }

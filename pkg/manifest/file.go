@@ -58,7 +58,7 @@ type file struct {
 
 // read finds the wanted images of a file. A reason that is not empty is about
 // the whole file, which then has no sites.
-func read(content []byte, want *wanted) (*file, Reason) {
+func read(name string, content []byte, want *wanted) (*file, Reason) {
 	if len(content) > MaxSize || separators(content) > maxSeparators {
 		return nil, TooLarge
 	}
@@ -68,9 +68,9 @@ func read(content []byte, want *wanted) (*file, Reason) {
 	var err error
 	if f.docs, err = parse(text); err == nil {
 		f.parsed = true
-		f.sites, err = findInDocuments(f.src, f.docs, want)
+		f.sites, err = findInDocuments(name, f.src, f.docs, want)
 	} else {
-		f.sites, err = findInLines(f.src, want)
+		f.sites, err = findInLines(name, f.src, want)
 	}
 	switch {
 	case errors.Is(err, errTooMany):

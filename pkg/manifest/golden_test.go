@@ -21,6 +21,7 @@ var updateGolden = flag.Bool("update", false, "write what the golden tests expec
 // report, and with updates where the usual ones do not do.
 type golden struct {
 	name    string
+	path    string // in its repository, if it matters
 	in      []byte
 	updates []manifest.Update
 }
@@ -36,6 +37,9 @@ func goldens(t testing.TB) []golden {
 	for _, path := range paths {
 		dir := filepath.Dir(path)
 		c := golden{name: filepath.Base(dir), in: readFile(t, path)}
+		if path, err := os.ReadFile(filepath.Join(dir, "path")); err == nil {
+			c.path = strings.TrimSpace(string(path))
+		}
 		lines := "ghcr.io/octo-org/app v2.0.0\nredis 8.10\n"
 		if own, err := os.ReadFile(filepath.Join(dir, "updates")); err == nil {
 			lines = string(own)
@@ -87,7 +91,7 @@ func TestGolden(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join("testdata/golden", c.name)
-			result := editor(t, c.updates...).Edit(c.in)
+			result := editor(t, c.updates...).EditFile(c.path, c.in)
 			report := []byte(reportOf(result))
 			if *updateGolden {
 				writeFile(t, filepath.Join(dir, "out.yaml"), result.Content)

@@ -63,17 +63,17 @@ func (r *groupsReader) visit(n *yaml.Node, at *step, depth int) {
 		r.read(g, prefix, at)
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		r.visit(n.Content[i+1], &step{up: at, key: n.Content[i]}, depth+1)
+		r.visit(n.Content[i+1], at.to(n, i), depth+1)
 	}
 }
 
 // read keeps a group that says something.
-func (r *groupsReader) read(g group, prefix string, at *step) {
+func (r *groupsReader) read(g *group, prefix string, at *step) {
 	if g.has(newNameRole, newTagRole) || !g.has(repositoryRole, imageRole, tagRole, versionRole, digestRole) {
 		return
 	}
 	found := fieldGroup{document: r.document, registry: g.get(registryRole).text()}
-	p := helmPair(g)
+	p := helmPair(g, isImageGroup(prefix, at))
 	for _, j := range p.names {
 		if j.text != "" {
 			found.names = append(found.names, j.text)

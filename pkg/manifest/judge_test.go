@@ -102,7 +102,7 @@ func holdsUpdate(text string, updates []manifest.Update) bool {
 		return true
 	}
 	for _, u := range updates {
-		if strings.Contains(text, u.Version.String()) || !u.Digest.IsZero() && strings.Contains(text, u.Digest.String()) {
+		if strings.Contains(text, u.Version.String()) || !u.Digest.IsZero() && strings.Contains(text, strings.TrimPrefix(u.Digest.String(), "sha256:")) {
 			return true
 		}
 	}

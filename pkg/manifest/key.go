@@ -27,7 +27,7 @@ const (
 )
 
 // kindOf returns what the version of a group is called, or would be.
-func kindOf(g group) versionKind {
+func kindOf(g *group) versionKind {
 	if !g.has(tagRole) && g.has(versionRole) {
 		return versionFieldKind
 	}
@@ -38,7 +38,7 @@ func kindOf(g group) versionKind {
 // since a list replaces another one as a whole, and where no pointer is reported.
 func placeOf(mapping *step, prefix string) (string, bool) {
 	for s := mapping; s.up != nil; s = s.up {
-		if s.key == nil {
+		if s.key() == nil {
 			return "", false
 		}
 	}

@@ -113,6 +113,43 @@ app: {repository: ghcr.io/octo-org/app, tag: v1}
 	}
 }
 
+func TestUnpin(t *testing.T) {
+	t.Parallel()
+	const content = `image: ghcr.io/octo-org/app@` + digestA + `
+a: {repository: ghcr.io/octo-org/app, digest: "` + digestA + `"}
+`
+	e, err := manifest.NewEditor([]manifest.Update{update(t, "ghcr.io/octo-org/app", "v2")}, manifest.Options{Unpin: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := e.Edit([]byte(content))
+	want := strings.Replace(content, "app@"+digestA, "app:v2", 1)
+	if diff := cmp.Diff(want, string(r.Content)); diff != "" {
+		t.Errorf("content (-want +got):\n%s", diff)
+	}
+	if len(r.Skips) != 1 || r.Skips[0].Reason != manifest.DigestOnly {
+		t.Errorf("a pair without a version field has nothing to write it into: %+v", r.Skips)
+	}
+}
+
+func TestPipelinesByPath(t *testing.T) {
+	t.Parallel()
+	content := []byte("anything: ghcr.io/octo-org/app:1\n")
+	e := editor(t, update(t, "ghcr.io/octo-org/app", "2"))
+	for path, pipeline := range map[string]bool{
+		".github/workflows/ci.yml": true, "sub/.github/actions/x/action.yaml": true, ".gitlab-ci.yml": true, "ci/test.gitlab-ci.yml": true,
+		".circleci/config.yml": true, "azure-pipelines.yml": true, "azure-pipelines-release.yml": true, "bitbucket-pipelines.yml": true,
+		"cloudbuild.yaml": true, "deploy/cloudbuild-prod.yaml": true, "buildspec.yml": true, ".drone.yml": true, ".woodpecker/test.yml": true,
+		".buildkite/pipeline.yml": true, ".travis.yml": true,
+		"apps/web.yaml": false, "github/workflows/ci.yml": false, "charts/cloudbuilder/values.yaml": false, "docker-compose.yml": false, "": false,
+	} {
+		r := e.EditFile(path, content)
+		if got := len(r.Changes) == 0 && len(r.Skips) == 1 && r.Skips[0].Reason == manifest.Ambiguous; got != pipeline {
+			t.Errorf("%q: %+v", path, r)
+		}
+	}
+}
+
 // TestEditorIsConcurrent lets the race detector watch an editor that is shared.
 func TestEditorIsConcurrent(t *testing.T) {
 	t.Parallel()

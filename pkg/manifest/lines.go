@@ -9,8 +9,10 @@ import (
 // findInLines returns the sites of a file that no parser takes, a template as a
 // rule. Only a line that is a whole literal image line can be edited; every
 // other line that names an image gets a reason.
-func findInLines(src *source, want *wanted) ([]*site, error) {
+func findInLines(name string, src *source, want *wanted) ([]*site, error) {
 	w := newWalk(src, want)
+	w.pipeline = isPipelinePath(name)
+	w.ties = tiesOf(src, want)
 	masked := &source{content: maskTemplateComments(src.content), lines: src.lines, counts: src.counts}
 	for n := 1; n <= len(masked.lines) && len(w.sites) <= MaxReferences; n++ {
 		w.line(n, uncommented(bytes.TrimRight(masked.line(n), "\r\n")))
@@ -29,15 +31,24 @@ func (w *walk) line(n int, text []byte) {
 	value, style := unquoted(text[start:])
 	node := &yaml.Node{Kind: yaml.ScalarNode, Value: value, Style: style, Line: n}
 	_, node.Column = w.src.lineColumn(w.src.lines[n-1] + start)
-	at := &step{key: &yaml.Node{Kind: yaml.ScalarNode, Value: key, Line: n}}
+	parent := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: key, Line: n}, node}}
+	at := &step{in: parent}
 	imageKey := isImageKey(key)
 	first := len(w.sites)
 	lines := &lineSet{}
+	if t := w.ties[n]; t != nil {
+		if tag, digest, reason := splitVersion(node); reason != Ambiguous {
+			s := &site{repo: t.repo, update: t.update, node: node, end: len(value), field: true, tag: tag, digest: digest, reason: reason, lines: []*lineSet{lines}}
+			w.place(s, at, 0)
+			w.sites = append(w.sites, s)
+			return
+		}
+	}
 	for m := range w.want.mentions(value) {
 		w.mention(node, at, m, imageKey, lines)
 	}
 	for _, s := range w.sites[first:] {
-		if s.embedded && (s.reason == "" || s.reason == Untagged) {
+		if s.embedded && (s.reason == "" || s.reason == Untagged || s.reason == Ambiguous && containsSlash(s.repo)) {
 			s.reason = Unparsable
 		}
 	}

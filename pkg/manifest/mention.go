@@ -35,6 +35,8 @@ type reader struct {
 	text string
 	// lines is set when the text has several lines: # begins a comment there.
 	lines bool
+	// registry may be that of a whole reference that names none.
+	registry registry
 
 	// comment is set from a # to the end of its line.
 	comment bool
@@ -47,8 +49,14 @@ type reader struct {
 
 // mentions returns the mentions of wanted images in a text, in order.
 func (w *wanted) mentions(text string) iter.Seq[mention] {
+	return w.mentionsBehind(registry{}, text)
+}
+
+// mentionsBehind is mentions for a text that, if it is a reference without a
+// registry, may be one behind this.
+func (w *wanted) mentionsBehind(behind registry, text string) iter.Seq[mention] {
 	return func(yield func(mention) bool) {
-		r := reader{want: w, text: text, lines: strings.IndexByte(text, '\n') >= 0}
+		r := reader{want: w, text: text, registry: behind, lines: strings.IndexByte(text, '\n') >= 0}
 		for i := 0; i < len(text); {
 			if !isTokenByte(text[i]) {
 				r.mark(i)
@@ -120,7 +128,10 @@ func (r *reader) read(i, end int) (mention, bool) {
 	if !r.leftEdge(&m, end) {
 		return mention{}, false
 	}
-	if reason := interpolation(r.text[end:]); reason != "" {
+	if n := strings.Index(r.text[m.start:end], "@@"); n > 0 {
+		end, m.reason = m.start+n, Templated
+	}
+	if reason := interpolation(r.text[:end], r.text[end:]); reason != "" {
 		m.reason = reason
 	} else if !r.rightEdge(end) {
 		return mention{}, false
@@ -227,17 +238,6 @@ func (r *reader) endSentence(m *mention) {
 	*last = bare
 }
 
-// interpolation tells whether a text goes on with a template action or a variable.
-func interpolation(rest string) Reason {
-	switch {
-	case strings.HasPrefix(rest, "{{"), strings.HasPrefix(rest, "${{"):
-		return Templated
-	case len(rest) > 1 && rest[0] == '$' && (rest[1] == '{' || rest[1] == '(' || isWordByte(rest[1])):
-		return Variable
-	}
-	return ""
-}
-
 // split cuts the reference into its parts and looks its name up.
 func (r *reader) split(m *mention) bool {
 	ref := r.text[m.start:m.end]
@@ -255,7 +255,7 @@ func (r *reader) split(m *mention) bool {
 		named, m.tag = named[:colon], named[colon+1:]
 		m.name = m.start + colon
 	}
-	if named == "" || colon >= 0 && m.tag == "" && interpolation(r.text[m.end:]) == "" {
+	if named == "" || colon >= 0 && m.tag == "" && m.reason == "" {
 		return false
 	}
 	m.whole = m.end == len(r.text) && r.opensText(m)
@@ -263,8 +263,17 @@ func (r *reader) split(m *mention) bool {
 		return false
 	}
 	var ok bool
-	if m.repo, m.update, ok = r.want.match(named); !ok {
-		return false
+	behind := m.whole && !m.scheme && r.registry.precedes(named)
+	if behind {
+		m.repo, m.update, ok = r.want.match(r.registry.host + "/" + named)
+	}
+	if !ok {
+		if m.repo, m.update, ok = r.want.match(named); !ok {
+			return false
+		}
+		if behind && m.reason == "" {
+			m.reason = Ambiguous
+		}
 	}
 	if !m.whole {
 		r.endSentence(m)

@@ -41,6 +41,12 @@ func EditOverrides(content []byte, overrides []Override, options Options) Result
 			return Result{Content: content}
 		}
 	}
+	signed := signedFile(content, f.docs)
+	for _, s := range w.sites {
+		if signed || signedDocument(f.docs[s.Document]) {
+			s.reason = Signed
+		}
+	}
 	f.sites = direct(f.src, w.sites)
 	sortSites(f.sites)
 	return e.apply(f)

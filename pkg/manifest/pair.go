@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -29,6 +30,10 @@ type pair struct {
 	reason Reason
 	// group says which fields of a mapping they are; nil for a pair of another make.
 	group *naming
+	// kustomize is set for an entry of kustomize's images.
+	kustomize bool
+	// list is the list that the pair is a choice of, if it is one.
+	list list
 }
 
 // lines returns the lines of all fields that a pair named by name consists of.
@@ -47,6 +52,8 @@ func (p *pair) lines(name []*field, shift int) *lineSet {
 // joined is a name that fields make together.
 type joined struct {
 	text string
+	// reason keeps a pair of this name from being edited, or is empty.
+	reason Reason
 	// fields hold the parts in order, those that say nothing left out.
 	fields []*field
 }
@@ -76,17 +83,18 @@ func (w *walk) mappingPairs(m *yaml.Node, at *step) {
 func (w *walk) sequencePairs(n *yaml.Node, at *step) {
 	gs := groups{}
 	for i, item := range n.Content {
-		var name, value, key *yaml.Node
+		var name *yaml.Node
+		value := -1
 		for j := 0; item.Kind == yaml.MappingNode && j+1 < len(item.Content); j += 2 {
 			switch item.Content[j].Value {
 			case "name":
 				name = item.Content[j+1]
 			case "value":
-				key, value = item.Content[j], item.Content[j+1]
+				value = j
 			}
 		}
-		if name != nil && value != nil && name.Kind == yaml.ScalarNode {
-			gs.add(name.Value, &field{key: name, value: value, at: &step{up: &step{up: at, index: i}, key: key}})
+		if name != nil && value >= 0 && name.Kind == yaml.ScalarNode {
+			gs.add(name.Value, &field{key: name, value: item.Content[value+1], at: at.to(n, i).to(item, value)})
 		}
 	}
 	for prefix, g := range gs {
@@ -97,7 +105,7 @@ func (w *walk) sequencePairs(n *yaml.Node, at *step) {
 }
 
 // groupPair makes the pair of one group of fields, if it is one.
-func (w *walk) groupPair(g group, prefix string, at *step) {
+func (w *walk) groupPair(g *group, prefix string, at *step) {
 	var p pair
 	switch {
 	case g.has(newNameRole, newTagRole), at.isItem("images") && g.has(digestRole) && !g.has(repositoryRole, imageRole, tagRole):
@@ -105,17 +113,32 @@ func (w *walk) groupPair(g group, prefix string, at *step) {
 	case !g.has(repositoryRole) && !g.has(tagRole, versionRole, digestRole):
 		return
 	default:
-		p = helmPair(g)
-		p.whole = p.whole || prefix != "" || isImageKey(at.name())
+		imageKey := isImageGroup(prefix, at)
+		if w.pinnedReference(g) {
+			return
+		}
+		p = helmPair(g, imageKey)
+		p.whole = p.whole || prefix != "" || imageKey
+		if g.get(registryRole).text() == "" {
+			w.addRegistry(&p)
+		}
 		p.group = &naming{mapping: at, prefix: prefix, kind: kindOf(g)}
 	}
-	w.pair(&p)
+	if !p.kustomize {
+		p.list = w.listOf(at)
+	}
+	w.pair(&p, at)
 }
 
+// isImageGroup reports whether the fields of a mapping with a common prefix are
+// those of an image by its key.
+func isImageGroup(prefix string, at *step) bool { return isImageKey(prefix) || isImageKey(at.name()) }
+
 // kustomizePair reads an entry of kustomize's images: newName decides, and a
-// digest beside newTag would win over it.
-func kustomizePair(g group) pair {
-	p := pair{versions: g[newTagRole], digest: g.get(digestRole), whole: true}
+// digest beside newTag would win over it. A tag in name only says which references
+// kustomize looks for.
+func kustomizePair(g *group) pair {
+	p := pair{versions: g[newTagRole], digest: g.get(digestRole), whole: true, kustomize: true}
 	name := g.get(nameRole)
 	if newName := g.get(newNameRole); newName.text() != "" {
 		if name != nil {
@@ -124,32 +147,53 @@ func kustomizePair(g group) pair {
 		name, p.lone = newName, true
 	}
 	if name.text() != "" {
-		p.names = []joined{join(name)}
+		text, _, _ := strings.Cut(name.text(), "@")
+		if colon := strings.LastIndexByte(text, ':'); colon > strings.LastIndexByte(text, '/') {
+			text = text[:colon]
+		}
+		p.names = []joined{{text: text, fields: []*field{name}}}
 	}
 	return p
 }
 
 // helmPair reads the fields that charts use: the name is a repository or an
 // image, with the registry before it where there is one.
-func helmPair(g group) pair {
-	p := pair{versions: g[tagRole], digest: g.get(digestRole), lone: g.has(repositoryRole)}
+func helmPair(g *group, imageKey bool) pair {
+	p := pair{versions: g[tagRole], digest: digestOf(g), lone: g.has(repositoryRole)}
 	if len(p.versions) == 0 {
 		p.versions = g[versionRole]
 	}
-	registry, repository, img, name := g.get(registryRole), g.get(repositoryRole), g.get(imageRole), g.get(nameRole)
+	registry, organization := g.get(registryRole), g.get(organizationRole)
+	repository, img, name := g.get(repositoryRole), g.get(imageRole), g.get(nameRole)
+	if repository.text() == "" {
+		repository = g.get(repoRole)
+	}
+	if repository.text() == "" && imageKey {
+		repository = g.get(urlRole)
+	}
 	switch {
 	case repository.text() != "":
 		p.whole = true
 		if img.text() != "" {
 			p.names = append(p.names, join(registry, repository, img))
 		}
+		if name.text() != "" && strings.Contains(repository.text()+registry.text(), ".") {
+			p.names = append(p.names, join(registry, repository, name))
+		}
 		p.names = append(p.names, join(registry, repository))
 	case img.text() != "":
 		p.whole = true
 		p.names = append(p.names, join(registry, img))
-	case name.text() != "" && len(g[tagRole]) > 0:
+	case name.text() != "" && (len(g[tagRole]) > 0 || imageKey):
 		p.whole = registry.text() != ""
 		p.names = append(p.names, join(registry, name))
+	}
+	if registry.text() != "" && organization.text() != "" {
+		for _, last := range []*field{img, name, repository} {
+			if last.text() != "" {
+				p.names = append([]joined{join(registry, organization, last)}, p.names...)
+			}
+		}
 	}
 	if registry.text() != "" {
 		p.parts = []*field{registry, repository, img}
@@ -169,7 +213,10 @@ type named struct {
 }
 
 // pair turns a pair into sites, or drops it when it names no wanted image.
-func (w *walk) pair(p *pair) {
+func (w *walk) pair(p *pair, at *step) {
+	if p.reason == "" && (w.pipeline && !isImageKey(at.name()) || at.name() == "with" && at.hasSibling("uses")) {
+		p.reason = Ambiguous
+	}
 	n, ok := w.matchPair(p)
 	w.serve(n, ok)
 	w.claim(p.parts...)
@@ -201,6 +248,7 @@ func (w *walk) pair(p *pair) {
 func (w *walk) matchPair(p *pair) (named, bool) {
 	for _, j := range p.names {
 		if repo, update, ok := w.want.match(j.text); ok {
+			p.reason = cmp.Or(p.reason, j.reason)
 			return named{p, repo, update, j.fields, p.lines(j.fields, w.lineShift)}, true
 		}
 	}
@@ -285,7 +333,7 @@ func (w *walk) versionless(p named) {
 
 // addPair adds a site at field f. Several mappings may share it by an anchor.
 func (w *walk) addPair(s *site, p named, f *field) {
-	s.lines = []*lineSet{p.lines}
+	s.lines, s.list = []*lineSet{p.lines}, p.list
 	s.naming = p.naming()
 	for _, twin := range w.byNode[s.node] {
 		if twin.repo.Equal(s.repo) {
@@ -314,18 +362,21 @@ func (s *site) addDigest(f *field) {
 	if text == "" {
 		return
 	}
-	if reason := interpolated(text); s.reason == "" {
-		s.reason = reason
+	if s.reason == "" {
+		s.reason = interpolated(text)
 	}
-	if len(text) > longestDigest && s.reason == "" {
+	if s.reason == "" && len(text) > longestDigest {
 		s.reason = Ambiguous
 	}
 	s.digest, s.digestNode = text, resolve(f.value)
+	if isBareDigest(text) {
+		s.digest = sha256Prefix + text
+	}
 }
 
 // splitVersion reads a version field: a tag, or a tag with its digest.
 func splitVersion(n *yaml.Node) (tag, digest string, reason Reason) {
-	if n.Kind != yaml.ScalarNode {
+	if n.Kind != yaml.ScalarNode || len(n.Value) > longestText {
 		return "", "", Ambiguous
 	}
 	if reason := interpolated(n.Value); reason != "" {
@@ -336,15 +387,4 @@ func splitVersion(n *yaml.Node) (tag, digest string, reason Reason) {
 		return "", "", Ambiguous
 	}
 	return tag, digest, ""
-}
-
-// interpolated tells whether a text holds a template action or a variable.
-func interpolated(text string) Reason {
-	switch {
-	case strings.Contains(text, "{{"):
-		return Templated
-	case strings.Contains(text, "$"):
-		return Variable
-	}
-	return ""
 }

@@ -83,7 +83,8 @@ type Reason string
 
 // The reasons for a skip.
 const (
-	// Templated: the reference holds {{ }}, so that it is not literal.
+	// Templated: the reference holds {{ }} or another placeholder, so that it is not
+	// literal.
 	Templated Reason = "templated"
 	// Variable: the reference holds ${…}, $(…) or $NAME, or is the default of one.
 	Variable Reason = "variable"
@@ -102,11 +103,22 @@ const (
 	Untagged Reason = "untagged"
 	// Ambiguous: the text may not be a reference to the image, such as redis:6379.
 	Ambiguous Reason = "ambiguous"
-	// DigestOnly: only a digest stands there and the update carries none.
+	// Output: the reference is what a build makes, tags, pushes, caches or signs, not
+	// one that is used.
+	Output Reason = "output"
+	// SeveralVersions: a list holds the image at several versions to choose from. It is
+	// told once for each list, at its first reference.
+	SeveralVersions Reason = "several_versions"
+	// Signed: the file holds a signature or a checksum over its own content, or is a
+	// lock file of digests.
+	Signed Reason = "signed"
+	// DigestOnly: only a digest stands there and the update carries none, so that the
+	// pin would be lost.
 	DigestOnly Reason = "digest_only"
 	// SharedAnchor: the value is anchored and serves something else too.
 	SharedAnchor Reason = "shared_anchor"
-	// Escaped: the reference is spelled with escapes.
+	// Escaped: the reference is spelled with escapes, or is a pair in a text that is
+	// itself quoted or inside of a text.
 	Escaped Reason = "escaped"
 	// OtherVersion: the version that stands there is not one that Update.Present asks for.
 	OtherVersion Reason = "other_version"

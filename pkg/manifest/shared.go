@@ -32,13 +32,13 @@ func (w *walk) settleShared() {
 		if uses > maxUses {
 			s.reason = cmp.Or(s.reason, SharedAnchor)
 		}
-		if s.reason == DigestOnly {
+		if s.reason == DigestOnly && s.digestNode != nil {
 			pins[s.digestNode] = struct{}{}
 		}
 	}
 	for _, s := range w.sites {
 		switch {
-		case s.reason != "" && s.reason != DigestOnly, !s.field && !s.bare:
+		case s.reason != "" && s.reason != DigestOnly, !s.field && !s.bare && s.digestNode == nil:
 		case w.servesOther(s.node, s), s.digestNode != nil && w.servesOther(s.digestNode, s):
 			s.reason = SharedAnchor
 		case s.reason == "":

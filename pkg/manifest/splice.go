@@ -3,6 +3,7 @@ package manifest
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -37,11 +38,16 @@ func decide(s *site, u *Update) decision {
 	text := version
 	if s.digest != "" {
 		d.toDigest = digest
-		if s.digestNode == nil && digest != "" {
+		if (s.digestNode == nil || s.inline != "") && digest != "" {
 			text += "@" + digest
 		}
 	}
 	switch {
+	case s.span:
+		if s.quote && needsQuotes(text) {
+			text = `"` + text + `"`
+		}
+		d.patches = append(d.patches, patch{s.node, s.name, s.end, text})
 	case s.field:
 		d.patches = append(d.patches, patch{s.node, 0, len(s.node.Value), text})
 	case s.tag != "":
@@ -56,9 +62,16 @@ func decide(s *site, u *Update) decision {
 }
 
 // digestOnly reports whether nothing but a digest field says the version.
-func (s *site) digestOnly() bool { return s.digestNode != nil && s.tag == "" }
+func (s *site) digestOnly() bool { return s.field && s.digestNode != nil && s.tag == "" }
 
+// patchDigest writes a digest as the field spells one, with its algorithm or without.
 func (s *site) patchDigest(digest string) patch {
+	if isBareDigest(s.digestNode.Value) {
+		bare, ok := strings.CutPrefix(digest, sha256Prefix)
+		if digest = bare; !ok {
+			digest = ""
+		}
+	}
 	return patch{s.digestNode, 0, len(s.digestNode.Value), digest}
 }
 

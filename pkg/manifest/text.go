@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -16,10 +17,13 @@ type innerText struct {
 	docs []*yaml.Node
 }
 
-// textPairs finds the pairs in a literal block scalar that is YAML by itself.
-// Text inside such text is not looked into again.
-func (w *walk) textPairs(n *yaml.Node, at *step) {
-	if !w.want.mayPair(n.Value) {
+// textPairs finds the pairs in a scalar that is YAML by itself. Those in a literal
+// block scalar can be edited. Those in a scalar of another style, or in a text that
+// is itself in a text, are only reported. The sites from first on are those of the
+// references in the text.
+func (w *walk) textPairs(n *yaml.Node, at *step, first int) {
+	if w.nested >= maxNested || len(w.sites) > MaxReferences ||
+		n.Style&yaml.LiteralStyle == 0 && !strings.ContainsAny(n.Value, "\n{") || !w.want.mayPair(n.Value) {
 		return
 	}
 	content := []byte(n.Value)
@@ -31,7 +35,8 @@ func (w *walk) textPairs(n *yaml.Node, at *step) {
 	inner := newWalk(t.src, w.want)
 	start, _ := w.src.valueStart(n)
 	inner.lineShift, _ = w.src.lineColumn(start)
-	inner.pairsOnly, inner.mergeSteps = true, w.mergeSteps
+	inner.pairsOnly, inner.mergeSteps, inner.nested = true, w.mergeSteps, w.nested+1
+	inner.pipelinePath = w.pipeline
 	sites, err := inner.documents(docs)
 	w.mergeSteps = inner.mergeSteps
 	if err != nil {
@@ -39,16 +44,53 @@ func (w *walk) textPairs(n *yaml.Node, at *step) {
 		return
 	}
 	lines := w.keyLines(n, at)
+	editable := n.Style&yaml.LiteralStyle != 0 && !w.pairsOnly
 	for _, s := range sites {
 		s.lines = append(s.lines, lines)
-		w.liftSite(s, t, at, start)
-		w.sites = append(w.sites, s)
+		if editable {
+			w.liftSite(s, t, at, start)
+		} else {
+			w.reportSite(s, n, at)
+		}
+	}
+	w.sites = append(withoutTwins(w.sites, first, sites), sites...)
+}
+
+// withoutTwins drops the references of a text, those of sites from first on, that
+// a pair holds as well.
+func withoutTwins(sites []*site, first int, pairs []*site) []*site {
+	offsets := map[int]struct{}{}
+	for _, p := range pairs {
+		if !p.field {
+			offsets[p.offset] = struct{}{}
+		}
+	}
+	kept := slices.DeleteFunc(sites[first:], func(s *site) bool {
+		_, ok := offsets[s.offset]
+		return ok
+	})
+	return sites[:first+len(kept)]
+}
+
+// reportSite gives a site of a text that cannot be edited the place of its scalar.
+func (w *walk) reportSite(s *site, n *yaml.Node, at *step) {
+	s.node, s.digestNode, s.name, s.end, s.embedded = n, nil, 0, len(n.Value), true
+	s.list, s.pinsOther = list{}, false
+	w.place(s, at, 0)
+	if s.reason == "" || s.reason.literal() || s.reason == DigestOnly {
+		s.reason = Escaped
 	}
 }
 
+// pairMarks are endings of keys, in quotes or without, of which each pair has one.
+var pairMarks = [...]string{"ag:", "ersion:", "epository:", "igest:", `ag":`, `ersion":`, `epository":`, `igest":`}
+
+// maxNested is how deep text is looked for in text.
+const maxNested = 2
+
 // mayPair reports whether a text is worth parsing for pairs.
 func (w *wanted) mayPair(value string) bool {
-	if !strings.Contains(value, "ag:") && !strings.Contains(value, "ersion:") && !strings.Contains(value, "epository:") {
+	if !slices.ContainsFunc(pairMarks[:], func(mark string) bool { return strings.Contains(value, mark) }) {
 		return false
 	}
 	for base := range w.bases {

@@ -1,7 +1,9 @@
 package manifest
 
 import (
+	"bytes"
 	"errors"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -38,8 +40,14 @@ type site struct {
 	node      *yaml.Node
 	name, end int
 	field     bool
+	// span is set when Value[name:end] is the version itself, and quote when readers
+	// of it want quotes where it looks like a number.
+	span, quote bool
 	// digestNode is the sibling that holds the digest, or nil.
 	digestNode *yaml.Node
+	// inline is the digest that stands in the reference itself, where digestNode
+	// holds another one.
+	inline string
 	// pinsOther is set when the digest is all that another reference has.
 	pinsOther bool
 	// lines are the lines besides its own on which a directive concerns the site.
@@ -49,6 +57,8 @@ type site struct {
 	bare bool
 	// naming is the pair that the site is of, where it can have a Key; else nil.
 	naming *naming
+	// list is the list that the reference is a choice of, if it is one.
+	list list
 	// text is the YAML text inside a scalar in which the site stands, or nil. Node
 	// and digestNode are nodes of that text then.
 	text *innerText
@@ -78,14 +88,31 @@ type walk struct {
 	// places are the steps to scalars that an alias or a merge key may reach.
 	places map[*yaml.Node]*step
 
+	// runs remembers which mappings run an image.
+	runs map[*yaml.Node]bool
+	// ties are those of the file by line, and tied are the sites that they make in the
+	// document.
+	ties map[int]*tie
+	tied []*site
+
 	// pairsOnly is set in a text inside a scalar, whose other references are found
 	// as those of any text.
 	pairsOnly bool
+	// nested is how many texts are around the one that is walked.
+	nested int
 	// lineShift is what the lines of a text inside a scalar lack to be those of the
 	// file.
 	lineShift int
 
-	document   int
+	document int
+	// pipeline is set in a file of a CI system, known by its path or by the shape of
+	// the document, and cloudBuild in one of Google Cloud Build.
+	pipeline, cloudBuild, pipelinePath bool
+	// index is set in the index of a Helm repository.
+	index bool
+	// registry is the one that the document holds apart from its images.
+	registry registry
+
 	anchored   int // how many anchored containers are open
 	mergeSteps int
 	last       lastRuns
@@ -98,22 +125,36 @@ func newWalk(src *source, want *wanted) *walk {
 		src: src, want: want, mergeSteps: maxMergeSteps,
 		byNode: map[*yaml.Node][]*site{}, claimed: map[*yaml.Node]struct{}{},
 		serves: map[*yaml.Node]service{}, aliasLines: map[*yaml.Node]*lineSet{},
-		nameOnly: map[*yaml.Node]struct{}{}, places: map[*yaml.Node]*step{},
+		runs: map[*yaml.Node]bool{}, nameOnly: map[*yaml.Node]struct{}{}, places: map[*yaml.Node]*step{},
 	}
 }
 
 // findInDocuments returns the sites of parsed documents in file order. The error
 // is errTooMany or errTooDeep.
-func findInDocuments(src *source, docs []*yaml.Node, want *wanted) ([]*site, error) {
-	return newWalk(src, want).documents(docs)
+func findInDocuments(name string, src *source, docs []*yaml.Node, want *wanted) ([]*site, error) {
+	w := newWalk(src, want)
+	w.pipelinePath = isPipelinePath(name)
+	w.ties = tiesOf(src, want)
+	return w.documents(docs)
 }
 
 // documents is findInDocuments for a walk that was made before.
 func (w *walk) documents(docs []*yaml.Node) ([]*site, error) {
+	signed := signedFile(w.src.content, docs)
 	for i, doc := range docs {
 		w.document = i
+		w.lookAt(rootOf(doc))
+		first := len(w.sites)
 		for _, root := range doc.Content {
 			w.visit(root, &step{}, 0)
+		}
+		if w.tiedSites(); len(w.tied) > 0 {
+			w.addTied(first)
+		}
+		if signed || signedDocument(doc) {
+			for _, s := range w.sites[first:] {
+				s.reason = Signed
+			}
 		}
 	}
 	switch {
@@ -125,6 +166,17 @@ func (w *walk) documents(docs []*yaml.Node) ([]*site, error) {
 	w.settleShared()
 	sortSites(w.sites)
 	return w.sites, nil
+}
+
+// lookAt finds out what a document is.
+func (w *walk) lookAt(root *yaml.Node) {
+	w.pipeline, w.cloudBuild = pipelineOf(root)
+	w.pipeline = w.pipeline || w.pipelinePath
+	w.index = isIndex(root)
+	w.registry = registry{}
+	if bytes.Contains(w.src.content, []byte("egistry")) {
+		w.registry = registryOf(root)
+	}
 }
 
 func (w *walk) visit(n *yaml.Node, at *step, depth int) {
@@ -145,13 +197,14 @@ func (w *walk) visit(n *yaml.Node, at *step, depth int) {
 		w.alias(n, at)
 	case yaml.MappingNode:
 		w.mappingPairs(n, at)
+		w.templateKeys(n, at, depth)
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			w.visit(n.Content[i+1], &step{up: at, key: n.Content[i]}, depth+1)
+			w.visit(n.Content[i+1], at.to(n, i), depth+1)
 		}
 	case yaml.SequenceNode:
 		w.sequencePairs(n, at)
 		for i, item := range n.Content {
-			w.visit(item, &step{up: at, index: i}, depth+1)
+			w.visit(item, at.to(n, i), depth+1)
 		}
 	}
 }
@@ -188,50 +241,115 @@ func (w *walk) scalar(n *yaml.Node, at *step) {
 	if n.Anchor != "" || w.anchored > 0 {
 		w.places[n] = at
 	}
+	if len(w.ties) > 0 {
+		w.noteTied(n, at)
+	}
 	if _, ok := w.claimed[n]; ok {
 		return
 	}
-	if w.pairsOnly || at.key != nil && isMergeKey(at.key) {
+	if w.pairsOnly {
+		w.textPairs(n, at, len(w.sites))
+		return
+	}
+	if at.key() != nil && isMergeKey(at.key()) {
 		return
 	}
 	imageKey := at.underImageKey()
+	behind := registry{}
+	if imageKey {
+		behind = w.registry
+	}
+	first := len(w.sites)
 	var lines *lineSet
-	for m := range w.want.mentions(n.Value) {
+	for m := range w.want.mentionsBehind(behind, n.Value) {
 		if lines == nil {
 			lines = w.keyLines(n, at)
 		}
 		w.mention(n, at, m, imageKey, lines)
 	}
-	if n.Style&yaml.LiteralStyle != 0 {
-		w.textPairs(n, at)
-	}
+	w.textPairs(n, at, first)
 }
 
 // mention turns a mention into a site, or drops it when it is none.
 func (w *walk) mention(n *yaml.Node, at *step, m mention, imageKey bool, lines *lineSet) {
+	underKey := isImageKey(at.name())
+	partly := underKey && surrounded(n.Value, &m)
 	imageKey = imageKey && (m.whole || at.isItem("images") && m.end == len(n.Value))
 	s := &site{
 		repo: m.repo, update: m.update, tag: m.tag, digest: m.digest,
 		node: n, name: m.name, end: m.end, reason: m.reason,
 		embedded: !imageKey && !m.scheme, lines: []*lineSet{lines},
 	}
-	slash := containsSlash(m.repo)
+	bare := m.tag == "" && m.digest == ""
 	switch {
 	case s.reason == Ambiguous && !imageKey:
 		return
 	case s.reason != "":
-	case m.tag == "" && m.digest == "":
-		if !m.whole || !slash && !imageKey && !m.scheme {
-			return
-		}
-		if s.bare = at.inContainer(); !s.bare {
-			s.reason = Untagged
-		}
-	case !slash && !imageKey && !m.scheme && !m.imageKey:
+	case bare && (!m.whole || !containsSlash(m.repo) && !imageKey && !m.scheme):
+		return
+	case partly:
 		s.reason = Ambiguous
+	default:
+		s.reason = w.judge(n, at, &m, imageKey)
+		s.bare = bare && s.reason == ""
+	}
+	if m.whole || w.index {
+		s.list = w.listOf(at)
 	}
 	w.place(s, at, m.start)
 	w.sites = append(w.sites, s)
+}
+
+// templateKeys reports what a template names that happens to be YAML: in {{ x }}
+// it is the key of a mapping that is itself a key.
+func (w *walk) templateKeys(n *yaml.Node, at *step, depth int) {
+	for i := 0; i+1 < len(n.Content) && !w.pairsOnly; i += 2 {
+		if key := n.Content[i]; key.Kind == yaml.MappingNode && key.Style&yaml.FlowStyle != 0 {
+			w.templateScalars(key, at.to(n, i), depth)
+		}
+	}
+}
+
+func (w *walk) templateScalars(n *yaml.Node, at *step, depth int) {
+	if depth > maxDepth {
+		w.tooDeep = true
+		return
+	}
+	if n.Kind == yaml.ScalarNode {
+		for m := range w.want.mentions(n.Value) {
+			s := &site{repo: m.repo, update: m.update, node: n, name: m.name, end: m.end, reason: Templated, lines: []*lineSet{w.keyLines(n, at)}}
+			w.place(s, at, m.start)
+			w.sites = append(w.sites, s)
+		}
+	}
+	for _, child := range n.Content {
+		w.templateScalars(child, at, depth+1)
+	}
+}
+
+// judge returns why a literal mention is not edited, or "" when it is.
+func (w *walk) judge(n *yaml.Node, at *step, m *mention, imageKey bool) Reason {
+	if m.tag == "" && m.digest == "" {
+		if at.inContainer() {
+			return ""
+		}
+		return Untagged
+	}
+	if reason := w.useOf(n, at, m); reason != "" {
+		return reason
+	}
+	slash := containsSlash(m.repo)
+	switch {
+	case !slash && !imageKey && !m.scheme && !m.imageKey:
+		return Ambiguous
+	case m.tag == "":
+		return DigestOnly
+	case !slash && isPort(m.tag) && !isImageKey(at.name()) && !w.isService(at) && (at.isItem("services") || at.up.isItem("services")):
+		return Ambiguous
+	case m.imageKey && !m.whole && m.end < len(n.Value) && strings.IndexByte("|<>;&(", n.Value[m.end]) >= 0:
+		return Ambiguous
+	}
+	return ""
 }
 
 func containsSlash(r image.Repository) bool { return r.String() != r.Base() }
@@ -239,8 +357,8 @@ func containsSlash(r image.Repository) bool { return r.String() != r.Base() }
 // keyLines returns the lines of a scalar and of its key.
 func (w *walk) keyLines(n *yaml.Node, at *step) *lineSet {
 	lines := &lineSet{numbers: []int{n.Line + w.lineShift}}
-	if at.key != nil && at.key.Line != n.Line {
-		lines.numbers = append(lines.numbers, at.key.Line+w.lineShift)
+	if key := at.key(); key != nil && key.Line != n.Line {
+		lines.numbers = append(lines.numbers, key.Line+w.lineShift)
 	}
 	return lines
 }
@@ -253,11 +371,11 @@ func (w *walk) place(s *site, at *step, start int) {
 		if s.offset, ok = w.src.valueStart(s.node); !ok {
 			s.offset, _ = w.src.offset(s.node.Line, s.node.Column)
 		}
-		if s.reason == "" {
+		if s.reason == "" || s.reason == DigestOnly {
 			s.reason = Escaped
 		}
 	}
-	if s.reason == "" && hasForeignTag(s.node) {
+	if (s.reason == "" || s.reason == DigestOnly) && hasForeignTag(s.node) {
 		s.reason = Ambiguous
 	}
 	s.Line, s.Column = w.src.lineColumn(s.offset)

@@ -222,7 +222,11 @@ func (m *model) admit(i int, e *entry) error {
 	}
 	before := maps.Clone(m.queued)
 	for n, u := range e.updates {
-		m.accepted[i] = append(m.accepted[i], m.admitUpdate(updateAt{i, n}, u, e.record))
+		accepted, err := m.admitUpdate(updateAt{i, n}, u, e.record)
+		if err != nil {
+			return err
+		}
+		m.accepted[i] = append(m.accepted[i], accepted)
 	}
 	for s, n := range m.queued {
 		if n > before[s] && !m.a.q.hasRoom(s, m.queued) {
@@ -254,7 +258,7 @@ func (m *model) answerOnce(i int, k *Key) error {
 	return nil
 }
 
-func (m *model) admitUpdate(at updateAt, u Update, record bool) Accepted {
+func (m *model) admitUpdate(at updateAt, u Update, record bool) (Accepted, error) {
 	now := m.a.now
 	if !record && u.Webhook != "" {
 		known, ok := m.here[deliveryLock(u)]
@@ -262,17 +266,17 @@ func (m *model) admitUpdate(at updateAt, u Update, record bool) Accepted {
 			known, ok = m.a.facts.known[at]
 		}
 		if ok {
-			return m.redeliver(at, known)
+			return m.redeliver(at, known), nil
 		}
 	}
 	if !record && !u.PushedAt.IsZero() && now.Sub(u.PushedAt) > m.a.q.options.Retention {
-		return Accepted{ID: u.ID, Image: u.Image, Version: u.Version, Disposition: Expired}
+		return Accepted{ID: u.ID, Image: u.Image, Version: u.Version, Disposition: Expired}, nil
 	}
 	added := m.add(at.entry, u, record)
 	if !record && u.Webhook != "" {
 		m.here[deliveryLock(u)] = knownUpdate{ID: u.ID, image: u.Image, version: u.Version, status: added.Status}
 	}
-	return Accepted{ID: u.ID, Image: u.Image, Version: u.Version, Disposition: Stored, Status: added.Status}
+	return Accepted{ID: u.ID, Image: u.Image, Version: u.Version, Disposition: Stored, Status: added.Status}, nil
 }
 
 // redeliver answers for an update that came before. One that failed is tried again.

@@ -35,7 +35,6 @@ func (e *editor) mentioned(content []byte) []int {
 type editors struct {
 	target   *Target
 	requests []Request
-	all      *editor            // of every request
 	made     map[string]*editor // by the wanted requests, a byte for each
 	wanted   []byte             // scratch
 }
@@ -46,7 +45,6 @@ func newEditors(t *Target, requests []Request) (*editors, error) {
 	if err := e.make(); err != nil {
 		return nil, err
 	}
-	e.all = e.made[string(e.wanted)]
 	return e, nil
 }
 
@@ -103,7 +101,7 @@ func (t *Target) update(r Request) manifest.Update {
 }
 
 func (t *Target) options() manifest.Options {
-	return manifest.Options{SkipEmbedded: t.SkipEmbedded}
+	return manifest.Options{SkipEmbedded: t.SkipEmbedded, Unpin: t.Unpin}
 }
 
 // given leaves out the patterns that are none.

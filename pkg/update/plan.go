@@ -51,9 +51,6 @@ func (s *Service) plan(ctx context.Context, t *target, snapshot *github.Snapshot
 		if i%checkEvery == 0 && ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if entry.Mode != github.ModeSymlink && !s.mayName(entry, editors.all) {
-			continue // before the globs, which cost much more than this
-		}
 		ed := editors.of(entry)
 		switch {
 		case ed == nil || entry.Mode == github.ModeSymlink:
@@ -96,7 +93,7 @@ func (p *plan) edit(entry github.Entry, ed *editor, content []byte) {
 	if !ed.Mentions(content) {
 		return
 	}
-	result := ed.Edit(content)
+	result := ed.EditFile(entry.Path, content)
 	changes := map[int][]Change{}
 	for _, c := range result.Changes {
 		changes[c.Update] = append(changes[c.Update], Change{Change: c})

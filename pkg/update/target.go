@@ -56,10 +56,11 @@ type Target struct {
 	Overrides OverrideMode
 	// SkipEmbedded leaves references alone that stand inside of text.
 	SkipEmbedded bool
+	// Unpin writes the version in place of a digest that stands alone, also for a
+	// request without a digest.
+	Unpin bool
 	// Message makes the headline of commits; nil means the service's own.
 	Message func(image.Repository, image.Tag, image.Digest) string
-	// RefuseMessages refuses requests with a message of their own.
-	RefuseMessages bool
 	// Author of the commits; nil leaves it to Repository.
 	Author *github.Signature
 }

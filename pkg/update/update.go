@@ -61,8 +61,7 @@ func New(o Options) *Service {
 
 // Choose returns the targets that the request goes to, in the order of
 // Options.Targets, without asking GitHub: one whose default branch is not known
-// yet counts as asked for. The error is a
-// *NoTargetError, a *NotTakenError or a *MessageRefusedError.
+// yet counts as asked for. The error is a *NoTargetError or a *NotTakenError.
 func (s *Service) Choose(r Request) ([]Place, error) {
 	chosen, err := s.choose(r)
 	places := make([]Place, len(chosen))
@@ -100,23 +99,12 @@ func (s *Service) choose(r Request) ([]*target, error) {
 	}
 	switch {
 	case len(chosen) > 0:
-		return chosen, refuseMessage(chosen, r)
+		return chosen, nil
 	case !taken:
 		return nil, &NotTakenError{Image: r.Image.String()}
 	default:
 		return nil, &foreign
 	}
-}
-
-// refuseMessage returns a *MessageRefusedError for a request with a message of its
-// own when one of the targets takes none.
-func refuseMessage(chosen []*target, r Request) error {
-	for _, t := range chosen {
-		if r.Message != "" && t.RefuseMessages {
-			return &MessageRefusedError{Target: t.place().String()}
-		}
-	}
-	return nil
 }
 
 // Update applies the request to every target that it asks for, side by side,

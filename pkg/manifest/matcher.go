@@ -1,0 +1,35 @@
+package manifest
+
+import (
+	"strings"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+)
+
+// wanted says which images a walk looks for.
+type wanted struct {
+	// names maps normalised names to the index of their update.
+	names map[string]int
+	// versions are those of the updates by index.
+	versions []string
+	// bases holds the last path part of each name.
+	bases map[string]struct{}
+}
+
+// match parses a repository as a file spells it and returns the index of its
+// update. Most of what a file holds is told apart by its last path part, which
+// costs no parsing.
+func (w *wanted) match(name string) (image.Repository, int, bool) {
+	if len(name) > longestText {
+		return image.Repository{}, -1, false
+	}
+	if _, ok := w.bases[name[strings.LastIndexByte(name, '/')+1:]]; !ok {
+		return image.Repository{}, -1, false
+	}
+	repo, err := image.ParseRepository(name)
+	if err != nil {
+		return image.Repository{}, -1, false
+	}
+	update, ok := w.names[repo.Name()]
+	return repo, update, ok
+}

@@ -47,7 +47,7 @@ func TestEveryProblemIsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, code := range doc.Components.Schemas["ProblemCode"].Value.Enum {
-		row := regexp.MustCompile(fmt.Sprintf("(?m)^\\|[^|]*`%s`[^|]*\\|[^|]+\\|[^|]+\\|[^|]+\\|$", code))
+		row := regexp.MustCompile("(?m)^\\|[^|]*`" + code.(string) + "`[^|]*\\|[^|]+\\|[^|]+\\|[^|]+\\|$")
 		if !row.MatchString(section.Text) {
 			t.Errorf("api/README.md has no row for %s that says what to do", code)
 		}
@@ -74,7 +74,7 @@ func TestVariablesAreDocumented(t *testing.T) {
 		if line[2] != "-" {
 			fallback = "`" + line[2] + "`"
 		}
-		table += fmt.Sprintf("| `%s` | %s | %s |\n", line[1], fallback, line[3])
+		table += "| `" + line[1] + "` | " + fallback + " | " + line[3] + " |\n"
 	}
 	for _, name := range service.Variables() {
 		if secret, ok := strings.CutSuffix(name, "_FILE"); !known[name] && (!ok || !known[secret]) {

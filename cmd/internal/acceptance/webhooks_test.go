@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -12,8 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 
+	openapi "github.com/refty-yapi/refty-node-versions-service"
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
 )
@@ -350,4 +353,65 @@ func TestWebhookOfATagThatMoved(t *testing.T) {
 	if content := w.file("apps/parser.yaml"); content != strings.ReplaceAll(pinned, "1111", "aaaa") {
 		t.Errorf("parser.yaml:\n%s", content)
 	}
+}
+
+// The examples in the description are what is answered.
+func TestExamplesOfWebhookAnswers(t *testing.T) {
+	t.Parallel()
+	doc, err := openapi3.NewLoader().LoadFromData(openapi.YAML)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := doc.Paths.Find("/v1/webhooks/{source}").Post.Responses
+	example := func(status int, name string) map[string]any {
+		value, _ := answers.Status(status).Value.Content.Get("application/json").Examples[name].Value.Value.(map[string]any)
+		return value
+	}
+	w := start(t, withEnv("WEBHOOK_QUAY_SECRET", hookSecret), withEnv("WEBHOOK_DOCKERHUB_SECRET", hookSecret),
+		withEnv("WEBHOOK_ARTIFACTORY_SECRET", hookSecret), withEnv("WEBHOOK_ACR_SECRET", hookSecret))
+	hub := `{"push_data": {"pushed_at": 1795201207, "tag": "05-06-42a252"}, "repository": {"repo_name": "refty-yapi/refty-node"}}`
+	for _, tt := range []struct {
+		name, path, body string
+		status           int
+		headers          []string
+	}{
+		{"ignored", "dockerhub?token=" + hookSecret, `{}`, 200, nil},
+		{"other_registry", "quay?token=" + hookSecret, `{"docker_url": "ghcr.io/octo-org/web", "updated_tags": ["1"]}`, 200, nil},
+		{"queued", "dockerhub?token=" + hookSecret, hub, 202, nil},
+		{"duplicate", "dockerhub?token=" + hookSecret, hub, 200, nil},
+		{"failed", "artifactory", `{"domain": "docker", "event_type": "pushed", "data": {"repo_key": "docker-local", "path": "app/1.2/manifest.json", "tag": "1.2"}}`, 202, []string{"X-JFrog-Event-Auth", hookSecret}},
+		{"handshake", "acr?token=" + hookSecret, `[{"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "512d38b6-c7b8-40c8-89fe-f46f9e9622b6"}}]`, 200, nil},
+	} {
+		r := w.deliver(tt.path, tt.body, tt.headers...)
+		if r.status != tt.status {
+			t.Errorf("%s: %d %s", tt.name, r.status, r.body)
+			continue
+		}
+		var got map[string]any
+		w.must(json.Unmarshal([]byte(r.body), &got))
+		if diff := cmp.Diff(withoutIDs(example(tt.status, tt.name)), withoutIDs(got)); diff != "" {
+			t.Errorf("%s (-example +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+// withoutIDs is a JSON value whose ids are all alike.
+func withoutIDs(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		out := map[string]any{}
+		for name, field := range value {
+			if out[name] = withoutIDs(field); name == "id" {
+				out[name] = "id"
+			}
+		}
+		return out
+	case []any:
+		out := []any{}
+		for _, element := range value {
+			out = append(out, withoutIDs(element))
+		}
+		return out
+	}
+	return value
 }

@@ -24,6 +24,9 @@ func (s *server) CreateUpdate(ctx context.Context, in CreateUpdateRequestObject)
 	if err != nil {
 		return nil, err
 	}
+	if err := checkNew(in.Body); err != nil {
+		return nil, err
+	}
 	request.ID = s.newID()
 	request.Caller = g.GetString(keyCaller)
 	request.At = time.Now()

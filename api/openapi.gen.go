@@ -818,7 +818,7 @@ type UpdateRequest struct {
 
 	// Paths Globs that narrow the files of the target; `**` crosses folders. A file is looked at when
 	// one of them matches its path from the repository's root. A glob has at most three `**` and two
-	// braces with ten commas in all.
+	// braces with ten commas in all, and many complex globs together are refused.
 	//
 	//
 	// Example: ["apps/**"]

@@ -90,6 +90,7 @@ func problemOf(err error) problem {
 		absent       *update.NotReferencedError
 		foreign      *update.NoTargetError
 		foreignImage *update.NotTakenError
+		message      *update.MessageRefusedError
 		late         *timeoutError
 		doubt        *github.UnknownOutcomeError
 		ended        *endedError
@@ -118,6 +119,8 @@ func problemOf(err error) problem {
 		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: errKeys.Error(), retryAfter: retryStore}
 	case errors.Is(err, errNotAuthentic):
 		return problem{status: http.StatusUnauthorized, code: ProblemCodeUnauthenticated, detail: errNotAuthentic.Error()}
+	case errors.As(err, &message):
+		return problemOf(wrongFields([]FieldError{{Pointer: "/message", Detail: message.Error()}}, 0))
 	case errors.As(err, &foreignImage):
 		return problem{status: http.StatusNotFound, code: ProblemCodeImageNotReferenced, detail: foreignImage.Error()}
 	case errors.As(err, &busy):

@@ -53,7 +53,7 @@ func parseUpdate(in *UpdateRequest) (update.Request, error) {
 		return update.Request{}, wrongFields(wrong, 0)
 	}
 	r.Branch = valueOf(in.Branch)
-	r.Message = valueOf(in.Message)
+	r.Message = strings.ReplaceAll(valueOf(in.Message), "\r\n", "\n")
 	r.DryRun = valueOf(in.DryRun)
 	if in.Source != nil {
 		r.Source = update.Source{
@@ -70,6 +70,43 @@ const (
 	maxBraces    = 2  // {a,b}, side by side or nested
 	maxCommas    = 10 // in all braces together
 )
+
+// maxGlobWeight bounds all globs of a request together. A match of weight 1 takes
+// about a microsecond, so that the files of a large repository are matched within two
+// seconds; a hundred plain globs are well below it.
+const maxGlobWeight = 150
+
+// checkGlobs refuses globs that are too costly together.
+func checkGlobs(globs []string) error {
+	weight := 0
+	for _, glob := range globs {
+		weight += globWeight(glob)
+	}
+	if weight > maxGlobWeight {
+		return errors.New("the globs are too complex together; use fewer of them, or fewer ** and braces in them")
+	}
+	return nil
+}
+
+// globWeight estimates how much longer a match of the glob takes than one of a plain
+// path: it grows with the ways in which ** and braces can be read, multiplied.
+func globWeight(glob string) int {
+	weight := 1 + strings.Count(strings.TrimSuffix(glob, "/**"), "**")
+	var open []int // the alternatives so far of the braces around
+	for _, r := range glob {
+		switch n := len(open); {
+		case r == '{':
+			open = append(open, 1)
+		case r == ',' && n > 0:
+			open[n-1]++
+		case r == '}' && n > 0:
+			weight *= open[n-1]
+			open = open[:n-1]
+		}
+	}
+	wild := strings.Count(glob, "*") + strings.Count(glob, "?") + strings.Count(glob, "[")
+	return weight * (1 + wild/8)
+}
 
 func checkGlob(glob string) error {
 	if strings.ContainsFunc(glob, unicode.IsControl) {

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -95,9 +96,9 @@ func TestManifestsNameVariablesOfTheProgram(t *testing.T) {
 		})
 	}
 	base := namedVariables(t, filepath.Join(manifestDir, "base", "deployment.yaml"))
-	needed := []string{"GITHUB_TOKEN", "API_TOKENS", "DATA_DIR"}
+	needed := []string{"DATA_DIR"}
 	for _, name := range known {
-		if strings.HasPrefix(name, "WEBHOOK_") && !strings.HasSuffix(name, "_FILE") {
+		if secret, ok := strings.CutSuffix(name, "_FILE"); ok && slices.Contains(known, secret) && secret != "DATABASE_URL" {
 			needed = append(needed, name)
 		}
 	}
@@ -155,15 +156,19 @@ func TestExampleSecretsFitTheDeployments(t *testing.T) {
 			for key := range example.StringData {
 				want[example.Name+"/"+key] = true
 			}
+			overlay := strings.TrimPrefix(strings.TrimPrefix(dir, "base"), "overlays/")
+			folders := mountedSecrets(merged(t, overlay))
 			got := map[string]bool{}
 			for _, variable := range environment(t, filepath.Join(manifestDir, filepath.FromSlash(dir), "deployment.yaml")) {
-				from := variable.ValueFrom
-				if from == nil || from.SecretKeyRef == nil {
+				name, ok := strings.CutSuffix(variable.Name, "_FILE")
+				if !ok {
 					continue
 				}
-				got[from.SecretKeyRef.Name+"/"+from.SecretKeyRef.Key] = true
-				if optional := strings.HasPrefix(variable.Name, "WEBHOOK_"); optional != value(from.SecretKeyRef.Optional) {
-					t.Errorf("%s: optional is %t, want %t", variable.Name, !optional, optional)
+				file, optional := strings.CutPrefix(variable.Value, "-")
+				folder, key := path.Split(file)
+				got[folders[path.Clean(folder)]+"/"+key] = true
+				if needed := name == "API_TOKENS" || name == "DATABASE_URL"; optional == needed || key != name {
+					t.Errorf("%s: %s", variable.Name, variable.Value)
 				}
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -171,6 +176,24 @@ func TestExampleSecretsFitTheDeployments(t *testing.T) {
 			}
 		})
 	}
+}
+
+// mountedSecrets are the names of Secrets by the folders that the container has
+// them in.
+func mountedSecrets(d *appsv1.Deployment) map[string]string {
+	volumes := map[string]string{}
+	for _, volume := range d.Spec.Template.Spec.Volumes {
+		if volume.Secret != nil {
+			volumes[volume.Name] = volume.Secret.SecretName
+		}
+	}
+	folders := map[string]string{}
+	for _, mount := range d.Spec.Template.Spec.Containers[0].VolumeMounts {
+		if name := volumes[mount.Name]; name != "" {
+			folders[mount.MountPath] = name
+		}
+	}
+	return folders
 }
 
 // TestQueueIsKeptWhereItCanBe looks at what each overlay makes of the Deployment:
@@ -192,7 +215,7 @@ func TestQueueIsKeptWhereItCanBe(t *testing.T) {
 	}{
 		{"", queue{Replicas: 1, Strategy: appsv1.RecreateDeploymentStrategyType, Claim: "versions-service", Mounted: true, DataDir: "/data"}},
 		{"sandbox", queue{Replicas: 1, Strategy: appsv1.RecreateDeploymentStrategyType, EmptyDir: true, Mounted: true, DataDir: "/data"}},
-		{"postgres", queue{Replicas: 2, Strategy: appsv1.RollingUpdateDeploymentStrategyType, DatabaseBy: "versions-service-database/DATABASE_URL"}},
+		{"postgres", queue{Replicas: 2, Strategy: appsv1.RollingUpdateDeploymentStrategyType, DatabaseBy: "/run/secrets/versions-service-database/DATABASE_URL"}},
 	}
 	for _, tt := range tests {
 		t.Run("overlay "+tt.overlay, func(t *testing.T) {
@@ -214,8 +237,8 @@ func TestQueueIsKeptWhereItCanBe(t *testing.T) {
 				switch variable.Name {
 				case "DATA_DIR":
 					got.DataDir = variable.Value
-				case "DATABASE_URL":
-					got.DatabaseBy = variable.ValueFrom.SecretKeyRef.Name + "/" + variable.ValueFrom.SecretKeyRef.Key
+				case "DATABASE_URL_FILE":
+					got.DatabaseBy = variable.Value
 				}
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {

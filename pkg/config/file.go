@@ -45,6 +45,8 @@ type Target struct {
 	Unpin bool
 	// Message makes the commit's message; its zero value is none of its own.
 	Message Message
+	// RefuseMessages reports that callers' messages are refused: message: off.
+	RefuseMessages bool
 	// Author is nil for the service's own.
 	Author *Author
 }

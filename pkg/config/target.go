@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 )
 
@@ -32,7 +34,7 @@ func target(t *Target) func(value) {
 				boolean(&pin)(v)
 				t.Unpin = !pin
 			}},
-			field{name: "message", read: parsed(&t.Message, ParseMessage)},
+			field{name: "message", read: t.readMessage},
 			field{name: "author", read: parsed(&t.Author, author)},
 		)
 		if !ok {
@@ -45,6 +47,15 @@ func target(t *Target) func(value) {
 			v.hook(v.options.CheckTarget(*t))
 		}
 	}
+}
+
+// readMessage reads a template, or off, which refuses callers' messages.
+func (t *Target) readMessage(v value) {
+	if v.node.Kind == yaml.ScalarNode && v.node.Value == "off" {
+		t.RefuseMessages = true
+		return
+	}
+	parsed(&t.Message, ParseMessage)(v)
 }
 
 func (t *Target) defaultName() string {

@@ -75,7 +75,7 @@ func (r *reading) fromArchive(ctx context.Context) error {
 			return own.err
 		}
 		if err == nil || ctx.Err() != nil || attempt == archiveAttempts {
-			return verdict(ctx, opArchive, nil, cause(ctx))
+			return translate(ctx, opArchive, nil, cause(ctx))
 		}
 	}
 	return nil

@@ -114,7 +114,7 @@ func (r *reading) fromBlobs(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return verdict(ctx, opBlob, nil, cause(ctx))
+	return translate(ctx, opBlob, nil, cause(ctx))
 }
 
 // fetch fetches what is wanted until nothing more is.

@@ -131,6 +131,8 @@ func (b *Branch) current(h head) *Snapshot {
 	switch {
 	case b.newest == nil:
 		return nil
+	case b.newest.Branch != h.branch:
+		return nil
 	case b.newest.Commit == h.commit && b.newest.Repo == h.repo:
 		b.left = ""
 		return b.newest.readAt(b.client.now())
@@ -151,6 +153,9 @@ func (b *Branch) staleLocked(commit SHA) bool {
 // trusted tells whether a commit on the snapshot needs no look at the branch: it
 // was read for this plan, or is an own write of a moment ago.
 func (b *Branch) trusted(s *Snapshot) bool {
+	if b.defaultDue() {
+		return false
+	}
 	now := b.client.now()
 	if !s.read.IsZero() && now.Sub(s.read) < planning {
 		return true

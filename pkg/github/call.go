@@ -31,6 +31,7 @@ type request struct {
 	op    string // method and endpoint template
 	repo  Repo   // a GitHub App takes the token of this repository's installation
 	write bool   // reads share a number of places
+	once  bool   // it is not repeated
 	// again tells whether a refusal may go away by itself; nil: none does.
 	again func(*Error) bool
 }
@@ -39,12 +40,21 @@ type request struct {
 // GitHub fails, is unreachable or limited and ctx leaves time for it. The error
 // is one of this package's own.
 func (c *Client) ask(ctx context.Context, r request, send func(context.Context) (*gh.Response, error)) error {
+	var said error // by GitHub, in answer to the attempt before
 	for attempt := 1; ; attempt++ {
-		if err := c.limits.admit(ctx); err != nil {
-			return verdict(ctx, r.op, nil, err)
+		refused := c.limits.admit(ctx)
+		err := translate(ctx, r.op, nil, refused)
+		if refused == nil {
+			err = c.send(ctx, r, attemptTimeout, send)
 		}
-		err := c.send(ctx, r, attemptTimeout, send)
-		if err == nil || attempt == maxAttempts || ctx.Err() != nil || !worthRepeating(r, err) {
+		if err != nil && said != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return said // it tells more than that there was no time for another answer
+		}
+		if refused != nil {
+			return err
+		}
+		said = err
+		if err == nil || attempt == maxAttempts || r.once || ctx.Err() != nil || !worthRepeating(r, err) {
 			c.note(r, err)
 			return err
 		}
@@ -66,13 +76,13 @@ func (c *Client) send(ctx context.Context, r request, timeout time.Duration, sen
 		case c.reads <- struct{}{}:
 			defer func() { <-c.reads }()
 		case <-ctx.Done():
-			return verdict(ctx, r.op, nil, ctx.Err())
+			return translate(ctx, r.op, nil, ctx.Err())
 		}
 	}
 	attempt, cancel := context.WithTimeout(withRepo(ctx, r.repo), timeout)
 	defer cancel()
 	resp, err := send(attempt)
-	return verdict(ctx, r.op, resp, err)
+	return translate(ctx, r.op, resp, err)
 }
 
 // worthRepeating reports whether the same request may succeed soon.

@@ -273,9 +273,13 @@ const opRepository = "GET /repos/{owner}/{repo}"
 
 // repository reads what GitHub says about a repository, following a rename.
 func (c *Client) repository(ctx context.Context, repo Repo) (*gh.Repository, error) {
+	return c.askRepository(ctx, request{op: opRepository, repo: repo})
+}
+
+func (c *Client) askRepository(ctx context.Context, r request) (*gh.Repository, error) {
 	var found *gh.Repository
-	err := c.ask(ctx, request{op: opRepository, repo: repo}, func(ctx context.Context) (resp *gh.Response, err error) {
-		found, resp, err = c.api.Repositories.Get(ctx, repo.Owner, repo.Name)
+	err := c.ask(ctx, r, func(ctx context.Context) (resp *gh.Response, err error) {
+		found, resp, err = c.api.Repositories.Get(ctx, r.repo.Owner, r.repo.Name)
 		if err == nil {
 			c.noteExpiry(resp.Header.Get(headerTokenExpires))
 		}

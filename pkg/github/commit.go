@@ -96,7 +96,7 @@ func checkedEdits(s *Snapshot, c Changeset) ([]Edit, error) {
 // commit is Commit for edits that are tried as they are.
 func (b *Branch) commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, error) {
 	if err := b.client.limits.admitCommit(ctx); err != nil {
-		return Commit{}, verdict(ctx, opNewTree, nil, err)
+		return Commit{}, translate(ctx, opNewTree, nil, err)
 	}
 	next, checked := s.listing.edited(c.Edits)
 	tree, made, err := b.build(ctx, s, c, func(tree SHA) error {
@@ -167,7 +167,7 @@ func (b *Branch) confirm(ctx context.Context, s *Snapshot) func() error {
 	answer := make(chan error, 1)
 	go func() {
 		h, err := b.readHead(ctx)
-		if err == nil && h.commit != s.Commit {
+		if err == nil && (h.commit != s.Commit || h.branch != s.Branch) {
 			b.keepNews(h)
 			err = moved(opBranch)
 		}

@@ -40,7 +40,7 @@
 //
 // Every error that comes from GitHub is an [*Error] that wraps one of the
 // sentinel errors of this package, or a [*RateLimitError]. They are made in one
-// place, verdict.go.
+// place, translate.go.
 //
 // # Maintainer's notes
 //

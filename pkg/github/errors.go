@@ -43,6 +43,8 @@ type Error struct {
 	// AuthorizeURL is where the owner of a token authorises it for an
 	// organization with SAML single sign-on; empty when that is not the matter.
 	AuthorizeURL string
+	// NotGitHub tells that no API of GitHub's answered, but a proxy or a website.
+	NotGitHub bool
 	// Err is the cause where there is one: for an operation that its caller gave
 	// up it is the context's error.
 	Err error
@@ -64,6 +66,13 @@ func (e *Error) Error() string {
 		msg += fmt.Sprintf(" (status %d)", e.Status)
 	}
 	return msg
+}
+
+// InDoubt reports whether the commit may be on the branch all the same. Every other
+// error says that nothing was written to it.
+func (e *Error) InDoubt() bool {
+	var unknown *UnknownOutcomeError
+	return errors.As(e.Err, &unknown)
 }
 
 // Unwrap gives the kind and the cause to errors.Is and errors.As.

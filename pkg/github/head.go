@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	gh "github.com/google/go-github/v62/github"
 )
@@ -16,6 +17,10 @@ const (
 	opRef    = "GET /repos/{owner}/{repo}/git/ref/{ref}"
 	opCommit = "GET /repos/{owner}/{repo}/git/commits/{commit_sha}"
 )
+
+// defaultAge is for how long the name of a repository's default branch is taken to
+// be still the same.
+const defaultAge = 5 * time.Minute
 
 // head is where a branch is.
 type head struct {
@@ -29,6 +34,8 @@ type head struct {
 type place struct {
 	repo   Repo
 	branch string
+	// found is when the default branch was looked up.
+	found time.Time
 	// plain tells that the server has no branches endpoint but only refs.
 	plain bool
 }
@@ -72,8 +79,8 @@ func (b *Branch) readPlace(ctx context.Context) (head, error) {
 	return h, err
 }
 
-// findPlace returns where the branch was last, and looks up the default branch
-// when it has no name yet.
+// findPlace returns where the branch was last. The default branch is looked up when
+// its name is not known yet or may be another one by now.
 func (b *Branch) findPlace(ctx context.Context) (place, error) {
 	b.mu.Lock()
 	at := b.place
@@ -84,16 +91,20 @@ func (b *Branch) findPlace(ctx context.Context) (place, error) {
 	if at.branch == "" {
 		at.branch = b.configured
 	}
-	if at.branch != "" {
+	if at.branch != "" && !b.defaultDue() {
 		return at, nil
 	}
-	found, err := b.client.repository(ctx, at.repo)
-	if err != nil {
+	// A name that is known serves on when GitHub does not tell it this time.
+	found, err := b.client.askRepository(ctx, request{op: opRepository, repo: at.repo, once: at.branch != ""})
+	switch {
+	case err != nil && at.branch != "":
+		return at, nil
+	case err != nil:
 		return at, err
-	}
-	if at.branch = found.GetDefaultBranch(); at.branch == "" {
+	case found.GetDefaultBranch() == "":
 		return at, &Error{Kind: ErrBranchNotFound, Op: opRepository, Detail: "the repository has no default branch; push a first commit"}
 	}
+	at.branch, at.found = found.GetDefaultBranch(), b.client.now()
 	if name, err := ParseRepo(found.GetFullName()); err == nil {
 		at.repo = name
 	}
@@ -101,12 +112,31 @@ func (b *Branch) findPlace(ctx context.Context) (place, error) {
 	return at, nil
 }
 
+// defaultDue reports whether the name of the default branch was looked up too long
+// ago.
+func (b *Branch) defaultDue() bool {
+	if b.configured != "" {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.place.branch != "" && b.client.now().Sub(b.place.found) >= defaultAge
+}
+
+// setPlace remembers where the branch is. What is known of another branch says
+// nothing of it.
 func (b *Branch) setPlace(at place) {
 	if !at.repo.Equal(b.asked) {
 		b.client.renamed(b.asked, at.repo)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.place.branch != "" && b.place.branch != at.branch {
+		b.tagged, b.news, b.writes = tagged{}, head{}, nil
+		if b.newest != nil {
+			b.left = b.newest.Commit
+		}
+	}
 	b.place = at
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
@@ -220,4 +221,53 @@ func TestWriteThatIsMovedPermanently(t *testing.T) {
 	s := w.snapshot(b)
 	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
 	wantKind(t, err, github.ErrUpstream, http.StatusMovedPermanently)
+}
+
+// A default branch that became another one is noticed within minutes, though the
+// old one is still there, and nothing is written to the old one from then on.
+func TestDefaultBranchChanges(t *testing.T) {
+	t.Parallel()
+	for _, own := range []bool{false, true} { // the last commit that is known is one of our own
+		w := newWorld(t)
+		w.push(map[string]string{fileA: "image: a:1\n"})
+		b := w.client.Branch(parse(t, repoName), "")
+		s := w.snapshot(b)
+		commit := func(content string) error {
+			s, ok := b.Remembered()
+			if !ok {
+				s = w.snapshot(b)
+			}
+			_, err := b.Commit(t.Context(), s, set(s, fileA, content))
+			return err
+		}
+		if own {
+			w.must(commit("image: a:2\n"))
+			w.snapshot(b)
+		}
+		before := w.head()
+		w.must(w.repo.Reset("trunk", before)) // at the same commit
+		w.must(w.repo.SetDefaultBranch("trunk"))
+		w.clock.advance(5 * time.Minute)
+		w.sb.Inject(sandbox.BadGateway().On(http.MethodGet, "repos/{owner}/{repo}").Once()) // the known name serves on
+		w.spent()
+		w.snapshot(b)
+		w.wantSpent("GET /repos/{owner}/{repo}", headStands)
+		wantMoved(t, commit("image: a:3\n"))
+		s = w.snapshot(b)
+		if s.Branch != "trunk" {
+			t.Fatalf("the branch is %s", s.Branch)
+		}
+		w.must(commit("image: a:3\n"))
+		if w.head() != before {
+			t.Error("the old default branch moved")
+		}
+		got, err := w.repo.ReadFile("trunk", fileA)
+		w.must(err)
+		if string(got) != "image: a:3\n" {
+			t.Errorf("trunk has %q", got)
+		}
+		w.spent()
+		w.must(commit("image: a:4\n"))
+		w.wantSpent(newTree, newCommit, updateRef) // no more questions for a while
+	}
 }

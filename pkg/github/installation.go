@@ -204,7 +204,7 @@ func (s *installations) mint(ctx context.Context, in *installation, repo Repo) (
 		err = fmt.Errorf("it holds a token of %d bytes", n)
 	}
 	if err != nil {
-		return appToken{}, mintRefusal(verdict(ctx, opMint, resp, err))
+		return appToken{}, mintRefusal(translate(ctx, opMint, resp, err))
 	}
 	return appToken{secret: minted.GetToken(), minted: s.now(), expires: minted.GetExpiresAt().Time}, nil
 }
@@ -254,7 +254,7 @@ func (s *installations) installation(ctx context.Context, repo Repo) (*gh.Instal
 	if err == nil && found.GetID() != s.fixed {
 		err = errors.New("it is another installation")
 	}
-	return found, verdict(ctx, opOwn, resp, err)
+	return found, translate(ctx, opOwn, resp, err)
 }
 
 // lookUp finds the installation of a repository, and the repository's ID when it
@@ -269,7 +269,7 @@ func (s *installations) lookUp(ctx context.Context, repo Repo) (found *gh.Instal
 		renamed, _ = strconv.ParseInt(strings.TrimSuffix(after, "/installation"), 10, 64) // 0 when it was not
 		return found, renamed, nil
 	}
-	err = verdict(ctx, opInstallation, resp, err)
+	err = translate(ctx, opInstallation, resp, err)
 	var e *Error
 	if errors.As(err, &e) {
 		switch e.Status {

@@ -22,20 +22,61 @@ const (
 	// maxRefAttempts is how often the same commit is sent, or the branch is looked
 	// at, when what happened to it is not clear.
 	maxRefAttempts = 5
+	// maxContested is how often in a row GitHub may refuse with the words of two
+	// updates at one time while the branch stands still: then it is no race.
+	maxContested = 3
 )
 
-// landing is one commit on its way to the branch. Sending the same one again is
+// refUpdate is one commit on its way to the branch. Sending the same one again is
 // harmless: a ref that is there already is set to what it is.
-type landing struct {
+type refUpdate struct {
 	b *Branch
 	s *Snapshot
 	c Commit
-	// doubt tells that the answer of an update was lost.
+	// doubt tells that the answer of an update was lost: it may have been done.
 	doubt bool
-	// behind tells that the branch was last seen before the snapshot's commit,
-	// which leaves in doubt what became of an update: it is an old answer, or a
-	// branch that somebody has set back. Sending the commit again would undo that.
-	behind bool
+	// contested counts refusals in a row with the words of a lost race.
+	contested int
+}
+
+// sight is where the branch is seen after an update that was not plainly accepted.
+type sight int
+
+const (
+	atCommit  sight = iota // at the commit
+	above                  // at one that has the commit below it
+	atParent               // where the commit was planned, or at what an own write left behind
+	before                 // at one that the parent is built on
+	elsewhere              // at any other commit
+	unclear                // at another commit, which could not be compared
+	gone                   // GitHub refuses to show it
+	unseen                 // it could not be read
+)
+
+// step is what follows.
+type step int
+
+const (
+	landed   step = iota // the commit is on the branch
+	lost                 // it is not, and never will be
+	judge                // GitHub's words tell whether sending it again is of use
+	resend               // send it again
+	look                 // look again, but do not send: that could undo what somebody set back
+	giveUp               // the refusal of the update stands
+	giveUpOn             // the refusal to show the branch stands
+)
+
+// steps tells what follows from where the branch is seen: when every update so far
+// was surely refused or never sent, and when one is in doubt.
+var steps = map[sight]struct{ sure, doubt step }{
+	atCommit:  {landed, landed},
+	above:     {lost, landed}, // what was surely not done is not below either: it is not compared
+	atParent:  {judge, resend},
+	before:    {lost, look}, // in doubt it may be an old answer
+	elsewhere: {lost, lost},
+	unclear:   {lost, look},
+	gone:      {giveUpOn, resend},
+	unseen:    {giveUp, resend},
 }
 
 // fastForward moves the branch from the snapshot's commit to c, and calls before,
@@ -44,7 +85,7 @@ type landing struct {
 // may be.
 func (b *Branch) fastForward(ctx context.Context, s *Snapshot, c Commit, before func(context.Context, SHA) error) error {
 	if err := b.client.limits.admit(ctx); err != nil {
-		return verdict(ctx, opUpdateRef, nil, err)
+		return translate(ctx, opUpdateRef, nil, err)
 	}
 	if before != nil {
 		if err := before(ctx, c.SHA); err != nil {
@@ -52,56 +93,66 @@ func (b *Branch) fastForward(ctx context.Context, s *Snapshot, c Commit, before 
 		}
 	}
 	if ctx.Err() != nil {
-		return verdict(ctx, opUpdateRef, nil, ctx.Err())
+		return translate(ctx, opUpdateRef, nil, ctx.Err())
 	}
-	followed, cancel := follow(ctx)
+	u := &refUpdate{b: b, s: s, c: c}
+	return u.follow(ctx)
+}
+
+// follow sends the update and looks at the branch until it is known what became of
+// it. While nothing is in doubt ctx ends that; else refPatience does.
+func (u *refUpdate) follow(ctx context.Context) error {
+	followed, cancel := detached(ctx)
 	defer func() { cancel() }()
-	l := &landing{b: b, s: s, c: c}
+	next := resend
 	var failure error
 	for attempt := 1; ; attempt++ {
-		if attempt > 1 && !l.doubt && ctx.Err() == nil { // nothing is on its way that would be followed
+		if attempt > 1 && !u.doubt && ctx.Err() == nil { // nothing is on its way that would be followed
 			cancel()
-			followed, cancel = follow(ctx)
+			followed, cancel = detached(ctx)
 		}
 		if followed.Err() != nil { // what is not sent any more is in no doubt
-			return l.giveUp(failure)
+			return u.outcome(failure)
 		}
-		if !l.behind {
-			failure = l.send(followed)
+		if next == resend {
+			if failure = u.send(followed); failure == nil {
+				return nil
+			}
 		}
-		if failure == nil {
-			return nil
-		}
-		if isLimited(failure) && !l.doubt { // nothing is on its way: the caller's own deadline counts
-			if attempt == maxRefAttempts || b.client.limits.admit(ctx) != nil || ctx.Err() != nil {
+		if isLimited(failure) && !u.doubt { // nothing is on its way: the caller's own deadline counts
+			if attempt == maxRefAttempts || u.b.client.limits.admit(ctx) != nil || ctx.Err() != nil {
 				return failure
 			}
 			continue
 		}
-		done, err := l.settle(followed, failure)
-		if done {
-			return err
+		var end error
+		next, end = u.decide(followed, next, failure)
+		switch next {
+		case landed:
+			return nil
+		case lost, giveUp, giveUpOn:
+			return end
 		}
-		if attempt == maxRefAttempts || b.client.pause(followed, attempt) != nil {
-			return l.giveUp(err)
+		if attempt == maxRefAttempts || u.b.client.pause(followed, attempt) != nil {
+			return u.outcome(failure)
 		}
 	}
 }
 
-// follow returns the context of an update that is about to be sent, which goes on
-// without ctx.
-func follow(ctx context.Context) (context.Context, context.CancelFunc) {
+// detached returns the context of an update that is about to be sent, which goes
+// on without ctx.
+func detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), refPatience)
 }
 
 // send asks once to move the branch.
-func (l *landing) send(ctx context.Context) error {
-	c, ref := l.b.client, "heads/"+l.s.Branch
-	r := request{op: opUpdateRef, repo: l.s.Repo, write: true}
+func (u *refUpdate) send(ctx context.Context) error {
+	c, ref := u.b.client, "heads/"+u.s.Branch
+	r := request{op: opUpdateRef, repo: u.s.Repo, write: true}
 	err := c.send(ctx, r, refTimeout, func(ctx context.Context) (*gh.Response, error) {
-		update := &gh.Reference{Ref: gh.String(ref), Object: &gh.GitObject{SHA: gh.String(string(l.c.SHA))}}
-		moved, resp, err := c.api.Git.UpdateRef(ctx, l.s.Repo.Owner, l.s.Repo.Name, update, false)
-		if err == nil && moved.GetObject().GetSHA() != string(l.c.SHA) {
+		update := &gh.Reference{Ref: gh.String(ref), Object: &gh.GitObject{SHA: gh.String(string(u.c.SHA))}}
+		moved, resp, err := c.api.Git.UpdateRef(ctx, u.s.Repo.Owner, u.s.Repo.Name, update, false)
+		if err == nil && moved.GetObject().GetSHA() != string(u.c.SHA) {
 			err = fmt.Errorf("the branch is said to be at %.60q", moved.GetObject().GetSHA())
 		}
 		return resp, err
@@ -110,111 +161,134 @@ func (l *landing) send(ctx context.Context) error {
 	return err
 }
 
-// settle finds out what an update that was not plainly accepted came to. done
-// tells that err is the end of it, nil when the commit is on the branch;
-// otherwise the update is to be sent again.
-func (l *landing) settle(ctx context.Context, failure error) (done bool, err error) {
-	refused := isRefusal(failure)
-	l.doubt = l.doubt || !refused && !neverSent(failure)
-	at, err := l.look(ctx)
-	if err == nil {
-		l.behind = false
+// decide finds out what an update that was not plainly accepted came to. last is the
+// step that led here, and end the error when the next one is an end.
+func (u *refUpdate) decide(ctx context.Context, last step, failure error) (next step, end error) {
+	if !isRefusal(failure) && !neverSent(failure) {
+		u.doubt = true
 	}
+	seen, err := u.see(ctx)
+	next = steps[seen].sure
+	if u.doubt {
+		next = steps[seen].doubt
+	}
+	if last == look && (seen == gone || seen == unseen) {
+		return look, nil // what was seen before still counts
+	}
+	switch next {
+	case judge:
+		return u.judge(failure)
+	case lost:
+		end = moved(opUpdateRef)
+	case giveUp:
+		end = failure
+	case giveUpOn:
+		end = err
+	}
+	return next, end
+}
+
+// see looks at the branch. The error is that of a branch that is not shown.
+func (u *refUpdate) see(ctx context.Context) (sight, error) {
+	at, err := u.b.readHead(ctx)
 	switch {
-	case err != nil && !l.doubt && isRefusal(err):
-		return true, err // the branch or the repository is gone
-	case err != nil && !l.doubt:
-		return true, failure
+	case err != nil && isRefusal(err):
+		return gone, err
 	case err != nil:
-		return false, failure
-	case at.commit == l.c.SHA:
-		return true, nil
-	case at.commit != l.s.Commit && !l.b.stale(at.commit):
-		return l.overtaken(ctx, at, failure)
-	case refused && !l.doubt: // in doubt it tells of this update alone
-		return l.refused(failure)
+		return unseen, err
+	case at.commit == u.c.SHA:
+		return atCommit, nil
+	case at.commit == u.s.Commit || u.b.stale(at.commit):
+		return atParent, nil
 	}
-	return false, failure
+	u.b.keepNews(at)
+	if !u.doubt {
+		return elsewhere, nil
+	}
+	compared, err := u.b.compare(ctx, at, u.c.SHA)
+	if err != nil {
+		return unclear, err
+	}
+	switch compared.GetStatus() {
+	case "ahead", "identical":
+		return above, nil
+	case "behind":
+		return before, nil
+	}
+	return elsewhere, nil
 }
 
-// look reads the head, an old answer of GitHub's included.
-func (l *landing) look(ctx context.Context) (head, error) {
-	h, err := l.b.readHead(ctx)
-	if err == nil && h.commit != l.s.Commit && h.commit != l.c.SHA {
-		l.b.keepNews(h)
-	}
-	return h, err
-}
-
-// overtaken decides when the branch is at another commit: ours may be below it.
-func (l *landing) overtaken(ctx context.Context, at head, failure error) (done bool, err error) {
-	if !l.doubt {
-		return true, moved(opUpdateRef)
-	}
-	relation, err := l.b.relation(ctx, at, l.c.SHA)
-	l.behind = relation == "behind"
-	switch {
-	case err != nil || l.behind:
-		return false, failure
-	case relation == "ahead" || relation == "identical":
-		return true, nil
-	}
-	return true, moved(opUpdateRef)
-}
-
-// refused decides by GitHub's words, when the branch still is where the commit
-// was planned.
-func (l *landing) refused(failure error) (done bool, err error) {
+// judge decides by GitHub's words, when the branch still is where the commit was
+// planned and the refusal is sure.
+func (u *refUpdate) judge(failure error) (next step, end error) {
 	var e *Error
 	if !errors.As(failure, &e) {
-		return true, failure
+		return giveUp, failure
+	}
+	if isContested(e.text) {
+		u.contested++
+	} else {
+		u.contested = 0
 	}
 	switch {
+	case neverSent(failure):
+		return resend, nil
 	case e.Status != http.StatusUnprocessableEntity && e.Status != http.StatusConflict:
-		return true, failure
+		return giveUp, failure
 	case errors.Is(e.Kind, ErrBranchProtected) || mentionsWorkflow(e.text):
-		return true, failure
+		return giveUp, failure
+	case u.contested == maxContested:
+		return giveUp, blocked(e)
 	}
 	// Another writer holds the ref, the new commit is not known everywhere yet, or
 	// the branch moved and this read did not see it.
-	return false, failure
+	return resend, nil
 }
 
-// giveUp is the error when the attempts are used up.
-func (l *landing) giveUp(failure error) error {
+// outcome is the error when the attempts are used up.
+func (u *refUpdate) outcome(failure error) error {
 	var e *Error
 	switch {
-	case l.doubt:
+	case u.doubt:
 		return &Error{
-			Kind: ErrUpstream, Op: opUpdateRef, Err: errors.Join(&UnknownOutcomeError{l.c}, failure),
-			Detail: fmt.Sprintf("the update was sent and GitHub does not tell what became of it; see whether commit %.12s is on the branch", l.c.SHA),
+			Kind: ErrUpstream, Op: opUpdateRef, Err: errors.Join(&UnknownOutcomeError{u.c}, failure),
+			Detail: fmt.Sprintf("the update was sent and GitHub does not tell what became of it; see whether commit %.12s is on the branch", u.c.SHA),
 		}
-	case errors.As(failure, &e) && raceWords(e.text):
+	case errors.As(failure, &e) && isNotFastForward(e.text):
 		return moved(opUpdateRef)
 	}
 	return failure
 }
 
-// isRefusal tells an answer that surely changed nothing.
+// isRefusal reports whether an answer surely changed nothing.
 func isRefusal(err error) bool {
 	var e *Error
 	return isLimited(err) || errors.As(err, &e) && e.Status >= 400 && e.Status < 500
 }
 
-// neverSent tells a request that found no connection.
+// neverSent reports whether a request found no connection.
 func neverSent(err error) bool {
 	var e *net.OpError
 	return errors.As(err, &e) && e.Op == "dial"
 }
 
-func raceWords(text string) bool {
-	return strings.Contains(text, "fast forward") || strings.Contains(text, "fast-forward") ||
-		strings.Contains(text, "cannot be updated") || strings.Contains(text, "update failed")
+// isNotFastForward reports whether GitHub says that the branch is not where the
+// commit was planned.
+func isNotFastForward(text string) bool {
+	return strings.Contains(text, "fast forward") || strings.Contains(text, "fast-forward")
 }
 
-// relation is how the head lies to the commit: ahead, identical, behind or
-// diverged. A commit that GitHub does not know, or not everywhere yet, is an error.
-func (b *Branch) relation(ctx context.Context, at head, commit SHA) (string, error) {
-	compared, err := b.compare(ctx, at, commit)
-	return compared.GetStatus(), err
+// isContested knows the words for two updates at one time, which GitHub also has
+// for rules that it does not name.
+func isContested(text string) bool {
+	return strings.Contains(text, "cannot be updated") || strings.Contains(text, "update failed")
+}
+
+// blocked is the error of a branch that stands still and cannot be moved all the
+// same.
+func blocked(e *Error) *Error {
+	return &Error{
+		Kind: ErrBranchProtected, Op: e.Op, Status: e.Status, text: e.text, words: e.words,
+		Detail: "nobody else pushes and GitHub does not move the branch: a ruleset, a push rule or a hook may refuse the commit" + e.words,
+	}
 }

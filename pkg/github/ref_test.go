@@ -86,12 +86,87 @@ func TestRefUpdateIsSentAgainWhileBranchStands(t *testing.T) {
 	}
 }
 
-func TestRefUpdateEndsWhenRefusedForGood(t *testing.T) {
+// A branch that stands still while GitHub refuses with the words of a race is kept
+// from moving by something that GitHub does not name: no more than three updates of
+// the ref find that out.
+func TestRefusedThoughNobodyPushes(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"Reference update failed", "Reference cannot be updated"} {
+		for _, status := range []int{http.StatusUnprocessableEntity, http.StatusConflict} {
+			w, b, s := planned(t)
+			w.sb.Inject(sandbox.Refuse(status, text).On(http.MethodPatch, "git/refs"))
+			_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+			if e := wantKind(t, err, github.ErrBranchProtected, status); !strings.Contains(e.Detail, text) {
+				t.Errorf("detail %q lacks GitHub's words", e.Detail)
+			}
+			w.wantSpent(newTree, newCommit, updateRef, headStands, updateRef, headStands, updateRef, headStands)
+		}
+	}
+}
+
+// Words that tell of another head are those of a race, though it is not shown yet.
+func TestNotAFastForwardIsALostRace(t *testing.T) {
 	t.Parallel()
 	w, b, s := planned(t)
-	w.sb.Inject(sandbox.Refuse(http.StatusUnprocessableEntity, "Reference cannot be updated").On(http.MethodPatch, "git/refs"))
+	w.sb.Inject(sandbox.Refuse(http.StatusUnprocessableEntity, "Update is not a fast forward").On(http.MethodPatch, "git/refs"))
 	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
 	wantMoved(t, err)
+}
+
+// What protects a branch is told at once, in GitHub's words.
+func TestProtectedBranch(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []sandbox.Fault{
+		sandbox.LockedBranch(), sandbox.SecretDetected(),
+		sandbox.Refuse(http.StatusConflict, "Cannot change this locked branch").On(http.MethodPatch, "git/refs"),
+		sandbox.Refuse(http.StatusUnprocessableEntity, "push declined due to repository rule violations").On(http.MethodPatch, "git/refs"),
+		sandbox.Refuse(http.StatusUnprocessableEntity, "pre-receive hook declined").On(http.MethodPatch, "git/refs"),
+	} {
+		w, b, s := planned(t)
+		w.sb.Inject(fault)
+		_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+		words := strings.Join(strings.Fields(fault.Message), " ")
+		if e := wantKind(t, err, github.ErrBranchProtected, fault.Status); !strings.Contains(e.Detail, words) {
+			t.Errorf("detail %q lacks %q", e.Detail, words)
+		}
+		w.wantSpent(newTree, newCommit, updateRef, headStands)
+	}
+}
+
+// A branch that was seen set back is not moved because it cannot be read later on.
+func TestRewoundAndThenUnseen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	kept := w.push(map[string]string{fileA: "image: a:1\n"})
+	w.push(map[string]string{"mistake.txt": "x"})
+	b := w.branch()
+	s := w.snapshot(b)
+	w.sb.Inject(sandbox.Drop().On(http.MethodPatch, "").Once())
+	w.sb.Inject(sandbox.Call(func() { w.must(w.repo.Reset("main", kept)) }).On(http.MethodGet, "branches").Once())
+	w.sb.Inject(sandbox.BadGateway().On(http.MethodGet, "branches").After(1))
+	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+	wantUnknown(t, err)
+	if w.head() != kept {
+		t.Error("what was set back is there again")
+	}
+}
+
+// Nor because it could not be compared with the commit.
+func TestRewoundAndNotCompared(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	kept := w.push(map[string]string{fileA: "image: a:1\n"})
+	w.push(map[string]string{"mistake.txt": "x"})
+	b := w.branch()
+	s := w.snapshot(b)
+	w.sb.Inject(sandbox.Drop().On(http.MethodPatch, "").Once())
+	w.sb.Inject(sandbox.Call(func() { w.must(w.repo.Reset("main", kept)) }).On(http.MethodGet, "branches").Once())
+	w.sb.Inject(sandbox.BadGateway().On(http.MethodGet, "compare"))
+	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+	wantUnknown(t, err)
+	if w.head() != kept {
+		t.Error("what was set back is there again")
+	}
 }
 
 // The answer of the ref update is lost: the branch tells, and one request makes

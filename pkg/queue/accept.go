@@ -17,10 +17,13 @@ const (
 	// delayedDelivery is how old a push is, by the time that its sender tells, when its
 	// delivery is taken for a delayed one. Clocks differ by less.
 	delayedDelivery = 10 * time.Minute
-	// MaxUpdates and MaxTasks bound what one call of Accept stores: others wait for
-	// its transaction. On SQLite a task takes about 50 µs.
+)
+
+// The bounds of what one call of Accept stores: others wait for its transaction. A
+// thousand updates of one image take SQLite about 60 ms.
+const (
 	MaxUpdates = 1_000
-	MaxTasks   = 20_000
+	MaxTasks   = 20_000 // of all updates together
 )
 
 // Disposition says what became of an update that was handed in.

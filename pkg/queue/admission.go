@@ -222,11 +222,7 @@ func (m *model) admit(i int, e *entry) error {
 	}
 	before := maps.Clone(m.queued)
 	for n, u := range e.updates {
-		accepted, err := m.admitUpdate(updateAt{i, n}, u, e.record)
-		if err != nil {
-			return err
-		}
-		m.accepted[i] = append(m.accepted[i], accepted)
+		m.accepted[i] = append(m.accepted[i], m.admitUpdate(updateAt{i, n}, u, e.record))
 	}
 	for s, n := range m.queued {
 		if n > before[s] && !m.a.q.hasRoom(s, m.queued) {
@@ -258,7 +254,7 @@ func (m *model) answerOnce(i int, k *Key) error {
 	return nil
 }
 
-func (m *model) admitUpdate(at updateAt, u Update, record bool) (Accepted, error) {
+func (m *model) admitUpdate(at updateAt, u Update, record bool) Accepted {
 	now := m.a.now
 	if !record && u.Webhook != "" {
 		known, ok := m.here[deliveryLock(u)]
@@ -266,17 +262,17 @@ func (m *model) admitUpdate(at updateAt, u Update, record bool) (Accepted, error
 			known, ok = m.a.facts.known[at]
 		}
 		if ok {
-			return m.redeliver(at, known), nil
+			return m.redeliver(at, known)
 		}
 	}
 	if !record && !u.PushedAt.IsZero() && now.Sub(u.PushedAt) > m.a.q.options.Retention {
-		return Accepted{ID: u.ID, Image: u.Image, Version: u.Version, Disposition: Expired}, nil
+		return Accepted{ID: u.ID, Image: u.Image, Version: u.Version, Disposition: Expired}
 	}
 	added := m.add(at.entry, u, record)
 	if !record && u.Webhook != "" {
 		m.here[deliveryLock(u)] = knownUpdate{ID: u.ID, image: u.Image, version: u.Version, status: added.Status}
 	}
-	return Accepted{ID: u.ID, Image: u.Image, Version: u.Version, Disposition: Stored, Status: added.Status}, nil
+	return Accepted{ID: u.ID, Image: u.Image, Version: u.Version, Disposition: Stored, Status: added.Status}
 }
 
 // redeliver answers for an update that came before. One that failed is tried again.

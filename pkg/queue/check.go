@@ -39,12 +39,11 @@ func (w *writes) note(q *Queue, err error) {
 	}
 }
 
-// last is the error of the last change, and whether a new one is due to find out
-// how the store is.
-func (w *writes) last() (err error, due bool) {
+// due reports whether a new change is to find out how the store is.
+func (w *writes) due() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.err, w.err != nil || time.Since(w.stored) >= probeEvery
+	return w.err != nil || time.Since(w.stored) >= probeEvery
 }
 
 // Check returns an error when the store cannot take an update now: it cannot be
@@ -67,7 +66,7 @@ func (q *Queue) Check(ctx context.Context) error {
 func (q *Queue) probe(ctx context.Context) error {
 	q.writes.probing.Lock()
 	defer q.writes.probing.Unlock()
-	if _, due := q.writes.last(); !due {
+	if !q.writes.due() {
 		return nil
 	}
 	return q.write(ctx, func(ctx context.Context, c *change) error {

@@ -28,6 +28,9 @@ const (
 // updates until its standard input ends, and applies them all the time.
 func play(role string) int {
 	notes := os.Getenv(folderVariable)
+	if role == poisoned {
+		return workUntilAllEnded(notes)
+	}
 	o := queue.Options{URL: os.Getenv(storeVariable), Apply: noting(notes)}
 	queue.HurryRescue(&o)
 	q, err := queue.Open(context.Background(), o)

@@ -76,3 +76,20 @@ func (q *Queue) Draining() int {
 	defer q.mu.Unlock()
 	return len(q.draining)
 }
+
+// Setting is a setting of the sessions on PostgreSQL.
+func (q *Queue) Setting(ctx context.Context, name string) (value string, err error) {
+	_, err = one(ctx, q.store.read(), []any{&value}, `SELECT current_setting($1)`, name)
+	return value, err
+}
+
+// Locked runs f while a transaction holds the lock of a branch.
+func (q *Queue) Locked(ctx context.Context, branch string, f func()) error {
+	return q.store.write(ctx, func(ctx context.Context, t tx) error {
+		if err := t.lock(ctx, []string{branchLock(branch)}); err != nil {
+			return err
+		}
+		f()
+		return nil
+	})
+}

@@ -197,7 +197,7 @@ func (s *postgresStore) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	if err := checkRiver(ctx, migrator); err != nil {
+	if err := checkRiver(ctx, s.read(), `SELECT count(to_regclass('river_migration'))`, migrator); err != nil {
 		return fmt.Errorf("queue: open the tables: %w", err)
 	}
 	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
@@ -217,41 +217,41 @@ func (s *postgresStore) write(ctx context.Context, f func(context.Context, tx) e
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout+s.roundTrips(roundTripsOfEntry))
 	defer cancel()
 	for try := 1; ; try++ {
-		began, err := s.try(ctx, f)
+		broke, err := s.try(ctx, f)
 		var refused *pgconn.PgError
 		asked := errors.As(err, &refused) && (refused.Code == "40001" || refused.Code == "40P01")
 		// A connection of the pool may have died with a server that is back since.
-		again := err != nil && (asked || !began && ctx.Err() == nil)
-		if !again || try == postgresTries {
+		if again := asked || broke && ctx.Err() == nil; !again || try == postgresTries {
 			return err
 		}
 	}
 }
 
-// try runs one transaction. began is false when nothing came of it at all.
-func (s *postgresStore) try(ctx context.Context, f func(context.Context, tx) error) (began bool, err error) {
+// try runs one transaction. broke says that the connection failed before COMMIT was
+// sent, so that nothing was changed.
+func (s *postgresStore) try(ctx context.Context, f func(context.Context, tx) error) (broke bool, err error) {
 	c, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return false, err
+		return true, err
 	}
 	defer c.Release()
 	start := time.Now()
 	raw, err := c.Begin(ctx)
 	if err != nil {
-		return false, err
+		return true, err
 	}
 	s.took(time.Since(start))
 	defer func() { _ = raw.Rollback(context.WithoutCancel(ctx)) }() // after a commit it does nothing
 	t := postgresTx{postgresQuerier: postgresQuerier{raw}, jobsOf: jobsOf[*riverpgxv5.Driver, pgx.Tx]{&s.engine, raw}, id: new(string)}
 	if err := f(ctx, t); err != nil {
-		return true, err
+		return c.Conn().IsClosed(), err
 	}
 	err = raw.Commit(ctx)
 	var refused *pgconn.PgError
 	if err == nil || errors.As(err, &refused) || errors.Is(err, pgx.ErrTxCommitRollback) {
-		return true, err
+		return false, err
 	}
-	return true, s.lookUp(context.WithoutCancel(ctx), *t.id, err)
+	return false, s.lookUp(context.WithoutCancel(ctx), *t.id, err)
 }
 
 // lookUp finds out what became of a transaction whose commit was not answered, on a

@@ -159,7 +159,7 @@ func (s *sqliteStore) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	if err := checkRiver(ctx, migrator); err != nil {
+	if err := checkRiver(ctx, s.read(), `SELECT count(*) FROM sqlite_master WHERE name = 'river_migration'`, migrator); err != nil {
 		return fmt.Errorf("queue: open %s: %w", s.path, err)
 	}
 	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {

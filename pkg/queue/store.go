@@ -101,20 +101,21 @@ type store interface {
 	close() error
 }
 
-// checkRiver refuses River's tables when a newer release wrote them.
-func checkRiver[T any](ctx context.Context, migrator *rivermigrate.Migrator[T]) error {
-	stored, err := migrator.ExistingVersions(ctx)
-	if err != nil {
+// checkRiver refuses River's tables when a newer release wrote them. exists is a
+// query that counts the tables of the name river_migration.
+func checkRiver[T any](ctx context.Context, q querier, exists string, migrator *rivermigrate.Migrator[T]) error {
+	var tables, has, knows int
+	if _, err := one(ctx, q, []any{&tables}, exists); err != nil || tables == 0 {
+		return err
+	}
+	if _, err := one(ctx, q, []any{&has}, `SELECT coalesce(max(version), 0) FROM river_migration WHERE line = 'main'`); err != nil {
 		return fmt.Errorf("read the version of River's tables: %w", err)
 	}
-	last := func(versions []rivermigrate.Migration) (n int) {
-		for _, v := range versions {
-			n = max(n, v.Version)
-		}
-		return n
+	for _, v := range migrator.AllVersions() {
+		knows = max(knows, v.Version)
 	}
-	if has, knows := last(stored), last(migrator.AllVersions()); has > knows {
-		return fmt.Errorf("River's tables are of version %d, written by a newer release; this one knows %d", has, knows)
+	if has > knows {
+		return fmt.Errorf("the tables of River are of version %d, written by a newer release; this one knows %d", has, knows)
 	}
 	return nil
 }

@@ -35,6 +35,7 @@ func (e *editor) mentioned(content []byte) []int {
 type editors struct {
 	target   *Target
 	requests []Request
+	all      *editor            // of every request
 	made     map[string]*editor // by the wanted requests, a byte for each
 	wanted   []byte             // scratch
 }
@@ -45,6 +46,7 @@ func newEditors(t *Target, requests []Request) (*editors, error) {
 	if err := e.make(); err != nil {
 		return nil, err
 	}
+	e.all = e.made[string(e.wanted)]
 	return e, nil
 }
 

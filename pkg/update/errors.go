@@ -69,6 +69,16 @@ func (e *NoTargetError) Error() string {
 	return fmt.Sprintf("%s is not a target of this service; it writes to %s", asked, strings.Join(e.Targets, ", "))
 }
 
+// MessageRefusedError reports that a target takes no commit messages of callers.
+type MessageRefusedError struct {
+	Target string // the target's place
+}
+
+// Error is a sentence for the caller.
+func (e *MessageRefusedError) Error() string {
+	return e.Target + " takes no messages of callers; leave the message out"
+}
+
 // MovedError says that other pushes won the race for the branch every time.
 type MovedError struct {
 	Target   string // owner/name@branch

@@ -53,7 +53,7 @@ func (s *Service) announce(ctx context.Context, t *target, commit github.SHA, re
 	case err != nil && stored:
 		return fmt.Errorf("%w: %w", ErrLedger, err)
 	case err != nil:
-		return nil
+		return nil //nolint:nilerr // what is stored nowhere goes on by this process's own order
 	case undecided:
 		return errUndecided
 	case slices.ContainsFunc(requests, func(r Request) bool { return slices.Contains(replaced, r.ID) }):

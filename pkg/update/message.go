@@ -19,8 +19,11 @@ func (p *plan) message() string {
 		}
 	}
 	if trailers := trailers(writing); len(trailers) > 0 {
-		b.WriteString("\n\n")
-		b.WriteString(strings.Join(trailers, "\n"))
+		between := "\n\n"
+		if endsInTrailers(b.String()) {
+			between = "\n"
+		}
+		b.WriteString(between + strings.Join(trailers, "\n"))
 	}
 	return b.String()
 }

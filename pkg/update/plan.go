@@ -51,6 +51,9 @@ func (s *Service) plan(ctx context.Context, t *target, snapshot *github.Snapshot
 		if i%checkEvery == 0 && ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
+		if entry.Mode != github.ModeSymlink && !s.mayName(entry, editors.all) {
+			continue // before the globs, which cost much more than this
+		}
 		ed := editors.of(entry)
 		switch {
 		case ed == nil || entry.Mode == github.ModeSymlink:

@@ -61,6 +61,8 @@ type Target struct {
 	Unpin bool
 	// Message makes the headline of commits; nil means the service's own.
 	Message func(image.Repository, image.Tag, image.Digest) string
+	// RefuseMessages refuses requests with a message of their own.
+	RefuseMessages bool
 	// Author of the commits; nil leaves it to Repository.
 	Author *github.Signature
 }

@@ -61,7 +61,8 @@ func New(o Options) *Service {
 
 // Choose returns the targets that the request goes to, in the order of
 // Options.Targets, without asking GitHub: one whose default branch is not known
-// yet counts as asked for. The error is a *NoTargetError or a *NotTakenError.
+// yet counts as asked for. The error is a
+// *NoTargetError, a *NotTakenError or a *MessageRefusedError.
 func (s *Service) Choose(r Request) ([]Place, error) {
 	chosen, err := s.choose(r)
 	places := make([]Place, len(chosen))
@@ -99,12 +100,23 @@ func (s *Service) choose(r Request) ([]*target, error) {
 	}
 	switch {
 	case len(chosen) > 0:
-		return chosen, nil
+		return chosen, refuseMessage(chosen, r)
 	case !taken:
 		return nil, &NotTakenError{Image: r.Image.String()}
 	default:
 		return nil, &foreign
 	}
+}
+
+// refuseMessage returns a *MessageRefusedError for a request with a message of its
+// own when one of the targets takes none.
+func refuseMessage(chosen []*target, r Request) error {
+	for _, t := range chosen {
+		if r.Message != "" && t.RefuseMessages {
+			return &MessageRefusedError{Target: t.place().String()}
+		}
+	}
+	return nil
 }
 
 // Update applies the request to every target that it asks for, side by side,

@@ -320,3 +320,36 @@ func TestDeliveryWithVeryManyTags(t *testing.T) {
 		t.Errorf("%s\n%+v", r.body, record)
 	}
 }
+
+// Complicated globs of one request do not keep the others waiting.
+func TestComplicatedGlobs(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{}
+	for i := range 2000 {
+		files[fmt.Sprintf("clusters/production/region-%d/apps/team-a/service-%d/deployment.yaml", i%7, i)] = deployment(fmt.Sprintf("ghcr.io/octo-org/app-%d:1", i))
+	}
+	w := start(t, withFiles(files))
+	globs := func(glob string, n int) string {
+		var all []string
+		for i := range n {
+			all = append(all, fmt.Sprintf("%q", strings.ReplaceAll(glob, "N", fmt.Sprint(i))))
+		}
+		return `{"image": "` + node + `", "version": "v9", "paths": [` + strings.Join(all, ",") + `]}`
+	}
+	for name, glob := range map[string]string{
+		"braces": "**/{*a,*b,*c,*d,*e,*f}/**/xN", "nested braces": "**/{*a,{*b,*c},*d}/**/xN", "many stars": "**/" + strings.Repeat("*a", 40) + "N",
+	} {
+		r := w.post(globs(glob, 100))
+		wantProblem(t, r, http.StatusUnprocessableEntity, api.ProblemCodeInvalidRequest)
+		if r.problem.Errors == nil || (*r.problem.Errors)[0].Pointer != "/paths" {
+			t.Errorf("%s: %s", name, r.body)
+		}
+	}
+	wantCommitted(t, w.post(globs("apps/*/N/**", 99)[:len(globs("apps/*/N/**", 99))-2]+`,"apps/**"]}`))
+	// The costliest that is allowed; the files were read before.
+	start := time.Now()
+	w.post(globs("**/*a*b*c*d/**/xN", 50))
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("took %s", took)
+	}
+}

@@ -94,6 +94,8 @@ func TestWrongEnvironment(t *testing.T) {
 		{"LOG_FORMAT=xml", "LOG_FORMAT: "},
 		{"GITHUB_TOKEN_FILE=" + file("token", "t"), "GITHUB_TOKEN: unset it or GITHUB_TOKEN_FILE"},
 		{"GITHUB_TOKEN GITHUB_TOKEN_FILE=" + filepath.Join(dir, "none"), "GITHUB_TOKEN_FILE: "},
+		{"GITHUB_TOKEN GITHUB_TOKEN_FILE=-" + filepath.Join(dir, "none"), "GITHUB_TOKEN: set it"},
+		{"GITHUB_TOKEN GITHUB_TOKEN_FILE=-" + dir, "GITHUB_TOKEN_FILE: "},
 		{"GITHUB_TOKEN GITHUB_TOKEN_FILE=" + file("empty", " \n"), "GITHUB_TOKEN_FILE: "},
 	}
 	for _, tt := range tests {

@@ -226,7 +226,7 @@ func newTargets(targets []config.Target, client *github.Client) ([]update.Target
 		}
 		target := update.Target{
 			Repo: repo, Branch: t.Branch, Repository: client.Branch(repo, t.Branch),
-			Include: t.Include, Exclude: t.Exclude, Images: t.Images, Present: t.Present, Overrides: update.OverrideMode(t.Overrides), SkipEmbedded: !t.Embedded, Unpin: t.Unpin,
+			Include: t.Include, Exclude: t.Exclude, Images: t.Images, Present: t.Present, Overrides: update.OverrideMode(t.Overrides), SkipEmbedded: !t.Embedded, Unpin: t.Unpin, RefuseMessages: t.RefuseMessages,
 		}
 		if t.Name != (update.Place{Repo: repo, Branch: t.Branch}).String() {
 			target.Name = t.Name

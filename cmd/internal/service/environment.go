@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -332,7 +333,8 @@ func ReadEnvironment(env Environment) (Settings, error) {
 	return s, s.checkNames(env, named)
 }
 
-// read returns the variable's text, from its file if one is named.
+// read returns the variable's text, from its file if one is named. As in systemd, a
+// file whose path follows a hyphen may be absent.
 func (v variable) read(env Environment) (string, error) {
 	text := strings.TrimSpace(env[v.name])
 	if v.secret {
@@ -343,7 +345,11 @@ func (v variable) read(env Environment) (string, error) {
 		case text != "":
 			return "", fmt.Errorf("%s: unset it or %s; only one of them may say the secret", v.name, fileVariable)
 		default:
+			path, optional := strings.CutPrefix(path, "-")
 			content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+			if optional && errors.Is(err, fs.ErrNotExist) {
+				break
+			}
 			if err != nil {
 				return "", fmt.Errorf("%s: %w", fileVariable, err)
 			}

@@ -1,11 +1,13 @@
 package github_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -173,6 +175,54 @@ func TestNonsenseAnswers(t *testing.T) {
 			var e *github.Error
 			if !errors.As(err, &e) || !errors.Is(err, github.ErrUpstream) {
 				t.Errorf("error %v, want ErrUpstream", err)
+			}
+		})
+	}
+}
+
+// A page in place of an answer is told from GitHub's own failures, whatever its
+// status is.
+func TestPageOfAProxy(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{200, 302, 401, 403, 404, 407, 502, 503} {
+		w := newWorld(t)
+		w.push(map[string]string{fileA: "image: a:1\n"})
+		w.sb.Inject(sandbox.Proxy(status))
+		_, err := w.branch().Snapshot(t.Context())
+		e := wantKind(t, err, github.ErrUpstream, status)
+		if !e.NotGitHub || !strings.Contains(e.Detail, "check GITHUB_API_URL or the proxy") || e.InDoubt() {
+			t.Errorf("status %d: %+v", status, e)
+		}
+		if state := w.client.CredentialState(parse(t, repoName)); state.Err != nil {
+			t.Errorf("status %d says of the credential: %v", status, state.Err)
+		}
+	}
+	w, b, s := planned(t)
+	w.sb.Inject(sandbox.BadGateway().On(http.MethodPost, "git/trees"))
+	_, err := b.Commit(t.Context(), s, set(s, fileA, "image: a:2\n"))
+	if e := wantKind(t, err, github.ErrUpstream, http.StatusBadGateway); e.NotGitHub || e.InDoubt() {
+		t.Errorf("GitHub's own page: %+v", e)
+	}
+}
+
+// What GitHub said is told rather than that there was no time for another answer.
+func TestDeadlineAfterAnAnswer(t *testing.T) {
+	t.Parallel()
+	for name, said := range map[string]sandbox.Fault{
+		"failure": sandbox.Refuse(http.StatusServiceUnavailable, "We are having a problem"),
+		"page":    sandbox.BadGateway(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, b, s := planned(t)
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			w.sb.Inject(said.On(http.MethodPost, "git/trees").Once())
+			w.sb.Inject(sandbox.Silence().On(http.MethodPost, "git/trees").After(1))
+			_, err := b.Commit(ctx, s, set(s, fileA, "image: a:2\n"))
+			wantKind(t, err, github.ErrUpstream, max(said.Status, http.StatusBadGateway))
+			if errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error %v is a mere deadline", err)
 			}
 		})
 	}

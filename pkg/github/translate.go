@@ -33,9 +33,9 @@ const (
 	workflowsWrite = "workflows=write"
 )
 
-// verdict translates what a request ended with. It is the only place where
+// translate turns into an error of this package what a request ended with. It is the only place where
 // errors of other packages become errors of this one.
-func verdict(ctx context.Context, op string, resp *gh.Response, err error) error {
+func translate(ctx context.Context, op string, resp *gh.Response, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -57,6 +57,8 @@ func verdict(ctx context.Context, op string, resp *gh.Response, err error) error
 		return refusal(op, refused.Response)
 	case errors.As(err, &refusedOTP):
 		return refusal(op, refusedOTP.Response)
+	case resp != nil && resp.Response != nil && isPage(resp.Header):
+		return notGitHub(op, resp.StatusCode)
 	case resp != nil && resp.Response != nil:
 		return nonsense(op, resp.StatusCode, err)
 	}
@@ -66,6 +68,9 @@ func verdict(ctx context.Context, op string, resp *gh.Response, err error) error
 // refusal is the error of an answer that is none of 2xx.
 func refusal(op string, resp *http.Response) *Error {
 	a := peekAnswer(resp)
+	if a.foreign {
+		return notGitHub(op, resp.StatusCode)
+	}
 	e := &Error{Op: op, Status: resp.StatusCode, Detail: a.quote(), text: strings.ToLower(a.message), words: ": " + a.quote()}
 	switch {
 	case isProtection(e.text) && (e.Status == http.StatusForbidden || e.Status == http.StatusUnprocessableEntity || e.Status == http.StatusConflict):
@@ -156,6 +161,22 @@ func nonsense(op string, status int, err error) *Error {
 	return &Error{Kind: ErrUpstream, Op: op, Status: status, Err: err, Detail: "the answer is not understood: " + oneLine(err.Error())}
 }
 
+// notGitHub is the error of a page in place of an answer of the API.
+func notGitHub(op string, status int) *Error {
+	return &Error{
+		Kind: ErrUpstream, Op: op, Status: status, NotGitHub: true,
+		Detail: "an HTML page came in place of an answer of GitHub's API; check GITHUB_API_URL or the proxy",
+	}
+}
+
+// isOwnPage reports whether an answer that is a page is GitHub's: it has some for its
+// own failures, and for requests that it takes for abuse. Its website has others.
+func isOwnPage(resp *http.Response) bool {
+	return resp.Header.Get("X-GitHub-Request-Id") != "" && (resp.StatusCode >= 500 || resp.StatusCode == http.StatusForbidden)
+}
+
+func isPage(h http.Header) bool { return strings.Contains(h.Get("Content-Type"), "html") }
+
 // unreachable is the error of a request that got no answer.
 func unreachable(op string, err error) *Error {
 	cause := err
@@ -183,7 +204,8 @@ func isProtection(text string) bool {
 	for _, words := range []string{
 		"protected branch", "protected ref", "rule violations", "not authorized to push", "required status check",
 		"approving review", "approved review", "made through a pull request", "verified signatures",
-		"must not contain merge commits", "merge queue", "cannot force-push",
+		"must not contain merge commits", "merge queue", "cannot force-push", "locked branch", "secret detected",
+		"push declined due to", "hook declined",
 	} {
 		if strings.Contains(text, words) {
 			return true
@@ -222,6 +244,8 @@ func ssoURL(header string) string {
 type answer struct {
 	message string
 	html    bool
+	// foreign tells that the page is not one that GitHub has for its own failures.
+	foreign bool
 }
 
 // quote is the message as one line in quotes, fit for Error.Detail.
@@ -247,8 +271,8 @@ func peekAnswer(resp *http.Response) answer {
 		Errors  json.RawMessage `json:"errors"`
 	}
 	if err := json.Unmarshal(data, &body); err != nil {
-		html := bytes.HasPrefix(bytes.TrimSpace(data), []byte("<")) || strings.Contains(resp.Header.Get("Content-Type"), "html")
-		return answer{html: html}
+		html := bytes.HasPrefix(bytes.TrimSpace(data), []byte("<")) || isPage(resp.Header)
+		return answer{html: html, foreign: html && !isOwnPage(resp)}
 	}
 	texts := append([]string{body.Message}, reasons(body.Errors)...)
 	return answer{message: strings.TrimSpace(strings.Join(texts, " "))}

@@ -18,6 +18,8 @@ type hub struct {
 	url           string
 	repositoryDir string
 	dataDir       string // for what the service stores
+	example       example
+	kept          bool // the repository outlives the program
 	stop          func() error
 }
 

@@ -19,14 +19,6 @@ import (
 // onceTimeout bounds each request of --once.
 const onceTimeout = time.Minute
 
-func exampleBody() string {
-	body, err := json.Marshal(map[string]string{"image": exampleImage, "version": exampleVersion})
-	if err != nil {
-		panic(err) // two strings
-	}
-	return string(body)
-}
-
 // once sends the example request to the service, prints its answer and the
 // commit, and fails when nothing was committed.
 func once(ctx context.Context, hub *hub, env service.Environment, stdout, stderr io.Writer) (err error) {
@@ -49,8 +41,8 @@ func once(ctx context.Context, hub *hub, env service.Environment, stdout, stderr
 		err = errors.Join(err, <-served)
 	}()
 
-	fmt.Fprintf(stdout, "POST /v1/updates %s\n\n", exampleBody())
-	status, location, err := post(ctx, browse(svc.Addr())+"/v1/updates", stdout)
+	fmt.Fprintf(stdout, "POST /v1/updates %s\n\n", hub.example.body())
+	status, location, err := post(ctx, browse(svc.Addr())+"/v1/updates", hub.example.body(), stdout)
 	if err != nil {
 		return err
 	}
@@ -61,25 +53,28 @@ func once(ctx context.Context, hub *hub, env service.Environment, stdout, stderr
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "\n%s\nSee it in git: git -C %s log -p\n", patch, hub.repositoryDir)
+	fmt.Fprintf(stdout, "\n%s\n", patch)
+	if hub.kept {
+		fmt.Fprintf(stdout, "See it in git: git -C %s log -p\n", hub.repositoryDir)
+	}
 	return nil
 }
 
 // post sends the example request and prints the answer.
-func post(ctx context.Context, url string, stdout io.Writer) (status int, location string, err error) {
+func post(ctx context.Context, url, body string, stdout io.Writer) (status int, location string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, onceTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(exampleBody()))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	response, body, err := do(request)
+	response, answer, err := do(request)
 	if err != nil {
 		return 0, "", err
 	}
 	var pretty bytes.Buffer
-	if err := json.Indent(&pretty, body, "", "  "); err != nil {
+	if err := json.Indent(&pretty, answer, "", "  "); err != nil {
 		return 0, "", fmt.Errorf("read the answer: %w", err)
 	}
 	fmt.Fprintf(stdout, "%s\n%s", response.Status, pretty.Bytes())

@@ -21,6 +21,8 @@ const (
 	repository = "refty-yapi/refty-infra-test"
 	branch     = "main"
 	token      = "sandbox"
+	// webhookSecret is that of every webhook that a secret alone switches on.
+	webhookSecret = "sandbox"
 
 	exampleImage   = "ghcr.io/refty-yapi/refty-node/refty-node"
 	exampleVersion = "05-06-42a252"
@@ -44,13 +46,14 @@ Usage: sandbox [flags]
   --dir DIR      keep the repository in DIR, and go on with one that is there;
                  a temporary folder when left out
   --once         send the example request, print the answer and the commit, and
-                 end with 0 when it was committed
+                 end with 0 when it was committed; without --dir nothing is left
   --github-only  serve the embedded GitHub alone on LISTEN_ADDR
 
-The repository is refty-yapi/refty-infra-test, its branch main, and GitHub's
-token sandbox. Environment: LISTEN_ADDR (127.0.0.1:8080), API_TOKENS (none:
-everybody may call), DATA_DIR (a folder in DIR), and as of versions-service:
-CONFIG_FILE (with webhooks, without targets), WEBHOOK_…_SECRET, DATABASE_URL,
+The repository is refty-yapi/refty-infra-test, its branch main. GitHub's token is
+sandbox, and so is the secret of each webhook, unless CONFIG_FILE is set.
+Environment: LISTEN_ADDR (127.0.0.1:8080), API_TOKENS (none: everybody may call),
+DATA_DIR (a folder in DIR), and as of versions-service: CONFIG_FILE (with webhooks,
+without targets), WEBHOOK_…_SECRET, DATABASE_URL,
 UPDATE_TIMEOUT, GROUP_COMMITS, OVERRIDES, COMMIT_AUTHOR, COMMIT_SIGNING_KEY,
 CACHE_BYTES, LOG_LEVEL and LOG_FORMAT.
 `
@@ -114,6 +117,11 @@ func (o options) run(ctx context.Context, env service.Environment, stdout, stder
 	if err != nil {
 		return err
 	}
+	hub.kept = o.dir != ""
+	var found bool
+	if hub.example, found = exampleFor(files); !found {
+		fmt.Fprintf(stderr, "sandbox: --from: no file of %s names an image that can be set; the example is of the built-in sample\n", o.from)
+	}
 	switch {
 	case o.githubOnly:
 		fmt.Fprintf(stdout, githubOnlyText, hub.url, repository, branch, token, hub.repositoryDir)
@@ -135,9 +143,6 @@ func (o options) folder() (dir string, clean func(), err error) {
 	dir, err = os.MkdirTemp("", "refty-sandbox-")
 	if err != nil {
 		return "", nil, err
-	}
-	if o.once {
-		return dir, func() {}, nil // git may still be asked for the commit
 	}
 	return dir, func() { _ = os.RemoveAll(dir) }, nil
 }
@@ -162,6 +167,11 @@ func environment(hub *hub, env service.Environment) service.Environment {
 		"GITHUB_TOKEN_FILE", "GITHUB_APP_ID", "GITHUB_APP_PRIVATE_KEY", "GITHUB_APP_PRIVATE_KEY_FILE", "GITHUB_APP_INSTALLATION_ID",
 	} {
 		delete(own, name)
+	}
+	for _, name := range service.WebhookSecrets() {
+		if env["CONFIG_FILE"] == "" && env[name] == "" && env[name+"_FILE"] == "" {
+			own[name] = webhookSecret // the examples of the interface's description work
+		}
 	}
 	if env["API_TOKENS"] == "" && env["API_TOKENS_FILE"] == "" {
 		own["AUTH"] = "none"
@@ -190,7 +200,7 @@ func serve(ctx context.Context, hub *hub, env service.Environment, stdout, stder
 	if env["AUTH"] == "" {
 		authorization = " \\\n    -H 'Authorization: Bearer TOKEN'"
 	}
-	fmt.Fprintf(stdout, serveText, browse(svc.Addr()), authorization, exampleBody(), hub.repositoryDir, hub.url)
+	fmt.Fprintf(stdout, serveText, browse(svc.Addr()), authorization, hub.example.body(), hub.repositoryDir, hub.url, env["WEBHOOK_DOCKERHUB_SECRET"])
 	return svc.Run(ctx)
 }
 
@@ -207,6 +217,7 @@ The service is running in front of an embedded GitHub.
   See the commits:
   git -C %[4]s log -p
 
+  Webhooks            %[1]s/v1/webhooks/dockerhub?token=%[6]s, and so on; see %[1]s/docs
   The embedded GitHub %[5]s
 
 Press Ctrl-C to stop.

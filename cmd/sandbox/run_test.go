@@ -7,12 +7,17 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	neturl "net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	openapi "github.com/refty-yapi/refty-node-versions-service"
 )
 
 func git(t *testing.T, dir string, args ...string) string {
@@ -48,15 +53,118 @@ func TestOnce(t *testing.T) {
 	git(t, repo, "fsck", "--strict")
 }
 
-func TestOnceWithNothingToChange(t *testing.T) {
+// TestOnceWithAFolderOfOnesOwn asks for an image that the folder names, however it
+// does, and for the example's where it names none.
+func TestOnceWithAFolderOfOnesOwn(t *testing.T) {
 	t.Parallel()
-	from := t.TempDir()
-	write(t, filepath.Join(from, "a.yaml"), "image: octo-org/other:1\n")
-	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), []string{"--once", "--dir", t.TempDir(), "--from", from}, nil, &stdout, &stderr)
-	if code != 1 || !strings.Contains(stdout.String(), "image_not_referenced") || !strings.Contains(stderr.String(), "404") {
-		t.Errorf("code %d\n%s\n%s", code, stdout.String(), stderr.String())
+	tests := []struct {
+		name, content string
+		code          int
+		asked         string
+	}{
+		{"image", "# image: octo-org/comment:1\nimage: octo-org/other:1\n", 0, "octo-org/other"},
+		{"registry with a port", "spec:\n  - image: 'registry.example.com:5000/team/web:1'\n", 0, "registry.example.com:5000/team/web"},
+		{"Helm values", "image:\n  repository: quay.io/octo-org/web\n  tag: \"1\"\n", 0, "quay.io/octo-org/web"},
+		{"kustomization", "images:\n  - name: ghcr.io/octo-org/web\n    newTag: \"1\"\n", 0, "ghcr.io/octo-org/web"},
+		{"templates before a reference", "image: {{ .Values.image }}\n---\nimage: octo-org/other:1\n", 0, "octo-org/other"},
+		{"nothing", "name: octo-org/other\n", 1, exampleImage},
 	}
+	for _, tt := range tests {
+		from := t.TempDir()
+		write(t, filepath.Join(from, "a.yaml"), tt.content)
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), []string{"--once", "--from", from}, nil, &stdout, &stderr)
+		if code != tt.code || !strings.Contains(stdout.String(), `POST /v1/updates {"image":"`+tt.asked+`"`) {
+			t.Errorf("%s: code %d\n%s\n%s", tt.name, code, stdout.String(), stderr.String())
+		}
+		if code != 0 && (!strings.Contains(stdout.String(), "image_not_referenced") || !strings.Contains(stderr.String(), "no file of "+from+" names an image")) {
+			t.Errorf("%s: code %d\n%s\n%s", tt.name, code, stdout.String(), stderr.String())
+		}
+	}
+}
+
+// TestOnceLeavesNothing looks at the folder for temporary files.
+func TestOnceLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"--once"}, nil, &stdout, &stderr); code != 0 {
+		t.Fatalf("code %d\n%s\n%s", code, stdout.String(), stderr.String())
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 || strings.Contains(stdout.String(), dir) {
+		t.Errorf("%v is left, %v\n%s", left, err, stdout.String())
+	}
+}
+
+// TestExamplesOfTheDescriptionWork sends every example of a request body that the
+// page at /docs offers, as its button does.
+func TestExamplesOfTheDescriptionWork(t *testing.T) {
+	t.Parallel()
+	text, stop := startProgram(t, nil, map[string]string{"LISTEN_ADDR": "127.0.0.1:0"})
+	defer stop()
+	url := strings.TrimSuffix(find(t, text, `curl -sS (http://\S+/v1/updates)`), "/v1/updates")
+	for _, tt := range requestExamples(t) {
+		response, err := http.Post(url+tt.path, "application/json", strings.NewReader(tt.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode > http.StatusAccepted {
+			t.Errorf("%s of %s: %d %s", tt.name, tt.path, response.StatusCode, body)
+		}
+	}
+	response, err := http.Post(url+"/v1/webhooks/dockerhup?token=sandbox", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if body, _ := io.ReadAll(response.Body); response.StatusCode != http.StatusNotFound || !strings.Contains(string(body), "no webhook source of this name") {
+		t.Errorf("an unknown source: %d %s", response.StatusCode, body)
+	}
+}
+
+// requestExample is what Swagger UI fills in and sends.
+type requestExample struct{ name, path, body string }
+
+func requestExamples(t *testing.T) []requestExample {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(openapi.YAML)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []requestExample
+	for path, item := range doc.Paths.Map() {
+		if item.Post == nil || item.Post.RequestBody == nil {
+			continue
+		}
+		query := neturl.Values{}
+		for _, p := range item.Post.Parameters {
+			example, _ := p.Value.Schema.Value.Example.(string)
+			switch p.Value.In {
+			case "path":
+				path = strings.ReplaceAll(path, "{"+p.Value.Name+"}", example)
+			case "query":
+				query.Set(p.Value.Name, example)
+			}
+		}
+		for _, content := range item.Post.RequestBody.Value.Content {
+			for name, example := range content.Examples {
+				body, err := json.Marshal(example.Value.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				found = append(found, requestExample{name: name, path: path + "?" + query.Encode(), body: string(body)})
+			}
+		}
+	}
+	if len(found) < 4 {
+		t.Fatalf("only %d examples were found", len(found))
+	}
+	return found
 }
 
 func TestGoOnWithAFolder(t *testing.T) {

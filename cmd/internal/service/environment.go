@@ -185,6 +185,15 @@ func put[V any](into *map[webhook.Kind]V, kind webhook.Kind, value V) {
 	(*into)[kind] = value
 }
 
+// WebhookSecrets are the variables that switch on a webhook by a secret alone.
+func WebhookSecrets() []string {
+	var names []string
+	for _, kind := range webhook.SwitchedOnBySecret() {
+		names = append(names, webhookVariable(kind, "SECRET"))
+	}
+	return names
+}
+
 func webhookVariable(kind webhook.Kind, what string) string {
 	return "WEBHOOK_" + strings.ToUpper(string(kind)) + "_" + what
 }

@@ -93,7 +93,9 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 	if err != nil {
 		return nil, err
 	}
-	warnUnbounded(logger, s.Webhooks, webhooks)
+	if !s.Trial {
+		warnUnbounded(logger, s.Webhooks, webhooks)
+	}
 	var handler *api.Server
 	stored, err := s.openQueue(logger, newQueueMetrics(registry).observe, func(ctx context.Context, b queue.Batch) []queue.Outcome {
 		return handler.Apply(ctx, b)

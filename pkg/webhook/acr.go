@@ -8,8 +8,7 @@ import "strings"
 // https://learn.microsoft.com/azure/event-grid/event-schema-container-registry
 // https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema
 
-// gridValidation is the answer by which an endpoint agrees to Event Grid's
-// deliveries.
+// gridValidation is the response that confirms a subscription of Event Grid.
 type gridValidation struct {
 	ValidationResponse string `json:"validationResponse"`
 }
@@ -17,7 +16,7 @@ type gridValidation struct {
 const (
 	acrPushed      = "Microsoft.ContainerRegistry.ImagePushed"
 	gridValidating = "Microsoft.EventGrid.SubscriptionValidationEvent"
-	// maxCode is the longest validation code that is echoed, in bytes; it is a
+	// maxCode bounds the validation code that is echoed, in bytes; the code is a
 	// UUID.
 	maxCode = 512
 )
@@ -41,8 +40,8 @@ func readACR(r Request, content []byte) (reading, error) {
 	}}, nil
 }
 
-// acr reads an event that is Event Grid's when it has a type, and else the
-// registry's own.
+// acr reads one event: Event Grid's when it has a type, otherwise the registry's
+// own.
 func (e *envelope) acr() event {
 	var body registryEvent
 	switch {

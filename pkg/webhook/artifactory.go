@@ -8,8 +8,8 @@ import "strings"
 // often pulled through a virtual repository, or a host, of another name: both
 // are what Registry and Rewrite are for.
 
-// jfrogAuth holds the secret, or the body's signature when the webhook is told
-// to sign.
+// jfrogAuth is the header that holds the secret, or the body's signature when
+// signing is switched on.
 const jfrogAuth = "X-JFrog-Event-Auth"
 
 type artifactoryBody struct {

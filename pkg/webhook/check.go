@@ -18,7 +18,7 @@ func (o Options) check() error {
 		found = append(found, &OptionError{Source: o.Name, Option: option, Detail: fmt.Sprintf(format, args...)})
 	}
 	if !o.Kind.known() {
-		refuse("kind", "%s is none: write one of %v", quote(string(o.Kind)), Kinds())
+		refuse("kind", "%s is not a kind: write one of %v", quote(string(o.Kind)), Kinds())
 		return found[0]
 	}
 	o.checkSecrets(refuse)
@@ -35,7 +35,7 @@ func (o Options) checkSecrets(refuse refusal) {
 	case o.Kind == KindGAR && len(o.Secrets) > 0:
 		refuse("secrets", "kind gar is proven by Google's token: leave them out")
 	case o.Kind != KindGAR && len(o.Secrets) == 0:
-		refuse("secrets", "there is none: give the secret that the registry was given")
+		refuse("secrets", "is missing: give the secret that the registry was given")
 	}
 	for i, s := range o.Secrets {
 		switch {
@@ -44,7 +44,7 @@ func (o Options) checkSecrets(refuse refusal) {
 		case strings.ContainsFunc(s, isControl):
 			refuse("secrets", "number %d holds a line break or another control character, which no registry sends", i+1)
 		case strings.TrimSpace(s) != s:
-			refuse("secrets", "number %d begins or ends with a blank, which no registry sends", i+1)
+			refuse("secrets", "number %d begins or ends with white space, which no registry sends", i+1)
 		}
 	}
 }
@@ -52,7 +52,7 @@ func (o Options) checkSecrets(refuse refusal) {
 func (o Options) checkNames(refuse refusal) {
 	switch {
 	case o.Registry == "" && (o.Kind == KindZot || o.Kind == KindNexus):
-		refuse("registry", "the payloads of kind %s name no registry: give the host[:port] that manifests name", o.Kind)
+		refuse("registry", "payloads of kind %s do not name the registry: give its host[:port] as manifests write it", o.Kind)
 	case o.Registry != "":
 		if err := checkHost(o.Registry); err != nil {
 			refuse("registry", "%v", err)
@@ -78,51 +78,52 @@ func (o Options) checkNames(refuse refusal) {
 func (o Options) checkGoogle(refuse refusal) {
 	if o.Kind != KindGAR {
 		if o.Audience != "" {
-			refuse("audience", "it belongs to kind gar alone")
+			refuse("audience", "only kind gar has it")
 		}
 		if o.ServiceAccount != "" {
-			refuse("service_account", "it belongs to kind gar alone")
+			refuse("service_account", "only kind gar has it")
 		}
 		return
 	}
 	if o.Audience == "" {
-		refuse("audience", "there is none: give the audience of the push subscription")
+		refuse("audience", "is missing: give the audience of the push subscription")
 	}
 	if !strings.Contains(o.ServiceAccount, "@") {
-		refuse("service_account", "it is no mail address: give the service account that the push subscription authenticates as")
+		refuse("service_account", "is not an email address: give the service account that the push subscription authenticates as")
 	}
 	if o.Transport == nil {
-		refuse("transport", "kind gar fetches Google's keys: give a transport")
+		refuse("transport", "is missing: kind gar fetches Google's keys through it")
 	}
 	if u, err := url.Parse(o.Keys.withDefaults().URL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		refuse("keys", "the address is no URL of http or https")
+		refuse("keys", "the address is not an http or https URL")
 	}
 }
 
 func (o Options) checkGeneric(refuse refusal) {
 	switch {
 	case o.Kind != KindGeneric && o.Generic != nil:
-		refuse("generic", "it belongs to kind generic alone")
+		refuse("generic", "only kind generic has it")
 	case o.Kind == KindGeneric && o.Generic == nil:
-		refuse("generic", "there is none: say by JSON pointers where image and version stand")
+		refuse("generic", "is missing: give JSON pointers to image and version")
 	case o.Generic != nil:
 		o.Generic.check(refuse)
 	}
 }
 
-// checkHost says why a text is no registry's host[:port] in lower case.
+// checkHost returns an error unless host is a registry's host[:port] in lower case.
 func checkHost(host string) error {
 	switch {
 	case strings.Contains(host, "/"):
 		return fmt.Errorf("%s is more than host[:port]: leave out scheme and path", quote(host))
 	case !isHost(host):
-		return fmt.Errorf("%s would not be read as a host in front of an image: it needs a dot, a port, or to be localhost", quote(host))
+		return fmt.Errorf("%s does not read as a host in front of an image: it needs a dot, a port, or to be localhost", quote(host))
 	}
 	_, err := image.ParseRepository(host + "/x")
 	return err
 }
 
-// checkPrefix says why no image's name can begin with the components of a text.
+// checkPrefix returns an error unless an image's name can begin with the path
+// components of prefix.
 func checkPrefix(prefix string) error {
 	if prefix == "" {
 		return errors.New("it is empty")

@@ -6,8 +6,8 @@ import (
 )
 
 // envelope is one event around a payload: a CloudEvent 1.0 in any of the three
-// modes of its HTTP binding, or an event in Event Grid's own schema, which says
-// the same in other words.
+// modes of its HTTP binding, or an event in Event Grid's own schema, which has
+// the same facts under other names.
 type envelope struct {
 	SpecVersion string          `json:"specversion"`
 	ID          string          `json:"id"`
@@ -19,7 +19,7 @@ type envelope struct {
 	GridType string    `json:"eventType"`
 	GridTime timestamp `json:"eventTime"`
 
-	// whole is the event itself, for formats that are not wrapped.
+	// whole is the event itself, for formats without an envelope.
 	whole json.RawMessage
 }
 
@@ -58,8 +58,8 @@ func envelopes(r Request, content []byte) (iter.Seq[*envelope], error) {
 	}, nil
 }
 
-// unify fills in for CloudEvents what was said in the words of Event Grid, and
-// the data that came as base64.
+// unify copies Event Grid's fields to those of CloudEvents, and decodes data that
+// came as base64.
 func (e *envelope) unify() {
 	if e.Type == "" {
 		e.Type = e.GridType

@@ -78,7 +78,7 @@ type reading struct {
 // event is one event in a payload, in the payload's own words: nothing in it is
 // checked yet.
 type event struct {
-	// skip is why this is no push; the other fields do not matter then.
+	// skip is why this is not a push; the other fields do not matter then.
 	skip string
 	// host is the registry's, or empty when the payload does not name it.
 	host string
@@ -110,5 +110,5 @@ func noPush(what string) event {
 	if what == "" {
 		return skipped("the payload does not say that it is a push")
 	}
-	return skipped(quote(what) + " is no push")
+	return skipped(quote(what) + " is not a push")
 }

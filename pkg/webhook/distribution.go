@@ -7,8 +7,8 @@ import (
 
 // The notifications of CNCF Distribution, which GitLab's own registry sends too:
 // https://distribution.github.io/distribution/about/notifications/
-// Layers, pulls, mounts and deletions come to the same URL. A refusal makes it
-// send the event again without end, and nothing after it.
+// Layers, pulls, mounts and deletions come to the same URL. A registry repeats a
+// refused event forever, and sends nothing else meanwhile.
 
 type distributionBody struct {
 	Events []json.RawMessage `json:"events"`

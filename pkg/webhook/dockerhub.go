@@ -2,7 +2,7 @@ package webhook
 
 // Docker Hub: https://docs.docker.com/docker-hub/repos/manage/webhooks/
 // Its payload has no signature, no digest and no id, and one push of an index
-// calls several times. Its callback_url is not called.
+// calls the webhook several times. Its callback_url is never called.
 
 type dockerHubBody struct {
 	PushData struct {

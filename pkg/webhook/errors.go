@@ -6,17 +6,17 @@ import (
 )
 
 var (
-	// ErrUnauthenticated means that the request does not prove to be the source's.
-	// The text says why, for the log, and never holds a secret or what was given
-	// in place of one.
+	// ErrUnauthenticated means that the request is not proven to be the source's.
+	// The text gives the reason, for the log, and never holds a secret or what was
+	// sent in place of one.
 	ErrUnauthenticated = errors.New("webhook: unauthenticated")
 	// ErrMalformed means that an authentic body is not JSON. It comes as a
 	// *MalformedError.
 	ErrMalformed = errors.New("webhook: malformed body")
-	// ErrUnavailable means that authenticity could not be decided now, because the
-	// keys for it cannot be had: the sender shall try again.
+	// ErrUnavailable means that authenticity cannot be decided now, because the keys
+	// are unavailable; the sender should try again.
 	ErrUnavailable = errors.New("webhook: keys unavailable")
-	// ErrNoPreflight means that the source's kind has no such handshake.
+	// ErrNoPreflight means that the source's kind has no preflight handshake.
 	ErrNoPreflight = errors.New("webhook: no preflight for this kind")
 )
 
@@ -37,10 +37,10 @@ func (e *MalformedError) Unwrap() error { return ErrMalformed }
 type OptionError struct {
 	// Source is the name of the source.
 	Source string
-	// Option is the option as a configuration file spells it, such as registry or
+	// Option is the option's name in a configuration file, such as registry or
 	// generic.image.
 	Option string
-	// Detail is what is wrong and the fix, without a full stop.
+	// Detail is the mistake and its fix, without a full stop.
 	Detail string
 }
 

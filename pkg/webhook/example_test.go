@@ -47,5 +47,5 @@ func ExampleNew() {
 	_, err := webhook.New(webhook.Options{Name: "edge", Kind: webhook.KindZot, Secrets: []string{"s3cret"}})
 	fmt.Println(err)
 	// Output:
-	// webhook source "edge": registry: the payloads of kind zot name no registry: give the host[:port] that manifests name
+	// webhook source "edge": registry: payloads of kind zot do not name the registry: give its host[:port] as manifests write it
 }

@@ -19,7 +19,7 @@ type TagFilter struct {
 func ParseTagRegexp(text string) (TagFilter, error) {
 	pattern, err := regexp.Compile(text)
 	if err != nil {
-		return TagFilter{}, fmt.Errorf("the tag filter is no regular expression: %w", err)
+		return TagFilter{}, fmt.Errorf("the tag filter is not a regular expression: %w", err)
 	}
 	return TagFilter{pattern: pattern}, nil
 }
@@ -31,7 +31,7 @@ func ParseTagRegexp(text string) (TagFilter, error) {
 func ParseTagRange(text string) (TagFilter, error) {
 	within, err := semver.NewConstraint(text)
 	if err != nil {
-		return TagFilter{}, fmt.Errorf("the tag filter is no range of semantic versions: %w", err)
+		return TagFilter{}, fmt.Errorf("the tag filter is not a range of semantic versions: %w", err)
 	}
 	return TagFilter{within: within}, nil
 }

@@ -10,8 +10,8 @@ import (
 // messages come in an envelope or, without a wrapper, as they are:
 // https://cloud.google.com/artifact-registry/docs/configure-notifications
 // https://cloud.google.com/pubsub/docs/push
-// Pub/Sub sends what was refused again for a week, so that nothing authentic is,
-// not even what is no JSON.
+// Pub/Sub repeats a refused message for a week, so authentic messages are never
+// refused, not even those that are not JSON.
 
 type garBody struct {
 	Message *struct {
@@ -30,7 +30,7 @@ type garData struct {
 
 func readGAR(r Request, content []byte) (reading, error) {
 	if !json.Valid(content) {
-		return ignored("the message is no JSON"), nil
+		return ignored("the message is not JSON"), nil
 	}
 	var body garBody
 	fill(content, &body)
@@ -41,7 +41,7 @@ func readGAR(r Request, content []byte) (reading, error) {
 	}
 	data, ok := unbase64(message.Data)
 	if !ok {
-		return ignored("the message's data is no base64"), nil
+		return ignored("the message's data is not base64"), nil
 	}
 	id := message.ID
 	if id == "" {
@@ -52,7 +52,7 @@ func readGAR(r Request, content []byte) (reading, error) {
 
 func readGARData(data []byte, id string, published time.Time) reading {
 	if !json.Valid(data) {
-		return ignored("the message's data is no JSON")
+		return ignored("the message's data is not JSON")
 	}
 	var body garData
 	fill(data, &body)

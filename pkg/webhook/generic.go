@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// Generic describes a sender of its own format. Where things stand is said by
-// JSON pointers (RFC 6901), such as /data/image or /tags/0.
+// Generic describes a sender with a format of its own, by JSON pointers (RFC 6901)
+// such as /data/image or /tags/0.
 type Generic struct {
-	// Image stands for the image's name, which may have tag and digest behind it.
+	// Image points to the image's name, which may include tag and digest.
 	Image string
-	// Version stands for the tag, or an array of them. It may be left out when the
-	// image always has its tag.
+	// Version points to the tag, or to an array of tags. It may be empty when the
+	// image always includes a tag.
 	Version string
-	// Digest, Time and ID may be left out.
+	// Digest, Time and ID point to strings, and may be empty.
 	Digest, Time, ID string
-	// Signature makes the sender sign; nil means that it sends a bearer token.
+	// Signature describes how the sender signs; nil means that it sends a bearer token.
 	Signature *Signature
 }
 
@@ -25,13 +25,13 @@ type Generic struct {
 type Signature struct {
 	// Header holds the signature, such as X-Hub-Signature-256.
 	Header string
-	// Prefix is what stands before the digits, such as "sha256=".
+	// Prefix is the text before the digits, such as "sha256=".
 	Prefix string
 }
 
 func (g *Generic) check(refuse refusal) {
 	if g.Image == "" {
-		refuse("generic.image", "it is missing: give a JSON pointer such as /image")
+		refuse("generic.image", "is missing: give a JSON pointer such as /image")
 	}
 	for _, p := range []struct{ option, pointer string }{
 		{"generic.image", g.Image},
@@ -48,7 +48,7 @@ func (g *Generic) check(refuse refusal) {
 		}
 	}
 	if g.Signature != nil && !isHeader(g.Signature.Header) {
-		refuse("generic.signature.header", "%s is no header's name: give one such as X-Signature-256", quote(g.Signature.Header))
+		refuse("generic.signature.header", "%s is not a header name: give one such as X-Signature-256", quote(g.Signature.Header))
 	}
 }
 
@@ -151,13 +151,13 @@ func parsePointer(pointer string) ([]string, error) {
 	}
 	tokens := strings.Split(pointer, "/")
 	if tokens[0] != "" {
-		return nil, errors.New(quote(pointer) + " is no JSON pointer: it begins with a slash, as in /data/image")
+		return nil, errors.New(quote(pointer) + " is not a JSON pointer: it begins with a slash, as in /data/image")
 	}
 	tokens = tokens[1:]
 	unescape := strings.NewReplacer("~0", "~", "~1", "/")
 	for i, token := range tokens {
 		if strings.Contains(strings.NewReplacer("~0", "", "~1", "").Replace(token), "~") {
-			return nil, errors.New(quote(pointer) + " is no JSON pointer: a tilde in it is written ~0, and a slash ~1")
+			return nil, errors.New(quote(pointer) + " is not a JSON pointer: a tilde in it is written ~0, and a slash ~1")
 		}
 		tokens[i] = unescape.Replace(token)
 	}
@@ -165,7 +165,7 @@ func parsePointer(pointer string) ([]string, error) {
 }
 
 // isHeader reports whether a text can be a header's name; RFC 9110 allows a few
-// more signs, which no sender uses.
+// more characters, which no sender uses.
 func isHeader(name string) bool {
 	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
 		return !isAlphanumeric(r) && r != '-' && r != '_'

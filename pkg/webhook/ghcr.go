@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// GitHub's events package and registry_package, of which the first comes from
-// webhooks of repositories and organisations and the second from GitHub Apps:
+// GitHub's events package and registry_package: the first comes from webhooks of
+// repositories and organisations, the second from GitHub Apps.
+//
 // https://docs.github.com/en/webhooks/webhook-events-and-payloads#registry_package
-// One event tells one tag, and each manifest of an index comes as an untagged
+// One event names one tag, and each manifest of an index comes as an untagged
 // event of its own.
 
 type ghcrBody struct {
@@ -52,7 +53,7 @@ func readGHCR(r Request, content []byte) (reading, error) {
 		return reading{}, err
 	}
 	if name := r.Header.Get("X-GitHub-Event"); name != "" && name != "package" && name != "registry_package" {
-		return ignored("the event " + quote(name) + " is no push"), nil
+		return ignored("the event " + quote(name) + " is not a push"), nil
 	}
 	pkg := body.RegistryPackage
 	if pkg == nil {
@@ -64,7 +65,7 @@ func readGHCR(r Request, content []byte) (reading, error) {
 	case body.Action != "published" && body.Action != "updated":
 		return single(noPush(body.Action)), nil
 	case !isContainer(pkg.PackageType) && !isContainer(pkg.Ecosystem):
-		return ignored("the package is of type " + quote(pkg.PackageType) + " and no container"), nil
+		return ignored("the package is of type " + quote(pkg.PackageType) + " and not a container"), nil
 	}
 	if kind := pkg.Version.Metadata.Manifest.Config.MediaType; !isImage(kind) {
 		return single(noImage(kind)), nil

@@ -38,21 +38,21 @@ func TestGHCR(t *testing.T) {
 		{name: "a chart", file: "ghcr/chart.json", ignored: `"application/vnd.cncf.helm.config.v1+json" is not the type of an image`},
 		{name: "no URL of the package", file: "ghcr/no-url.json", want: []push{web}},
 		{name: "an untagged part of an index", file: "ghcr/untagged.json", ignored: "untagged"},
-		{name: "the ping after the webhook was made", file: "ghcr/ping.json", header: map[string]string{"X-GitHub-Event": "ping"}, ignored: `"ping" is no push`},
+		{name: "the ping after the webhook was made", file: "ghcr/ping.json", header: map[string]string{"X-GitHub-Event": "ping"}, ignored: `"ping" is not a push`},
 		{name: "the ping without its header", file: "ghcr/ping.json", ignored: "no package"},
-		{name: "another event on the same webhook", file: "ghcr/published.json", header: map[string]string{"X-GitHub-Event": "release"}, ignored: `"release" is no push`},
+		{name: "another event on the same webhook", file: "ghcr/published.json", header: map[string]string{"X-GitHub-Event": "release"}, ignored: `"release" is not a push`},
 		{
 			name: "tag and digest stand in their other places",
 			body: `{"action":"published","package":{"package_type":"docker","package_version":{"package_url":"ghcr.io/octo-org/web:2.0",` +
 				`"container_metadata":{"manifest":{"digest":"` + digest("web") + `"}}}}}`,
 			want: []push{{Image: "ghcr.io/octo-org/web", Tag: "2.0", Digest: digest("web"), ID: delivery}},
 		},
-		{name: "a package for npm", file: "ghcr/npm.json", ignored: `"npm" and no container`},
+		{name: "a package for npm", file: "ghcr/npm.json", ignored: `"npm" and not a container`},
 		{
 			name: "a type that is long and has an escape", body: `{"action":"published","package":{"package_type":"\u001b[31m` + strings.Repeat("x", 500) + `"}}`,
 			ignored: `type "\x1b[31mxxx`,
 		},
-		{name: "a deletion", file: "ghcr/deleted.json", ignored: `"deleted" is no push`},
+		{name: "a deletion", file: "ghcr/deleted.json", ignored: `"deleted" is not a push`},
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 )
 
-// Keys is where the tokens of kind gar come from.
+// Keys identifies the issuer of the tokens of kind gar.
 type Keys struct {
 	// Issuer is the tokens' iss; empty means Google's, in both spellings.
 	Issuer string
@@ -34,13 +34,13 @@ func (k Keys) withDefaults() Keys {
 }
 
 const (
-	// keysTimeout ends a request for keys whose answer does not come; Pub/Sub
-	// waits for ten seconds by default.
+	// keysTimeout bounds a request for keys; Pub/Sub waits for ten seconds by
+	// default.
 	keysTimeout = 8 * time.Second
-	// keysAge is how long an answer with keys is good for. A token by an unknown
-	// key makes the key set ask again, and anybody can send such tokens.
+	// keysAge is how long fetched keys are reused. A token with an unknown key
+	// makes the key set fetch again, and anybody can send such tokens.
 	keysAge = 15 * time.Second
-	// maxKeys is the largest answer with keys in bytes; Google's has some 2,000.
+	// maxKeys bounds the key set in bytes; Google's has about 2,000.
 	maxKeys = 1 << 20
 )
 
@@ -53,11 +53,10 @@ type google struct {
 	account string
 }
 
-// newGoogle asks for nothing yet: the keys are fetched for the first token, and
-// kept.
+// newGoogle makes no request: the keys are fetched for the first token, and kept.
 func newGoogle(o Options) *google {
 	keys := o.Keys.withDefaults()
-	client := &http.Client{Transport: &sparing{next: o.Transport, now: o.Now}, Timeout: keysTimeout}
+	client := &http.Client{Transport: &cachedKeys{next: o.Transport, now: o.Now}, Timeout: keysTimeout}
 	return &google{
 		issuer:  keys.Issuer,
 		config:  &oidc.Config{ClientID: o.Audience, Now: o.Now, SupportedSigningAlgs: []string{oidc.RS256}},
@@ -103,8 +102,8 @@ func (g *google) prove(ctx context.Context, r Request) error {
 	return nil
 }
 
-// observedKeys keeps apart, for one verification, that the keys could not be
-// had and that none of them fits: the verifier makes one text of both.
+// observedKeys tells, for one verification, keys that cannot be fetched from keys
+// that do not match: the verifier turns both into text.
 type observedKeys struct {
 	set         *oidc.RemoteKeySet
 	unavailable error
@@ -120,9 +119,9 @@ func (k *observedKeys) VerifySignature(ctx context.Context, token string) ([]byt
 	return payload, err
 }
 
-// sparing answers a repeated request for keys from the last answer, for a while.
-// It carries requests for one URL alone.
-type sparing struct {
+// cachedKeys is the transport of the requests for keys, all of one URL. It reuses
+// the last good response for keysAge.
+type cachedKeys struct {
 	next http.RoundTripper
 	now  func() time.Time
 
@@ -131,13 +130,13 @@ type sparing struct {
 	keys []byte
 }
 
-// RoundTrip keeps good answers only, so that a failure is tried again at once.
-// An answer that is not good, a redirect too, is an error.
-func (s *sparing) RoundTrip(r *http.Request) (*http.Response, error) {
+// RoundTrip keeps only responses with status 200, so that a failure is tried again
+// at once. Any other response, also a redirect, is an error.
+func (s *cachedKeys) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.keys != nil && s.now().Sub(s.at) < keysAge {
-		return answer(r, s.keys), nil
+		return keysResponse(r, s.keys), nil
 	}
 	res, err := s.next.RoundTrip(r)
 	if err != nil {
@@ -149,13 +148,13 @@ func (s *sparing) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the keys' address answers %s", res.Status)
+		return nil, fmt.Errorf("the keys' address responds with %s", res.Status)
 	}
 	s.at, s.keys = s.now(), body
-	return answer(r, body), nil
+	return keysResponse(r, body), nil
 }
 
-func answer(r *http.Request, body []byte) *http.Response {
+func keysResponse(r *http.Request, body []byte) *http.Response {
 	return &http.Response{
 		StatusCode:    http.StatusOK,
 		Status:        "200 OK",

@@ -4,8 +4,7 @@ import "encoding/json"
 
 // Harbor's webhooks in its own format and as CloudEvents:
 // https://goharbor.io/docs/main/working-with-projects/project-configuration/configure-webhooks/
-// What was pushed by digest alone, such as a part of an index, has the digest
-// for its tag.
+// A push by digest alone, such as a part of an index, has the digest as its tag.
 
 type harborBody struct {
 	Type      string     `json:"type"`

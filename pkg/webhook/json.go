@@ -6,8 +6,8 @@ import (
 	"errors"
 )
 
-// decode reads the one JSON value of a body. Values of a type that into does
-// not have are left zero; the error is a *MalformedError.
+// decode reads the one JSON value of a body. A field whose value has another type
+// stays zero; the error is a *MalformedError.
 func decode(body []byte, into any) error {
 	err := json.Unmarshal(body, into)
 	var other *json.UnmarshalTypeError
@@ -17,8 +17,8 @@ func decode(body []byte, into any) error {
 	return malformed(body, err)
 }
 
-// fill is decode for a part of a body that was decoded, which has no error left
-// to find. A part that was not there leaves into as it is.
+// fill is decode for a part of a decoded body, which cannot fail any more. A
+// missing part leaves into unchanged.
 func fill(part json.RawMessage, into any) { _ = json.Unmarshal(part, into) }
 
 func malformed(body []byte, err error) error {
@@ -31,8 +31,8 @@ func malformed(body []byte, err error) error {
 	return &MalformedError{Cause: shown(err)}
 }
 
-// items returns the elements of a JSON array, or the value itself when it is
-// none, in the form that decode takes.
+// items returns the elements of a JSON array, or the value itself when it is no
+// array.
 func items(body []byte) ([]json.RawMessage, error) {
 	var many []json.RawMessage
 	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("[")) {

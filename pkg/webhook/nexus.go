@@ -28,7 +28,7 @@ func readNexus(r Request, content []byte) (reading, error) {
 	case body.Action != "CREATED" && body.Action != "UPDATED":
 		return single(noPush(body.Action)), nil
 	case body.Component.Format != "docker":
-		return ignored("a component of format " + quote(body.Component.Format) + " is no image"), nil
+		return ignored("a component of format " + quote(body.Component.Format) + " is not an image"), nil
 	}
 	return single(event{
 		repository: body.Component.Name,

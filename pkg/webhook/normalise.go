@@ -17,15 +17,15 @@ import (
 const (
 	// maxID is the longest id of an event in bytes; senders use UUIDs.
 	maxID = 200
-	// maxDropped is how many reasons a delivery tells: a body of a mebibyte has
+	// maxDropped is how many reasons a delivery holds: a body of a mebibyte has
 	// room for ten thousand events.
 	maxDropped = 10
-	// maxReasons is how many of them Ignored joins, to stay a sentence.
+	// maxReasons is how many of them Ignored joins, to stay one sentence.
 	maxReasons = 3
 	// maxAhead is how far a registry's clock may be ahead. Pushes are ordered by
 	// time, and one of the far future would outdate all that follow.
 	maxAhead = time.Hour
-	// noTag is why most events that name a manifest are no pushes.
+	// noTag is why most events that name a manifest are not pushes.
 	noTag = "untagged"
 	// noEvents is why a body without any event is ignored.
 	noEvents = "no event in the payload"
@@ -71,13 +71,13 @@ func (s *Source) normalise(read reading) Delivery {
 	return d
 }
 
-// drop is why an event is no push of the source.
+// drop is why an event is not a push of the source.
 type drop struct {
 	why     string
 	refusal Refusal
 }
 
-// push checks one event, or says why it is no push. An event that is a push and
+// push checks one event, or says why it is not a push. An event that is a push and
 // cannot be read becomes an unusable one, so that somebody sees it.
 func (s *Source) push(e event) (Push, drop) {
 	switch {
@@ -168,8 +168,8 @@ func (d *Delivery) drop(dropped drop) {
 	}
 }
 
-// number tells pushes of one event apart. It comes before the filter, so that
-// another filter does not give a push another's id.
+// number gives pushes of one event distinct ids. It runs before the filter, so that
+// a change of the filter does not change them.
 func number(pushes []Push) {
 	next := make(map[string]int, len(pushes))
 	taken := make(map[string]bool, len(pushes))
@@ -209,8 +209,8 @@ func hashed(id string) string {
 // specification 1.1, referrers tag schema).
 var attachmentTag = regexp.MustCompile(`^sha(256-[0-9a-f]{64}|512-[0-9a-f]{128})(\.[a-z0-9]+)?$`)
 
-// isDigest reports whether a tag is a digest: how registries tell of what was
-// pushed without one.
+// isDigest reports whether a tag is a digest, which is how registries report a push
+// without a tag.
 func isDigest(tag string) bool {
 	return strings.HasPrefix(tag, "sha256:") || strings.HasPrefix(tag, "sha512:")
 }

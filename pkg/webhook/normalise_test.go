@@ -31,7 +31,7 @@ func notification(changes map[string]any) string {
 
 func envelope(events ...string) string { return `{"events":[` + strings.Join(events, ",") + `]}` }
 
-// What is no push, or names none, is ignored.
+// What is not a push, or names none, is ignored.
 func TestNoPush(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -244,7 +244,7 @@ func TestFilterComesLast(t *testing.T) {
 			want:    []push{{Image: "registry.example.com/team/app", Tag: "2.1", ID: "1#2", Time: "2026-11-20T09:14:31Z"}},
 			dropped: []string{"the tag latest does not pass the filter"},
 		},
-		{name: "what is no push is told as such", body: envelope(tag("")), options: filter(">=2"), ignored: "untagged"},
+		{name: "what is not a push is told as such", body: envelope(tag("")), options: filter(">=2"), ignored: "untagged"},
 	})
 }
 

@@ -107,7 +107,7 @@ func TestProofs(t *testing.T) {
 		{"the beginning of the secret", hooks, header("Authorization", secret[:8]), false},
 		{"the secret and more", hooks, header("Authorization", secret+"x"), false},
 		{"another scheme", hooks, header("Authorization", "Digest "+secret), false},
-		{"basic that is no base64", hooks, header("Authorization", "Basic "+secret), false},
+		{"basic that is not base64", hooks, header("Authorization", "Basic "+secret), false},
 		{"basic without a password", hooks, header("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(secret))), false},
 		{"the secret in another header", hooks, header("X-Api-Key", secret), false},
 		{"a token in the URL", []webhook.Kind{webhook.KindDockerHub, webhook.KindQuay, webhook.KindACR}, query(secret), true},

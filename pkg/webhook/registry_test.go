@@ -18,11 +18,11 @@ func TestHarbor(t *testing.T) {
 		{name: "a push to a registry with a port", file: "harbor/push.json", want: []push{b}},
 		{name: "a CloudEvent, structured", file: "harbor/cloudevent.json", header: map[string]string{"Content-Type": "application/cloudevents+json"}, want: []push{event}},
 		{name: "a CloudEvent, binary", file: "harbor/cloudevent-data.json", header: binary, want: []push{event}},
-		{name: "CloudEvents, batched", file: "harbor/cloudevents-batch.json", want: []push{event}, dropped: []string{`"harbor.artifact.deleted" is no push`}},
+		{name: "CloudEvents, batched", file: "harbor/cloudevents-batch.json", want: []push{event}, dropped: []string{`"harbor.artifact.deleted" is not a push`}},
 		{name: "the digest stands for the tag", file: "harbor/untagged.json", ignored: "untagged"},
-		{name: "a deletion", file: "harbor/delete.json", ignored: `"DELETE_ARTIFACT" is no push`},
-		{name: "a replication", file: "harbor/replication.json", ignored: `"REPLICATION" is no push`},
-		{name: "a scan", file: "harbor/scanning-completed.json", ignored: `"SCANNING_COMPLETED" is no push`},
+		{name: "a deletion", file: "harbor/delete.json", ignored: `"DELETE_ARTIFACT" is not a push`},
+		{name: "a replication", file: "harbor/replication.json", ignored: `"REPLICATION" is not a push`},
+		{name: "a scan", file: "harbor/scanning-completed.json", ignored: `"SCANNING_COMPLETED" is not a push`},
 		{
 			name: "no resource URL, and the host configured", options: func(o *webhook.Options) { o.Registry = "harbor.example.com" },
 			body: `{"type":"PUSH_ARTIFACT","event_data":{"resources":[{"tag":"v1"}],"repository":{"repo_full_name":"p/b"}}}`,
@@ -50,10 +50,10 @@ func TestDistribution(t *testing.T) {
 		{
 			name: "a layer, a pull and a tag", file: "distribution/push.json",
 			header: map[string]string{"Content-Type": "application/vnd.docker.distribution.events.v2+json"}, want: []push{app},
-			dropped: []string{`"application/vnd.docker.image.rootfs.diff.tar.gzip" is not the type of an image`, `"pull" is no push`},
+			dropped: []string{`"application/vnd.docker.image.rootfs.diff.tar.gzip" is not the type of an image`, `"pull" is not a push`},
 		},
 		{name: "an index and its parts", file: "distribution/index.json", want: []push{index}, dropped: []string{"untagged"}},
-		{name: "a deletion without media type", file: "distribution/delete.json", ignored: `"delete" is no push`},
+		{name: "a deletion without media type", file: "distribution/delete.json", ignored: `"delete" is not a push`},
 		{
 			name: "GitLab's registry", file: "distribution/gitlab.json",
 			want: []push{{
@@ -86,12 +86,12 @@ func TestZot(t *testing.T) {
 		{name: "a structured CloudEvent", file: "zot/structured.json", want: []push{web}},
 		{name: "data in base64", file: "zot/base64.json", want: []push{web}},
 		{name: "an update by digest", file: "zot/updated-by-digest.json", header: as("zotregistry.image.updated"), ignored: "untagged"},
-		{name: "a deletion", file: "zot/updated.json", header: as("zotregistry.image.deleted"), ignored: `"zotregistry.image.deleted" is no push`},
+		{name: "a deletion", file: "zot/updated.json", header: as("zotregistry.image.deleted"), ignored: `"zotregistry.image.deleted" is not a push`},
 		{
 			name: "a chart", header: as("zotregistry.image.updated"), ignored: `"application/vnd.cncf.helm.config.v1+json" is not the type of an image`,
 			body: `{"name":"charts/web","reference":"1.0.0","manifest":"{\"config\":{\"mediaType\":\"application/vnd.cncf.helm.config.v1+json\"}}"}`,
 		},
-		{name: "a new repository", body: `{"name":"octo-org/web"}`, header: as("zotregistry.repository.created"), ignored: "is no push"},
+		{name: "a new repository", body: `{"name":"octo-org/web"}`, header: as("zotregistry.repository.created"), ignored: "is not a push"},
 		{name: "no CloudEvent", file: "zot/updated.json", ignored: "does not say that it is a push"},
 	})
 }
@@ -117,8 +117,8 @@ func TestNexus(t *testing.T) {
 			options: rewrite("nexus.example.com:8082/docker-hosted", "nexus.example.com:8082/docker-hosted"), want: []push{byPath},
 		},
 		{name: "another repository's rewrite", file: "nexus/created.json", options: rewrite("nexus.example.com:8082/docker", "docker.example.com"), want: []push{app}},
-		{name: "a deletion", file: "nexus/deleted.json", ignored: `"DELETED" is no push`},
-		{name: "another format", file: "nexus/maven.json", ignored: `"maven2" is no image`},
+		{name: "a deletion", file: "nexus/deleted.json", ignored: `"DELETED" is not a push`},
+		{name: "another format", file: "nexus/maven.json", ignored: `"maven2" is not an image`},
 		{name: "an asset", file: "nexus/asset.json", ignored: "no component"},
 	})
 }
@@ -150,7 +150,7 @@ func TestArtifactory(t *testing.T) {
 		{name: "no origin and a rewrite from the repository", file: "artifactory/no-origin.json", options: rewrite("docker-local", "octo-org.jfrog.io/docker"), want: []push{virtual}},
 		{name: "a part of an index", file: "artifactory/child.json", ignored: "untagged"},
 		{name: "a part of an index under its folder's name", body: `{"domain":"docker","event_type":"pushed","data":{"repo_key":"docker-local","path":"a/sha256__00/manifest.json","tag":"sha256__00"},"jpd_origin":"https://octo-org.jfrog.io"}`, ignored: "untagged"},
-		{name: "a deletion", file: "artifactory/deleted.json", ignored: `"deleted" is no push`},
+		{name: "a deletion", file: "artifactory/deleted.json", ignored: `"deleted" is not a push`},
 		{name: "the same push as an artifact", file: "artifactory/deployed.json", ignored: `"artifact" is not docker`},
 		{name: "a path without an image", body: `{"domain":"docker","event_type":"pushed","data":{"repo_key":"docker-local","path":"1/manifest.json","tag":"1"},"jpd_origin":"https://octo-org.jfrog.io"}`, ignored: "no repository"},
 	})

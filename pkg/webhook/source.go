@@ -10,12 +10,12 @@ import (
 
 // Options describe one source.
 type Options struct {
-	// Name is what the source is called in its URL and in errors.
+	// Name is the source's name in its URL and in errors.
 	Name string
 	// Kind is the sender's kind.
 	Kind Kind
-	// Secrets are what the sender proves itself by. Each of them counts, so that
-	// one can be replaced without a gap. Kind gar has none.
+	// Secrets prove the sender, each of them, so that one can be replaced without a
+	// gap. Kind gar has none.
 	Secrets []string
 	// Registry is the registry's host[:port] as manifests name it. For a kind with
 	// a host of its own it replaces that host: pushes of any other registry are
@@ -33,15 +33,15 @@ type Options struct {
 	Rewrite []Rewrite
 	// Tags selects the tags that are pushes; the zero filter takes every tag.
 	Tags TagFilter
-	// Generic says where kind generic finds things.
+	// Generic describes the payload of kind generic.
 	Generic *Generic
-	// Audience and ServiceAccount are what the token of kind gar must be for and
-	// whose it must be.
+	// Audience and ServiceAccount are what the token of kind gar must name: whom it is
+	// for, and whom it belongs to.
 	Audience, ServiceAccount string
-	// Keys is where the keys of kind gar come from; the zero value is Google.
+	// Keys identifies the issuer of kind gar's tokens; the zero value is Google.
 	Keys Keys
-	// Transport carries the one request that kind gar makes, for its keys. Needed
-	// for that kind alone.
+	// Transport carries the one request that kind gar makes, for its keys. Only that
+	// kind needs it.
 	Transport http.RoundTripper
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -195,7 +195,7 @@ func (a Admission) Receive(body []byte) (Delivery, error) {
 // specification, section 4). Origin is the request's WebHook-Request-Origin; the
 // header belongs on a 200 without a body. Such a request carries no header of
 // the user's, so the secret is its query's token. The error wraps
-// ErrNoPreflight, ErrUnauthenticated or, for an origin that is no host name,
+// ErrNoPreflight, ErrUnauthenticated or, for an origin that is not a host name,
 // ErrMalformed.
 func (s *Source) Preflight(origin string, query url.Values) (http.Header, error) {
 	if !s.HasPreflight() {
@@ -205,7 +205,7 @@ func (s *Source) Preflight(origin string, query url.Values) (http.Header, error)
 		return nil, err
 	}
 	if !isOrigin(origin) {
-		return nil, &MalformedError{Cause: "WebHook-Request-Origin is no host name"}
+		return nil, &MalformedError{Cause: "WebHook-Request-Origin is not a host name"}
 	}
 	return http.Header{
 		"Allow":                  {http.MethodPost},
@@ -214,8 +214,8 @@ func (s *Source) Preflight(origin string, query url.Values) (http.Header, error)
 	}, nil
 }
 
-// isOrigin reports whether s is a DNS name, with or without a port, or a star,
-// and so fit for a header.
+// isOrigin reports whether s is a DNS name, with or without a port, or a star: such
+// text is safe in a header.
 func isOrigin(s string) bool {
 	if s == "*" {
 		return true

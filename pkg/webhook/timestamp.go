@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// firstYear is when no registry was there yet: earlier times are mistakes.
+	// firstYear is before any registry existed: earlier times are mistakes.
 	firstYear = 2000
-	// milliseconds is where a number is no longer seconds since 1970, which would
-	// be in the year 5138, but thousandths of them.
+	// milliseconds is the smallest number that counts milliseconds since 1970: as
+	// seconds it would be in the year 5138.
 	milliseconds = 1e11
 )
 
-// timestamp is a time as senders write it: RFC 3339, the same with a zone without
+// timestamp is a time in any form that senders use: RFC 3339, the same with a zone without
 // a colon, or seconds or milliseconds since 1970 with or without a fraction.
 // Anything else reads as zero.
 type timestamp struct{ time.Time }

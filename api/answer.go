@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
 // answer is a finished response, as it can be sent, stored and sent again.
@@ -96,85 +94,3 @@ type endedError struct {
 
 // Error returns the problem's sentence.
 func (e *endedError) Error() string { return e.problem.detail }
-
-// updateOf is the body that tells of the request's results.
-func updateOf(r update.Request, results []update.Result) Update {
-	body := Update{Id: r.ID, Image: r.Image.String(), Version: r.Version.String(), Targets: []TargetUpdate{}}
-	for _, result := range results {
-		body.Targets = append(body.Targets, targetUpdate(result))
-	}
-	body.Status = together(body.Targets)
-	return body
-}
-
-// together is the status of an update whose targets have these: that which says
-// most of what is left to do, and then of what was done.
-func together(targets []TargetUpdate) Status {
-	for _, s := range []Status{StatusQueued, StatusFailed, StatusCommitted, StatusPlanned, StatusUnchanged} {
-		if slices.ContainsFunc(targets, func(t TargetUpdate) bool { return t.Status == s }) {
-			return s
-		}
-	}
-	return StatusSuperseded
-}
-
-func targetUpdate(r update.Result) TargetUpdate {
-	t := TargetUpdate{
-		Repository: r.Repo.String(), Branch: r.Branch, Status: Status(r.Status),
-		Files: []FileUpdate{}, Skipped: []Skip{},
-	}
-	t.Name = present(r.Name)
-	if r.Err != nil {
-		t.Status, t.Problem = StatusFailed, targetProblem(r)
-		return t
-	}
-	if r.Commit != nil {
-		t.Commit = &Commit{Sha: string(r.Commit.SHA), Url: r.Commit.URL, Message: r.Commit.Message}
-	}
-	if r.Status == update.Planned {
-		t.Diff = &r.Diff
-	}
-	for _, f := range r.Files {
-		t.Files = append(t.Files, fileUpdate(f))
-	}
-	if len(r.MergedVersions) > 0 {
-		t.MergedVersions = &r.MergedVersions
-	}
-	for _, s := range r.Skipped {
-		t.Skipped = append(t.Skipped, Skip{Path: s.Path, Line: present(s.Line), Reason: string(s.Reason), NamedIn: namedIn(s.NamedIn)})
-	}
-	return t
-}
-
-// targetProblem is the problem of a result that failed.
-func targetProblem(r update.Result) *TargetProblem {
-	p := problemOf(&targetError{name: r.Place.String(), err: r.Err})
-	return &TargetProblem{Status: p.status, Code: p.code, Detail: p.detail}
-}
-
-func fileUpdate(f update.File) FileUpdate {
-	out := FileUpdate{Path: f.Path, Changes: []Change{}}
-	for _, c := range f.Changes {
-		out.Changes = append(out.Changes, Change{
-			Line: c.Line, Column: c.Column, Pointer: present(c.Pointer), From: c.From, To: c.To,
-			FromDigest: present(c.FromDigest), ToDigest: present(c.ToDigest), NamedIn: namedIn(c.NamedIn),
-		})
-	}
-	return out
-}
-
-func namedIn(n update.NamedIn) *NamedIn {
-	if n == (update.NamedIn{}) {
-		return nil
-	}
-	return &NamedIn{Path: n.Path, Line: n.Line}
-}
-
-// present is nil for a zero value, which the answer leaves out.
-func present[T comparable](v T) *T {
-	var zero T
-	if v == zero {
-		return nil
-	}
-	return &v
-}

@@ -2,14 +2,13 @@ package api
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/worker"
 )
 
 // updatesRoute is where updates are posted.
@@ -36,33 +35,36 @@ func (s *server) CreateUpdate(ctx context.Context, in CreateUpdateRequestObject)
 	prefer, key := parsePrefer(g.Request.Header), valueOf(in.Params.IdempotencyKey)
 	switch {
 	case request.DryRun:
-		return s.createNow(g.Request.Context(), g, request, in.Body)
+		return s.createNow(g.Request.Context(), g, request)
 	case prefer.stored:
 		return s.createStored(g, request, in.Body, prefer, key)
 	case key != "":
 		return s.createOnce(g, request, in.Body, key)
 	default:
-		return s.createNow(g.Request.Context(), g, request, in.Body)
+		return s.createNow(g.Request.Context(), g, request)
 	}
 }
 
 // createNow applies the update, and answers when that has ended.
-func (s *server) createNow(ctx context.Context, g *gin.Context, r update.Request, in *UpdateRequest) (answer, error) {
+func (s *server) createNow(ctx context.Context, g *gin.Context, r update.Request) (answer, error) {
 	note(g, slog.String("update", r.ID))
-	leave := s.enter(ctx, g, &r, in)
+	leave := s.enter(ctx, g, &r)
 	defer leave()
-	results, err := s.apply(ctx, r)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	defer context.AfterFunc(s.interrupted, func() { end(update.ErrStopping) })()
+	results, err := s.updates.Update(ctx, r)
 	if err != nil {
 		return answer{}, err
 	}
-	s.noteResults(g, results)
-	body := updateOf(r, results)
+	noteResults(g, results)
 	if !r.DryRun {
-		s.record(g, recordOf(r, in, results, body))
+		s.record(g, worker.Ended(r, results))
 	}
-	if len(results) == 1 && results[0].Err != nil {
-		return answer{}, &targetError{name: results[0].Place.String(), err: results[0].Err}
+	if failure, failed := results[0].Failure(); failed && len(results) == 1 {
+		return answer{}, &failedError{failure: failure, place: results[0].Place, err: results[0].Err}
 	}
+	body := viewOf(r, results)
 	noteOutcome(g, string(body.Status))
 	return conclude(body, retryAfterOf(results))
 }
@@ -70,12 +72,12 @@ func (s *server) createNow(ctx context.Context, g *gin.Context, r update.Request
 // enter gives the update its place in the order of all replicas, before anything is
 // done. Without the store it is the time of its arrival. leave gives the place up,
 // when the history did not take it over.
-func (s *server) enter(ctx context.Context, g *gin.Context, r *update.Request, in *UpdateRequest) (leave func()) {
-	places, err := s.updates.Choose(*r)
+func (s *server) enter(ctx context.Context, g *gin.Context, r *update.Request) (leave func()) {
+	u, err := s.worker.FromRequest(*r)
 	if r.DryRun || err != nil {
 		return func() {}
 	}
-	at, err := s.queue.Enter(ctx, toStore(*r, in, places))
+	at, err := s.queue.Enter(ctx, u)
 	if err != nil {
 		note(g, slog.String("not_ordered", err.Error()))
 		return func() {}
@@ -84,62 +86,22 @@ func (s *server) enter(ctx context.Context, g *gin.Context, r *update.Request, i
 	return func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordPatience)
 		defer cancel()
-		_ = s.queue.Leave(ctx, r.ID) // the sweeper does it else
+		_ = s.queue.Leave(ctx, r.ID) // the sweeper does it otherwise
 	}
-}
-
-// apply runs the update within the server's time limit.
-func (s *server) apply(ctx context.Context, r update.Request) ([]update.Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	defer context.AfterFunc(s.interrupted, func() { end(update.ErrStopping) })()
-	results, err := s.updates.Update(ctx, r)
-	for i := range results {
-		results[i].Err = interrupted(ctx, s.late(results[i].Err))
-	}
-	return results, interrupted(ctx, s.late(err))
-}
-
-// interrupted makes an update.ErrStopping of an error that Interrupt caused.
-func interrupted(ctx context.Context, err error) error {
-	if errors.Is(err, context.Canceled) && errors.Is(context.Cause(ctx), update.ErrStopping) {
-		return fmt.Errorf("%w: %w", update.ErrStopping, err)
-	}
-	return err
-}
-
-// late makes a timeoutError of an error that the time limit caused.
-func (s *server) late(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w: %w", &timeoutError{after: s.timeout}, err)
-	}
-	return err
-}
-
-// timeoutError says that an update took longer than it may.
-type timeoutError struct {
-	after time.Duration
-}
-
-// Error is a sentence for the caller.
-func (e *timeoutError) Error() string {
-	return fmt.Sprintf("the update did not finish within %s; nothing was written, send the request again", e.after)
 }
 
 // retryAfterOf is the longest wait that one of the results asks for.
 func retryAfterOf(results []update.Result) (longest time.Duration) {
 	for _, r := range results {
-		if r.Err != nil {
-			longest = max(longest, problemOf(r.Err).retryAfter)
+		if failure, failed := r.Failure(); failed {
+			longest = max(longest, failure.RetryAfter)
 		}
 	}
 	return longest
 }
 
-// noteResults tells the log line and the metrics how the update went.
-func (s *server) noteResults(g *gin.Context, results []update.Result) {
+// noteResults tells the log line how the update went.
+func noteResults(g *gin.Context, results []update.Result) {
 	files, spent := 0, 0
 	var commits, failed []string
 	for _, r := range results {
@@ -151,9 +113,7 @@ func (s *server) noteResults(g *gin.Context, results []update.Result) {
 		if r.Err != nil && len(results) > 1 {
 			failed = append(failed, r.Place.String()+": "+r.Err.Error())
 		}
-		s.metrics.result(r)
 	}
-	s.metrics.githubPerUpdate.Observe(float64(spent))
 	switch {
 	case len(commits) == 1:
 		note(g, slog.String("commit", commits[0]))

@@ -7,11 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/worker"
 )
 
 // updater is a use case whose every request comes to one result, after it was
@@ -37,8 +39,16 @@ func (u updater) Apply(_ context.Context, _ string, requests []update.Request) [
 // unchanged finds everything done already.
 func unchanged(update.Request) update.Result { return update.Result{Status: update.Unchanged} }
 
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
 // newServer serves the updater with a store of its own.
 func newServer(t testing.TB, logger *slog.Logger, u updater) *api.Server {
+	t.Helper()
+	server, _ := newServerAndStore(t, logger, u)
+	return server
+}
+
+func newServerAndStore(t testing.TB, logger *slog.Logger, u updater) (*api.Server, *queue.Queue) {
 	t.Helper()
 	store, err := queue.Open(t.Context(), queue.Options{URL: "sqlite:" + filepath.Join(t.TempDir(), "queue.db")})
 	if err != nil {
@@ -46,11 +56,11 @@ func newServer(t testing.TB, logger *slog.Logger, u updater) *api.Server {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	server, err := api.New(api.Options{
-		Updates: u, Queue: store, Ready: func(context.Context) api.Readiness { return api.Readiness{} },
+		Updates: u, Worker: worker.New(u, logger), Queue: store, Ready: func(context.Context) api.Readiness { return api.Readiness{} },
 		UpdateTimeout: time.Minute, Metrics: prometheus.NewRegistry(), Logger: logger,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return server
+	return server, store
 }

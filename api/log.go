@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -112,7 +111,7 @@ func logRequests(logger *slog.Logger, m *metrics) gin.HandlerFunc {
 		}
 		attrs = append(attrs, slog.Duration("duration", duration))
 		if last := c.Errors.Last(); last != nil {
-			attrs = append(attrs, errorAttrs(last.Err)...)
+			attrs = append(attrs, update.ErrorAttrs(last.Err)...)
 		}
 		logger.LogAttrs(c.Request.Context(), level(c.Request.Method, route, status), "request", bounded(attrs)...)
 	}
@@ -160,16 +159,6 @@ func clipAll(texts []string) []string {
 		out = append(out, clip(text, maxLogText/4))
 	}
 	return out
-}
-
-// errorAttrs tell of an error, and of a panic's stack.
-func errorAttrs(err error) []slog.Attr {
-	attrs := []slog.Attr{slog.String("error", err.Error())}
-	var fault *update.PanicError
-	if errors.As(err, &fault) {
-		attrs = append(attrs, slog.String(keyStack, string(fault.Stack)))
-	}
-	return attrs
 }
 
 // level tells failures of the service from everything else, and what changes

@@ -6,22 +6,18 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
 // metrics counts requests and updates. Labels are routes, statuses and
 // outcomes: their number is bounded, so images and callers are none.
 type metrics struct {
-	requests        *prometheus.CounterVec
-	requestSeconds  *prometheus.HistogramVec
-	updates         *prometheus.CounterVec
-	updateSeconds   *prometheus.HistogramVec
-	updatedFiles    prometheus.Histogram
-	githubPerUpdate prometheus.Histogram
-	unrecorded      prometheus.Counter
-	deliveries      *prometheus.CounterVec
-	handler         http.Handler // shows the whole registry
+	requests       *prometheus.CounterVec
+	requestSeconds *prometheus.HistogramVec
+	updates        *prometheus.CounterVec
+	updateSeconds  *prometheus.HistogramVec
+	unrecorded     prometheus.Counter
+	deliveries     *prometheus.CounterVec
+	handler        http.Handler // shows the whole registry
 }
 
 func newMetrics(registry *prometheus.Registry) (*metrics, error) {
@@ -41,14 +37,6 @@ func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 			Name: "versions_service_update_duration_seconds", Help: "Time of an update by outcome.",
 			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120},
 		}, []string{"outcome"}),
-		updatedFiles: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "versions_service_update_files", Help: "Files that a committed update changed.",
-			Buckets: []float64{1, 2, 5, 10, 25, 50, 100, 250, 1000},
-		}),
-		githubPerUpdate: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "versions_service_update_github_requests", Help: "Requests to GitHub that an update took.",
-			Buckets: []float64{1, 2, 3, 4, 5, 6, 8, 12, 20, 50, 100},
-		}),
 		unrecorded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "versions_service_updates_unrecorded_total", Help: "Updates that ended and are not in the history, because the store did not take them.",
 		}),
@@ -57,7 +45,7 @@ func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 		}, []string{"source", "verdict"}),
 	}
 	for _, c := range []prometheus.Collector{
-		m.requests, m.requestSeconds, m.updates, m.updateSeconds, m.updatedFiles, m.githubPerUpdate, m.unrecorded, m.deliveries,
+		m.requests, m.requestSeconds, m.updates, m.updateSeconds, m.unrecorded, m.deliveries,
 	} {
 		if err := registry.Register(c); err != nil {
 			return nil, err
@@ -74,13 +62,6 @@ func (m *metrics) request(method, route string, status int, d time.Duration) {
 	}
 	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
 	m.requestSeconds.WithLabelValues(method, route).Observe(d.Seconds())
-}
-
-// result counts what one target's commit came to.
-func (m *metrics) result(r update.Result) {
-	if r.Err == nil && r.Status == update.Committed {
-		m.updatedFiles.Observe(float64(len(r.Files)))
-	}
 }
 
 func (m *metrics) update(outcome string, d time.Duration) {

@@ -47,7 +47,7 @@ func (s *server) createOnce(g *gin.Context, r update.Request, in *UpdateRequest,
 			s.release(g, *k)
 		}
 	}()
-	a, err := s.createNow(ctx, g, r, in)
+	a, err := s.createNow(ctx, g, r)
 	answered = true
 	s.keep(g, *k, a, err)
 	return a, err

@@ -395,7 +395,9 @@ type Commit struct {
 	// Url Example: https://github.com/refty-yapi/refty-infra-test/commit/6dcb09b5b57875f334f61aebed695e2e4193db5e
 	Url string `json:"url"`
 
-	// Message Example: Update ghcr.io/refty-yapi/refty-node/refty-node to 05-06-42a252
+	// Message The commit's message; of a stored update its first line.
+	//
+	// Example: Update ghcr.io/refty-yapi/refty-node/refty-node to 05-06-42a252
 	Message string `json:"message"`
 }
 

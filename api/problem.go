@@ -1,9 +1,7 @@
 package api
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -13,7 +11,6 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
 
-	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
@@ -56,14 +53,14 @@ type problem struct {
 	retryAfter time.Duration // zero: no header
 }
 
-// again tells that the same request may well succeed later, as it is.
+// again reports whether the same request, as it is, may well succeed later.
 func (p problem) again() bool {
-	switch p.code {
-	case ProblemCodeBranchMoved, ProblemCodeRateLimited, ProblemCodeUpstreamUnauthorized, ProblemCodeUpstreamError,
-		ProblemCodeUpstreamRateLimited, ProblemCodeUnavailable, ProblemCodeTimeout, ProblemCodeInternal:
-		return true
+	for code, row := range failures {
+		if row.code == p.code {
+			return code.Passing()
+		}
 	}
-	return false
+	return p.code == ProblemCodeRateLimited
 }
 
 const (
@@ -71,8 +68,6 @@ const (
 	// that in which a full queue gets some room.
 	retryStore = 10 * time.Second
 	retryFull  = time.Minute
-	// retryStopping is about the time in which another replica takes over.
-	retryStopping = 5 * time.Second
 	// retryInFlight is about the time of one update.
 	retryInFlight = time.Second
 	// statusGone is what the log says of a caller that did not wait; nobody gets
@@ -83,26 +78,23 @@ const (
 // problemOf is the one table of errors.
 func problemOf(err error) problem {
 	var (
-		invalid      *invalidError
-		limited      *github.RateLimitError
-		busy         *inFlightError
-		bodies       *bodiesError
-		absent       *update.NotReferencedError
-		foreign      *update.NoTargetError
-		foreignImage *update.NotTakenError
-		message      *update.MessageRefusedError
-		late         *timeoutError
-		doubt        *github.UnknownOutcomeError
-		ended        *endedError
-		store        *storeError
+		invalid *invalidError
+		busy    *inFlightError
+		bodies  *bodiesError
+		message *update.MessageRefusedError
+		ended   *endedError
+		store   *storeError
+		failed  *failedError
 	)
 	switch {
-	case errors.As(err, &doubt): // before all that promise that nothing was written
-		return upstreamProblem(err)
+	case errors.As(err, &failed): // before its cause
+		return ofThisRequest(problemOfFailure(failed.failure))
 	case errors.As(err, &invalid):
 		return problem{status: invalid.status, code: invalid.code, detail: invalid.detail, fields: invalid.fields}
 	case errors.As(err, &ended):
 		return ended.problem
+	case errors.Is(err, queue.ErrUnknown):
+		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: errStoreUnknown.Error(), retryAfter: retryStore}
 	case errors.Is(err, queue.ErrUnknown):
 		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: errStoreUnknown.Error(), retryAfter: retryStore}
 	case errors.As(err, &store):
@@ -121,37 +113,53 @@ func problemOf(err error) problem {
 		return problem{status: http.StatusUnauthorized, code: ProblemCodeUnauthenticated, detail: errNotAuthentic.Error()}
 	case errors.As(err, &message):
 		return problemOf(wrongFields([]FieldError{{Pointer: "/message", Detail: message.Error()}}, 0))
-	case errors.As(err, &foreignImage):
-		return problem{status: http.StatusNotFound, code: ProblemCodeImageNotReferenced, detail: foreignImage.Error()}
 	case errors.As(err, &busy):
 		return problem{status: http.StatusTooManyRequests, code: ProblemCodeRateLimited, detail: busy.Error(), retryAfter: retryInFlight}
 	case errors.As(err, &bodies):
 		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: bodies.Error(), retryAfter: retryInFlight}
-	case errors.As(err, &absent):
-		return problem{status: http.StatusNotFound, code: ProblemCodeImageNotReferenced, detail: absent.Error()}
-	case errors.As(err, &foreign):
-		return problem{status: http.StatusNotFound, code: foreignCode(foreign), detail: foreign.Error()}
-	case errors.As(err, &limited):
-		return problem{
-			status: http.StatusServiceUnavailable, code: ProblemCodeUpstreamRateLimited, retryAfter: limited.RetryAfter,
-			detail: fmt.Sprintf("%s; nothing was written", limited),
-		}
-	case errors.Is(err, update.ErrLedger):
-		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: update.ErrLedger.Error(), retryAfter: retryStore}
-	case errors.Is(err, update.ErrStopping):
-		return problem{
-			status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, retryAfter: retryStopping,
-			detail: "the service is stopping; nothing was written, send the request again",
-		}
-	case errors.As(err, &late):
-		return problem{status: http.StatusGatewayTimeout, code: ProblemCodeTimeout, detail: late.Error()}
-	case errors.Is(err, context.Canceled):
-		return problem{status: statusGone, code: ProblemCodeTimeout, detail: "the caller is gone; nothing was written"}
 	}
 	if p, ok := queueProblem(err); ok {
 		return p
 	}
-	return upstreamProblem(err)
+	return ofThisRequest(problemOfFailure(update.FailureOf(err)))
+}
+
+// ofThisRequest says under which id the log has more of a fault.
+func ofThisRequest(p problem) problem {
+	if p.code == ProblemCodeInternal {
+		p.detail = "the service failed; its log has more under this request_id"
+	}
+	return p
+}
+
+// failures are the statuses and codes of why an update came to nothing.
+var failures = map[update.Code]struct {
+	status int
+	code   ProblemCode
+}{
+	update.CodeImageNotReferenced:   {http.StatusNotFound, ProblemCodeImageNotReferenced},
+	update.CodeRepositoryNotFound:   {http.StatusNotFound, ProblemCodeRepositoryNotFound},
+	update.CodeBranchNotFound:       {http.StatusNotFound, ProblemCodeBranchNotFound},
+	update.CodeBranchMoved:          {http.StatusConflict, ProblemCodeBranchMoved},
+	update.CodeBranchProtected:      {http.StatusConflict, ProblemCodeBranchProtected},
+	update.CodeUpstreamUnauthorized: {http.StatusBadGateway, ProblemCodeUpstreamUnauthorized},
+	update.CodeUpstreamForbidden:    {http.StatusBadGateway, ProblemCodeUpstreamForbidden},
+	update.CodeUpstreamError:        {http.StatusBadGateway, ProblemCodeUpstreamError},
+	update.CodeUpstreamRateLimited:  {http.StatusServiceUnavailable, ProblemCodeUpstreamRateLimited},
+	update.CodeUnavailable:          {http.StatusServiceUnavailable, ProblemCodeUnavailable},
+	update.CodeTimeout:              {http.StatusGatewayTimeout, ProblemCodeTimeout},
+	update.CodeCanceled:             {statusGone, ProblemCodeTimeout},
+	update.CodeInternal:             {http.StatusInternalServerError, ProblemCodeInternal},
+}
+
+// problemOfFailure is a failure as it is answered. A code that this version does not
+// know is the service's own fault.
+func problemOfFailure(f update.Failure) problem {
+	row, ok := failures[f.Code]
+	if !ok {
+		row = failures[update.CodeInternal]
+	}
+	return problem{status: row.status, code: row.code, detail: f.Detail, retryAfter: f.RetryAfter}
 }
 
 // queueProblem is the part of the table for what the queue says of an update.
@@ -194,78 +202,18 @@ func queueProblem(err error) (problem, bool) {
 	return problem{}, false
 }
 
-func foreignCode(e *update.NoTargetError) ProblemCode {
-	if e.Repo.IsZero() && e.Target == "" {
-		return ProblemCodeBranchNotFound
-	}
-	return ProblemCodeRepositoryNotFound
-}
-
-// upstreamProblem is the part of the table for what GitHub said.
-func upstreamProblem(err error) problem {
-	kinds := []struct {
-		kind   error
-		status int
-		code   ProblemCode
-	}{
-		{github.ErrRepositoryNotFound, http.StatusNotFound, ProblemCodeRepositoryNotFound},
-		{github.ErrBranchNotFound, http.StatusNotFound, ProblemCodeBranchNotFound},
-		{github.ErrBranchMoved, http.StatusConflict, ProblemCodeBranchMoved},
-		{github.ErrBranchProtected, http.StatusConflict, ProblemCodeBranchProtected},
-		{github.ErrUnauthorized, http.StatusBadGateway, ProblemCodeUpstreamUnauthorized},
-		{github.ErrForbidden, http.StatusBadGateway, ProblemCodeUpstreamForbidden},
-		{github.ErrUpstream, http.StatusBadGateway, ProblemCodeUpstreamError},
-	}
-	fact := err
-	var upstream *github.Error
-	if errors.As(err, &upstream) {
-		fact = upstream.Kind // its cause may be an error of another kind
-	}
-	for _, k := range kinds {
-		if errors.Is(fact, k.kind) {
-			return problem{status: k.status, code: k.code, detail: upstreamDetail(err, k.kind)}
-		}
-	}
-	return problem{
-		status: http.StatusInternalServerError, code: ProblemCodeInternal,
-		detail: "the service failed; its log has more under this request_id",
-	}
-}
-
-// upstreamDetail prefers what was made for people to the kind of the error.
-func upstreamDetail(err, kind error) string {
-	var moved *update.MovedError
-	if errors.As(err, &moved) {
-		return moved.Error()
-	}
-	detail := kind.Error()
-	var upstream *github.Error
-	if errors.As(err, &upstream) {
-		if upstream.Detail != "" {
-			detail = upstream.Detail
-		}
-		if upstream.Status >= http.StatusInternalServerError {
-			detail = fmt.Sprintf("%s (status %d)", detail, upstream.Status)
-		}
-	}
-	var target *targetError
-	if errors.As(err, &target) {
-		detail = target.name + ": " + detail
-	}
-	return detail
-}
-
-// targetError says on which target an update failed.
-type targetError struct {
-	name string
-	err  error
+// failedError is a request that came to nothing on its only target.
+type failedError struct {
+	failure update.Failure
+	place   update.Place
+	err     error
 }
 
 // Error is for the log.
-func (e *targetError) Error() string { return e.name + ": " + e.err.Error() }
+func (e *failedError) Error() string { return e.place.String() + ": " + e.err.Error() }
 
 // Unwrap returns what went wrong.
-func (e *targetError) Unwrap() error { return e.err }
+func (e *failedError) Unwrap() error { return e.err }
 
 // writeErrors answers the request with the problem of its last error.
 func writeErrors(c *gin.Context) {

@@ -15,19 +15,20 @@ import (
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/worker"
 )
 
-// Updater applies requests to targets. *update.Service is one.
+// Updater carries requests out. *update.Service is one.
 type Updater interface {
 	Update(ctx context.Context, r update.Request) ([]update.Result, error)
-	Choose(r update.Request) ([]update.Place, error)
-	Apply(ctx context.Context, target string, requests []update.Request) []update.Result
 }
 
 // Options say what the server serves.
 type Options struct {
 	Updates Updater
-	// Queue stores updates, to be handed to Server.Apply, and their history.
+	// Worker makes the updates that Queue stores.
+	Worker *worker.Worker
+	// Queue stores updates and their history.
 	Queue *queue.Queue
 	// Webhooks are the sources of webhooks by their names.
 	Webhooks map[string]Webhook
@@ -41,15 +42,14 @@ type Options struct {
 	Ready func(context.Context) Readiness
 	// Callers may use the service; nil lets everybody.
 	Callers *Callers
-	// UpdateTimeout bounds one update.
+	// UpdateTimeout bounds how long a caller is kept waiting for an update's end.
 	UpdateTimeout time.Duration
 	// Metrics is where the server's collectors are registered, and what GET /metrics shows.
 	Metrics *prometheus.Registry
 	Logger  *slog.Logger
 }
 
-// Server answers every path, and carries out what the queue has stored. It is safe
-// for concurrent use.
+// Server answers every path. It is safe for concurrent use.
 type Server struct {
 	http.Handler
 	handlers *server
@@ -95,6 +95,7 @@ func New(o Options) (*Server, error) {
 	bodies := cmp.Or(o.Bodies, max(DefaultBodies, 2*o.WebhookBody))
 	handlers := &server{
 		updates:     o.Updates,
+		worker:      o.Worker,
 		queue:       o.Queue,
 		webhooks:    o.Webhooks,
 		webhookBody: cmp.Or(o.WebhookBody, DefaultWebhookBody),
@@ -167,6 +168,7 @@ func (s *server) refuseMethod(c *gin.Context) {
 // server implements the operations of the description.
 type server struct {
 	updates     Updater
+	worker      *worker.Worker
 	queue       *queue.Queue
 	webhooks    map[string]Webhook
 	webhookBody int64

@@ -39,12 +39,10 @@ func (e *storeError) Unwrap() error { return e.cause }
 // createStored stores the update and answers with where to ask for it, or with
 // its end when that comes within the time that the caller would wait.
 func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateRequest, p prefer, key string) (answer, error) {
-	places, err := s.updates.Choose(r)
+	stored, err := s.worker.FromRequest(r)
 	if err != nil {
 		return answer{}, err
 	}
-	stored := toStore(r, in, places)
-	stored.AbsentAs = queue.Failed
 	queued, err := queuedAnswer(stored)
 	if err != nil {
 		return answer{}, err
@@ -70,7 +68,7 @@ func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateReques
 		noteOutcome(g, string(StatusQueued))
 		return queued, nil
 	}
-	body := bodyOf(ended)
+	body := storedView(ended)
 	noteOutcome(g, string(body.Status))
 	final, err := conclude(body, 0)
 	final.applied = queued.applied
@@ -114,43 +112,6 @@ func (s *server) record(g *gin.Context, u queue.Update) {
 	}
 }
 
-// toStore is the update with a task for each place, on its way.
-func toStore(r update.Request, in *UpdateRequest, places []update.Place) queue.Update {
-	u := queue.Update{
-		ID: r.ID, Image: r.Image.Name(), Version: r.Version.String(), Digest: r.Digest.String(), Scope: r.Scope(),
-		Caller: r.Caller, Request: encode(in),
-	}
-	for _, p := range places {
-		u.Tasks = append(u.Tasks, queue.Task{Target: p.ID, Branch: p.Key, Result: encode(waiting(p))})
-	}
-	return u
-}
-
-// waiting is a target on which nothing was done yet.
-func waiting(p update.Place) TargetUpdate {
-	return TargetUpdate{
-		Name: present(p.Name), Repository: p.Repo.String(), Branch: p.Branch, Status: StatusQueued,
-		Files: []FileUpdate{}, Skipped: []Skip{},
-	}
-}
-
-// recordOf is the update as it ended.
-func recordOf(r update.Request, in *UpdateRequest, results []update.Result, body Update) queue.Update {
-	u := toStore(r, in, nil)
-	u.AbsentAs = queue.Failed
-	u.PushedAt, u.AcceptedAt = r.At, r.At
-	for i, result := range results {
-		o := outcome(result)
-		if o.Status == queue.Queued {
-			o.Status = queue.Failed // nobody will try it again
-		}
-		u.Tasks = append(u.Tasks, queue.Task{
-			Target: result.ID, Branch: result.Key, Status: o.Status, Attempts: 1, LastError: o.Error, Result: encode(body.Targets[i]),
-		})
-	}
-	return u
-}
-
 // encode is for values of this package, which can always be encoded.
 func encode(v any) []byte {
 	content, err := json.Marshal(v)
@@ -160,24 +121,8 @@ func encode(v any) []byte {
 	return content
 }
 
-// requestOf reads what toStore has stored.
-func requestOf(u queue.Update) (update.Request, error) {
-	var in UpdateRequest
-	if err := json.Unmarshal(u.Request, &in); err != nil {
-		return update.Request{}, err
-	}
-	r, err := parseUpdate(&in)
-	r.ID = u.ID
-	r.At = u.PushedAt
-	r.Caller = u.Caller
-	if u.Webhook != "" {
-		r.Caller = "webhook/" + u.Webhook
-	}
-	return r, err
-}
-
 // queuedAnswer is the 202 of an update that is stored.
 func queuedAnswer(u queue.Update) (answer, error) {
 	u.Status = queue.Queued
-	return newAnswer(http.StatusAccepted, updatesRoute+"/"+u.ID, bodyOf(u))
+	return newAnswer(http.StatusAccepted, updatesRoute+"/"+u.ID, storedView(u))
 }

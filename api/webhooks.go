@@ -2,7 +2,6 @@ package api
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,8 +13,8 @@ import (
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
-	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/worker"
 )
 
 // webhooksRoute is where registries post.
@@ -80,9 +79,10 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 		note(c, slog.Any("dropped", delivery.Dropped))
 	}
 	idle := ignoredReceipt(delivery)
+	source := worker.Source{Name: name, Targets: hook.Targets, Present: hook.Present}
 	var updates []queue.Update
 	for _, push := range delivery.Pushes {
-		u, err := s.storePush(name, hook, push)
+		u, err := s.worker.FromPush(s.newID(), source, push)
 		if err != nil {
 			idle.Reason = new(err.Error())
 			continue
@@ -182,49 +182,6 @@ func wantPlain(h http.Header) error {
 		return unsupported("set the webhook's content type to application/json")
 	}
 	return nil
-}
-
-// storePush is the push as an update to store. The error is a reason to ignore it.
-func (s *server) storePush(source string, hook Webhook, push webhook.Push) (queue.Update, error) {
-	if push.Unusable != "" {
-		return unusable(s.newID(), source, push), nil
-	}
-	in := &UpdateRequest{Image: push.Image.String(), Version: push.Tag.String(), Digest: present(push.Digest.String()), Present: present(hook.Present.String())}
-	r := update.Request{
-		ID: s.newID(), Image: push.Image, Version: push.Tag, Digest: push.Digest, Targets: hook.Targets, Present: hook.Present,
-	}
-	places, err := s.updates.Choose(r)
-	if err != nil {
-		return queue.Update{}, err
-	}
-	u := toStore(r, in, places)
-	u.Webhook, u.DeliveryID, u.PushedAt, u.AbsentAs = source, push.ID, push.Time, queue.Unchanged
-	return u, nil
-}
-
-// unusablePush is what is stored in place of the request of a push that cannot be
-// one.
-type unusablePush struct {
-	Unusable string `json:"unusable"` // why
-}
-
-// unusable stores a push that cannot become an update as failed, so that somebody
-// sees it. Once the source is set up, another delivery of it is a new one, so it has
-// no id.
-func unusable(id, source string, push webhook.Push) queue.Update {
-	return queue.Update{
-		ID: id, Image: push.Name, Version: push.Version, Digest: push.Digest.String(),
-		Webhook: source, PushedAt: push.Time, Status: queue.Failed, Request: encode(unusablePush{oneLine(push.Unusable)}),
-	}
-}
-
-// unusableReason is why a stored push was unusable; empty for every other update.
-func unusableReason(u queue.Update) string {
-	var stored unusablePush
-	if len(u.Tasks) > 0 || json.Unmarshal(u.Request, &stored) != nil {
-		return ""
-	}
-	return stored.Unusable
 }
 
 // receiptOf tells what became of the updates: of several, that for which most is

@@ -11,27 +11,25 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 )
 
-// announcing is an Apply that announces a commit for each item, and notes what it
+// announce has the world's Apply announce a commit for each item, and note what it
 // is told.
-func announcing(w **world, told *sync.Map) func(*queue.Options) {
-	return func(o *queue.Options) {
-		inner := o.Apply
-		o.Apply = func(ctx context.Context, b queue.Batch) []queue.Outcome {
-			outcomes := inner(ctx, b)
-			for i, item := range b.Items {
-				replaced, undecided, err := (*w).Announce(ctx, item.Task.Target, "c-"+item.Update.Version, []string{item.Update.ID})
-				if err != nil || undecided {
-					outcomes[i] = queue.Outcome{Status: queue.Queued, Error: "not announced", After: time.Hour}
-					told.Store(item.Update.Version, errors.Join(err, errors.New("undecided")))
-					continue
-				}
-				if len(replaced) > 0 {
-					outcomes[i] = queue.Outcome{Status: queue.Superseded}
-				}
-				told.Store(item.Update.Version, len(replaced) > 0)
+func announce(w *world, told *sync.Map) {
+	inner := w.apply
+	w.apply = func(ctx context.Context, b queue.Batch) []queue.Outcome {
+		outcomes := inner(ctx, b)
+		for i, item := range b.Items {
+			replaced, undecided, err := w.Announce(ctx, item.Task.Target, "c-"+item.Update.Version, []string{item.Update.ID})
+			if err != nil || undecided {
+				outcomes[i] = queue.Outcome{Status: queue.Queued, Error: "not announced", After: time.Hour}
+				told.Store(item.Update.Version, errors.Join(err, errors.New("undecided")))
+				continue
 			}
-			return outcomes
+			if len(replaced) > 0 {
+				outcomes[i] = queue.Outcome{Status: queue.Superseded}
+			}
+			told.Store(item.Update.Version, len(replaced) > 0)
 		}
+		return outcomes
 	}
 }
 
@@ -40,11 +38,11 @@ func announcing(w **world, told *sync.Map) func(*queue.Options) {
 func TestNewerOneWasCarriedOut(t *testing.T) {
 	t.Parallel()
 	storeURL := postgresURL(t)
-	var w *world
 	var told sync.Map
-	w = open(t, storeURL, announcing(&w, &told))
+	w := open(t, storeURL)
+	announce(w, &told)
 	w.begin()
-	other := open(t, storeURL, func(o *queue.Options) { o.Apply = nil })
+	other := open(t, storeURL)
 	w.worker.hold()
 	old := w.stored(update("app", "1"))
 	w.worker.running(t)
@@ -112,9 +110,9 @@ func TestNewerOneIsOnItsWay(t *testing.T) {
 // superseded before that has looked for it.
 func TestAnnouncedCommitSurvives(t *testing.T) {
 	onStores(t, func(t *testing.T, storeURL string) {
-		var w *world
 		var told sync.Map
-		w = open(t, storeURL, announcing(&w, &told))
+		w := open(t, storeURL)
+		announce(w, &told)
 		w.begin()
 		var mu sync.Mutex
 		var sent []string

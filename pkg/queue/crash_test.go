@@ -31,11 +31,11 @@ func play(role string) int {
 	if role == poisoned {
 		return workUntilAllEnded(notes)
 	}
-	o := queue.Options{URL: os.Getenv(storeVariable), Apply: noting(notes)}
+	o := queue.Options{URL: os.Getenv(storeVariable)}
 	queue.HurryRescue(&o)
 	q, err := queue.Open(context.Background(), o)
 	if err == nil {
-		err = q.Start(context.Background())
+		err = q.Start(context.Background(), noting(notes))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -232,7 +232,9 @@ func TestKilledAgainAndAgain(t *testing.T) {
 		accepted(t, notes, len(lines(t, filepath.Join(notes, "accepted")))+100)
 		p.kill()
 	}
-	w := start(t, storeURL, func(o *queue.Options) { o.Now, o.Apply = time.Now, noting(notes) })
+	w := open(t, storeURL, func(o *queue.Options) { o.Now = time.Now })
+	w.apply = noting(notes)
+	w.begin()
 	settled(t, w, notes, 30*time.Second) // the time in which work goes on after a restart
 }
 
@@ -250,9 +252,11 @@ func TestReplicaKilled(t *testing.T) {
 	if err := two.command.Wait(); err != nil {
 		t.Fatalf("the second replica: %v", err)
 	}
-	w := start(t, storeURL, func(o *queue.Options) {
+	w := open(t, storeURL, func(o *queue.Options) {
 		queue.HurryRescue(o)
-		o.Now, o.Apply = time.Now, noting(notes)
+		o.Now = time.Now
 	})
+	w.apply = noting(notes)
+	w.begin()
 	settled(t, w, notes, 2*time.Minute)
 }

@@ -12,7 +12,7 @@
 //	drain:   one live job per branch; each turn is one transaction
 //	         { settle what was applied; drop what a newer one replaced;
 //	           take what is due, or complete the job when nothing is }
-//	         and between two turns Options.Apply runs, outside of any transaction
+//	         and between two turns Apply runs, outside of any transaction
 //
 // # Invariants
 //

@@ -157,7 +157,7 @@ type applied struct {
 	interrupted bool
 }
 
-// apply calls Options.Apply. What panics or miscounts has failed for all.
+// apply calls Apply. What panics or miscounts has failed for all.
 func (q *Queue) apply(ctx context.Context, branch string, tasks []claimed) (done applied) {
 	batch := Batch{Branch: branch, Items: make([]Item, len(tasks))}
 	for i, t := range tasks {
@@ -174,7 +174,7 @@ func (q *Queue) apply(ctx context.Context, branch string, tasks []claimed) (done
 	}()
 	limited, cancel := context.WithTimeout(ctx, q.options.ApplyTimeout)
 	defer cancel()
-	done.outcomes = q.options.Apply(limited, batch)
+	done.outcomes = q.work(limited, batch)
 	if len(done.outcomes) != len(tasks) {
 		q.options.Logger.ErrorContext(ctx, "applying updates gave a wrong number of outcomes",
 			slog.String("branch", branch), slog.Int("tasks", len(tasks)), slog.Int("outcomes", len(done.outcomes)))

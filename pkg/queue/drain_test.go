@@ -209,17 +209,17 @@ func TestApplyThatMisbehaves(t *testing.T) {
 
 func TestWrongNumberOfOutcomes(t *testing.T) {
 	t.Parallel()
-	w := start(t, sqliteURL(t), func(o *queue.Options) {
-		right := o.Apply
-		calls := 0
-		o.Apply = func(ctx context.Context, b queue.Batch) []queue.Outcome {
-			calls++
-			if calls == 1 {
-				return nil
-			}
-			return right(ctx, b)
+	w := open(t, sqliteURL(t))
+	right := w.apply
+	calls := 0
+	w.apply = func(ctx context.Context, b queue.Batch) []queue.Outcome {
+		calls++
+		if calls == 1 {
+			return nil
 		}
-	})
+		return right(ctx, b)
+	}
+	w.begin()
 	u := update("app", "1")
 	w.stored(u)
 	w.until(u.ID, "it is to be tried again", func(u queue.Update) bool { return u.Tasks[0].LastError == "internal error" })

@@ -20,21 +20,21 @@ func Example() {
 	ctx := context.Background()
 	q, err := queue.Open(ctx, queue.Options{
 		URL: "sqlite:" + filepath.Join(folder, "queue.db"),
-		Apply: func(_ context.Context, batch queue.Batch) []queue.Outcome {
-			outcomes := make([]queue.Outcome, len(batch.Items))
-			for i, item := range batch.Items {
-				fmt.Println("set", item.Update.Image, "to", item.Update.Version, "on", batch.Branch)
-				outcomes[i] = queue.Outcome{Status: queue.Committed}
-			}
-			return outcomes
-		},
 	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer func() { _ = q.Close() }()
-	if err := q.Start(ctx); err != nil {
+	err = q.Start(ctx, func(_ context.Context, batch queue.Batch) []queue.Outcome {
+		outcomes := make([]queue.Outcome, len(batch.Items))
+		for i, item := range batch.Items {
+			fmt.Println("set", item.Update.Image, "to", item.Update.Version, "on", batch.Branch)
+			outcomes[i] = queue.Outcome{Status: queue.Committed}
+		}
+		return outcomes
+	})
+	if err != nil {
 		fmt.Println(err)
 		return
 	}

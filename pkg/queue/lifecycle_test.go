@@ -76,13 +76,10 @@ func TestStopHandsBack(t *testing.T) {
 func TestStartOnce(t *testing.T) {
 	t.Parallel()
 	w := start(t, sqliteURL(t))
-	if err := w.Start(t.Context()); err == nil {
+	if err := w.Start(t.Context(), w.worker.apply); err == nil {
 		t.Error("it started twice")
 	}
-	reader := open(t, sqliteURL(t), func(o *queue.Options) { o.Apply = nil })
-	if err := reader.Start(t.Context()); err == nil {
-		t.Error("it started without anything to apply with")
-	}
+	reader := open(t, sqliteURL(t))
 	reader.stored(update("app", "1"))
 }
 

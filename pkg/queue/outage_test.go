@@ -288,7 +288,7 @@ func wired(t *testing.T) (*cable, string) {
 func TestAnswerToCommitIsLost(t *testing.T) {
 	t.Parallel()
 	c, storeURL := wired(t)
-	w := open(t, storeURL, func(o *queue.Options) { o.Apply = nil })
+	w := open(t, storeURL)
 	for n := range 3 {
 		u := update(fmt.Sprint("app-", n), "1")
 		c.set(func() { c.loseCommit = true })
@@ -310,7 +310,7 @@ func TestAnswerToCommitIsLost(t *testing.T) {
 func TestAnswerToCommitIsNeverKnown(t *testing.T) {
 	t.Parallel()
 	c, storeURL := wired(t)
-	w := open(t, storeURL, func(o *queue.Options) { o.Apply = nil })
+	w := open(t, storeURL)
 	w.stored(update("first", "1"))
 	c.set(func() { c.loseCommit = true })
 	stop := make(chan struct{})
@@ -348,7 +348,7 @@ func TestServerThatIsFarAway(t *testing.T) {
 		t.Run(trip.String(), func(t *testing.T) {
 			t.Parallel()
 			c, storeURL := wired(t)
-			w := open(t, storeURL, func(o *queue.Options) { o.Apply = nil })
+			w := open(t, storeURL)
 			w.stored(update("first", "1")) // the statements are prepared
 			c.set(func() { c.delay = trip / 2 })
 			begin := time.Now()
@@ -413,7 +413,7 @@ func TestSessionsAreBounded(t *testing.T) {
 func TestBranchIsLockedElsewhere(t *testing.T) {
 	t.Parallel()
 	storeURL := postgresURL(t)
-	w, other := open(t, storeURL, func(o *queue.Options) { o.Apply = nil }), open(t, storeURL, func(o *queue.Options) { o.Apply = nil })
+	w, other := open(t, storeURL), open(t, storeURL)
 	err := other.Locked(t.Context(), "octo-org/infra@main", func() {
 		begin := time.Now()
 		if _, err := w.Accept(t.Context(), []queue.Update{update("app", "1")}, nil); err == nil {

@@ -24,26 +24,24 @@ const (
 )
 
 func workUntilAllEnded(notes string) int {
-	q, err := queue.Open(context.Background(), queue.Options{
-		URL: os.Getenv(storeVariable),
-		Apply: func(_ context.Context, b queue.Batch) []queue.Outcome {
-			var outcomes []queue.Outcome
-			var names []string
-			for _, i := range b.Items {
-				names = append(names, i.Update.Image)
-				outcomes = append(outcomes, queue.Outcome{Status: queue.Committed})
-			}
-			line := strings.Join(names, ",")
-			note(filepath.Join(notes, "begun"), line)
-			if strings.Contains(line, poison) {
-				os.Exit(exitPoisoned)
-			}
-			note(filepath.Join(notes, "applied"), line)
-			return outcomes
-		},
-	})
+	apply := func(_ context.Context, b queue.Batch) []queue.Outcome {
+		var outcomes []queue.Outcome
+		var names []string
+		for _, i := range b.Items {
+			names = append(names, i.Update.Image)
+			outcomes = append(outcomes, queue.Outcome{Status: queue.Committed})
+		}
+		line := strings.Join(names, ",")
+		note(filepath.Join(notes, "begun"), line)
+		if strings.Contains(line, poison) {
+			os.Exit(exitPoisoned)
+		}
+		note(filepath.Join(notes, "applied"), line)
+		return outcomes
+	}
+	q, err := queue.Open(context.Background(), queue.Options{URL: os.Getenv(storeVariable)})
 	if err == nil {
-		err = q.Start(context.Background())
+		err = q.Start(context.Background(), apply)
 	}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -64,7 +62,7 @@ func workUntilAllEnded(notes string) int {
 func TestUpdateThatEndsTheProcess(t *testing.T) {
 	onStores(t, func(t *testing.T, storeURL string) {
 		notes := t.TempDir()
-		w := open(t, storeURL, func(o *queue.Options) { o.Apply = nil })
+		w := open(t, storeURL)
 		bad := w.stored(update(poison, "1"))
 		good := []string{
 			w.stored(update("app", "1")), w.stored(update("web", "1")), w.stored(update("api", "1", to("other"))),
@@ -94,7 +92,7 @@ func TestUpdateThatEndsTheProcess(t *testing.T) {
 			}
 			takenForDead(t, storeURL)
 		}
-		w = open(t, storeURL, func(o *queue.Options) { o.Apply = nil })
+		w = open(t, storeURL)
 		got := w.get(bad)
 		if got.Status != queue.Failed || !strings.Contains(got.Tasks[0].LastError, "the service ended 6 times") {
 			t.Errorf("the one that ends the process: %+v", got)

@@ -31,9 +31,7 @@ const (
 // Options are what Open needs. URL is required.
 type Options struct {
 	// URL is sqlite:PATH or postgres://….
-	URL string
-	// Apply does the work. A tool that only reads leaves it nil and does not Start.
-	Apply  Apply
+	URL    string
 	Logger *slog.Logger // default: discards
 	// Retention is how long an update is kept after its end. Default 30 days.
 	Retention time.Duration
@@ -91,6 +89,7 @@ type Queue struct {
 	waiters waiters
 	// underway are the requests that are carried out at once.
 	underway *underway
+	work     Apply // set by Start
 	writes   writes
 	history  history
 	// applying has room for runs side by side, or for one alone.
@@ -172,14 +171,15 @@ func (o *Options) complete() error {
 	return nil
 }
 
-// Start begins to work, with what a former run left first. Only Stop ends that,
-// not the end of ctx. Options.Apply must be set. A queue starts once.
-func (q *Queue) Start(ctx context.Context) error {
-	if q.options.Apply == nil {
-		return errors.New("queue: there is nothing that applies updates")
-	}
+// Start begins to work, with what a former run left first: apply carries updates
+// out. Only Stop ends that, not the end of ctx. A queue starts once; a tool that only
+// reads does not start it.
+func (q *Queue) Start(ctx context.Context, apply Apply) error {
 	err := errors.New("queue: it was started or stopped before")
-	q.started.Do(func() { err = q.begin(ctx) })
+	q.started.Do(func() {
+		q.work = apply
+		err = q.begin(ctx)
+	})
 	return err
 }
 
@@ -276,12 +276,9 @@ const (
 	fetchEvery = 500 * time.Millisecond
 )
 
-// workers is River's configuration; without Apply, one that only inserts.
+// workers is River's configuration.
 func (q *Queue) workers() *river.Config {
 	config := &river.Config{Logger: slog.New(fromWarn{q.options.Logger.Handler()})}
-	if q.options.Apply == nil {
-		return config
-	}
 	config.Workers = river.NewWorkers()
 	river.AddWorker(config.Workers, &drainer{q: q})
 	config.Queues = map[string]river.QueueConfig{riverQueue: {MaxWorkers: branchesAtOnce}}

@@ -69,6 +69,7 @@ type world struct {
 	t      testing.TB
 	clock  *clock
 	worker *worker
+	apply  queue.Apply // of the worker, unless a test has another
 	mu     sync.Mutex
 	events []queue.Event
 }
@@ -77,9 +78,9 @@ type world struct {
 func open(t testing.TB, storeURL string, change ...func(*queue.Options)) *world {
 	t.Helper()
 	w := &world{t: t, clock: newClock(), worker: newWorker()}
+	w.apply = w.worker.apply
 	options := queue.Options{
 		URL:     storeURL,
-		Apply:   w.worker.apply,
 		Now:     w.clock.now,
 		Random:  func() float64 { return 0.5 },
 		Observe: w.observe,
@@ -116,7 +117,7 @@ func start(t testing.TB, storeURL string, change ...func(*queue.Options)) *world
 
 func (w *world) begin() {
 	w.t.Helper()
-	if err := w.Start(w.t.Context()); err != nil {
+	if err := w.Start(w.t.Context(), w.apply); err != nil {
 		w.t.Fatalf("Start: %v", err)
 	}
 }

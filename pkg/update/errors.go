@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 )
@@ -45,8 +46,8 @@ func (e *NotTakenError) Error() string {
 	return fmt.Sprintf("no target takes the image %s; see images of the targets in CONFIG_FILE", e.Image)
 }
 
-// NoTargetError says that a request asks for a repository, a branch or a target
-// that there is not.
+// NoTargetError reports that the requested repository, branch or target is not
+// configured.
 type NoTargetError struct {
 	// Repo is what was asked for, zero when the branch alone does not fit.
 	Repo   github.Repo
@@ -78,6 +79,33 @@ type MessageRefusedError struct {
 func (e *MessageRefusedError) Error() string {
 	return e.Target + " takes no messages of callers; leave the message out"
 }
+
+// code is that of what is not configured.
+func (e *NoTargetError) code() Code {
+	if e.Repo.IsZero() && e.Target == "" {
+		return CodeBranchNotFound
+	}
+	return CodeRepositoryNotFound
+}
+
+// TimeoutError reports that a request took longer than it may. Nothing was written.
+type TimeoutError struct {
+	// After is the limit; zero when it is not known.
+	After time.Duration
+	Err   error
+}
+
+// Error is a sentence for the caller.
+func (e *TimeoutError) Error() string {
+	within := "in time"
+	if e.After > 0 {
+		within = "within " + e.After.String()
+	}
+	return fmt.Sprintf("the update did not finish %s; nothing was written, send the request again", within)
+}
+
+// Unwrap returns the context's error.
+func (e *TimeoutError) Unwrap() error { return e.Err }
 
 // MovedError says that other pushes won the race for the branch every time.
 type MovedError struct {

@@ -1,8 +1,12 @@
 package update
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 )
 
 // PanicError is a fault of this program that ended an update; nothing was
@@ -14,6 +18,24 @@ type PanicError struct {
 
 // Error names the value that was panicked with.
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// The bounds of what a log line tells of an error, in bytes.
+const (
+	maxLogError = 1 << 10
+	maxLogStack = 16 << 10
+)
+
+// ErrorAttrs returns what a log line tells of an error: its text, and the stack of a
+// panic.
+func ErrorAttrs(err error) []slog.Attr {
+	attrs := []slog.Attr{slog.String("error", safetext.Line(err.Error(), maxLogError))}
+	var fault *PanicError
+	if errors.As(err, &fault) {
+		stack := fault.Stack[:min(len(fault.Stack), maxLogStack)]
+		attrs = append(attrs, slog.String("stack", string(stack)))
+	}
+	return attrs
+}
 
 // guard makes an error of a panic in work, which runs in goroutines that nobody
 // above looks after.

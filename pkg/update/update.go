@@ -3,9 +3,11 @@ package update
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 )
@@ -23,6 +25,12 @@ type Options struct {
 	// a file that cannot name an image is not read again. Zero or less remembers
 	// nothing.
 	IndexBytes int64
+	// Timeout bounds Update, and is what a request that its context ended is told;
+	// zero means that the contexts alone bound it.
+	Timeout time.Duration
+	// Observe is told what each call of Update and Apply came to, and how many
+	// requests to GitHub it took. It may be nil; it must not block.
+	Observe func(results []Result, requests int)
 	// Ledger is asked before each commit reaches its branch. It may be nil: then the
 	// order of requests is that of this process.
 	Ledger Ledger
@@ -37,6 +45,8 @@ type Service struct {
 	pairs   pairIndex
 	order   *order
 	ledger  Ledger
+	timeout time.Duration
+	observe func([]Result, int)
 	random  func() float64 // in [0, 1), for jitter
 }
 
@@ -45,7 +55,10 @@ func New(o Options) *Service {
 	s := &Service{
 		share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes - o.IndexBytes/pairShare),
 		pairs: newPairIndex(o.IndexBytes / pairShare),
-		order: newOrder(), ledger: o.Ledger, random: rand.Float64,
+		order: newOrder(), ledger: o.Ledger, timeout: o.Timeout, observe: o.Observe, random: rand.Float64,
+	}
+	if s.observe == nil {
+		s.observe = func([]Result, int) {}
 	}
 	locks := map[string]chan struct{}{}
 	for _, t := range o.Targets {
@@ -124,12 +137,18 @@ func refuseMessage(chosen []*target, r Request) error {
 // do not name the image are left out when another one does. The error is that of
 // Choose, or a *NoTargetError.
 //
-// When ctx ends, a request that waits or is planned ends with its cause and has
-// written nothing. One whose commit is on its way is followed to its end.
+// When ctx ends, or Options.Timeout is over, a request that waits or is planned ends
+// with the cause and has written nothing. One whose commit is on its way is followed
+// to its end.
 func (s *Service) Update(ctx context.Context, r Request) ([]Result, error) {
 	targets, err := s.choose(r)
 	if err != nil {
 		return nil, err
+	}
+	if s.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.timeout)
+		defer cancel()
 	}
 	results := make([]Result, len(targets))
 	var all sync.WaitGroup
@@ -137,7 +156,30 @@ func (s *Service) Update(ctx context.Context, r Request) ([]Result, error) {
 		all.Go(func() { results[i] = s.updateTarget(ctx, t, r) })
 	}
 	all.Wait()
-	return relevant(results)
+	s.markEnd(ctx, results)
+	if results, err = relevant(results); err != nil {
+		return nil, err
+	}
+	requests := 0
+	for _, result := range results {
+		requests += result.Spent
+	}
+	s.observe(results, requests)
+	return results, nil
+}
+
+// markEnd adds to the errors that the end of ctx caused what ended it: the time
+// limit, or the service that stops.
+func (s *Service) markEnd(ctx context.Context, results []Result) {
+	for i := range results {
+		r := &results[i]
+		switch {
+		case errors.Is(r.Err, context.DeadlineExceeded):
+			r.Err = &TimeoutError{After: s.timeout, Err: r.Err}
+		case errors.Is(r.Err, context.Canceled) && errors.Is(context.Cause(ctx), ErrStopping):
+			r.Err = fmt.Errorf("%w: %w", ErrStopping, r.Err)
+		}
+	}
 }
 
 // relevant leaves out the targets that have nothing to do with a request, unless
@@ -223,6 +265,12 @@ func (s *Service) Apply(ctx context.Context, id string, requests []Request) []Re
 			results[group[i]] = result
 		}
 	}
+	s.markEnd(ctx, results)
+	most := 0
+	for _, result := range results {
+		most = max(most, result.Spent) // those that shared a commit have the same
+	}
+	s.observe(results, most)
 	return results
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
 // githubMetrics count what is asked of GitHub and show the budget that is left.
@@ -49,6 +50,35 @@ func newGitHubMetrics(registry *prometheus.Registry) *githubMetrics {
 func (m *githubMetrics) observe(c github.Call) {
 	m.requests.WithLabelValues(c.Method, c.Endpoint, strconv.Itoa(c.Status)).Inc()
 	m.seconds.WithLabelValues(c.Method, c.Endpoint).Observe(c.Duration.Seconds())
+}
+
+// updateMetrics show what updates come to, whether they were waited for or stored.
+type updateMetrics struct {
+	files, requests prometheus.Histogram
+}
+
+func newUpdateMetrics(registry *prometheus.Registry) *updateMetrics {
+	m := &updateMetrics{
+		files: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "versions_service_update_files", Help: "Files that a committed update changed.",
+			Buckets: []float64{1, 2, 5, 10, 25, 50, 100, 250, 1000},
+		}),
+		requests: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "versions_service_update_github_requests", Help: "Requests to GitHub that an update took.",
+			Buckets: []float64{1, 2, 3, 4, 5, 6, 8, 12, 20, 50, 100},
+		}),
+	}
+	registry.MustRegister(m.files, m.requests)
+	return m
+}
+
+func (m *updateMetrics) observe(results []update.Result, requests int) {
+	m.requests.Observe(float64(requests))
+	for _, r := range results {
+		if r.Err == nil && r.Status == update.Committed {
+			m.files.Observe(float64(len(r.Files)))
+		}
+	}
 }
 
 // registerWaiting shows how many updates wait for their turn.

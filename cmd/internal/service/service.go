@@ -16,6 +16,7 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/worker"
 )
 
 const (
@@ -50,6 +51,7 @@ type Service struct {
 	logger   *slog.Logger
 	updates  *update.Service
 	queue    *queue.Queue
+	worker   *worker.Worker
 	ready    *readiness
 	handler  *api.Server
 	server   *http.Server
@@ -96,10 +98,7 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 	if !s.Trial {
 		warnUnbounded(logger, s.Webhooks, webhooks)
 	}
-	var handler *api.Server
-	stored, err := s.openQueue(logger, newQueueMetrics(registry).observe, func(ctx context.Context, b queue.Batch) []queue.Outcome {
-		return handler.Apply(ctx, b)
-	})
+	stored, err := s.openQueue(logger, newQueueMetrics(registry).observe)
 	if err != nil {
 		return nil, err
 	}
@@ -109,11 +108,16 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 		}
 	}()
 	registerStore(registry, stored)
-	updates := update.New(update.Options{Targets: targets, Share: s.GroupCommits, IndexBytes: s.CacheBytes / indexShare, Ledger: stored})
+	updates := update.New(update.Options{
+		Targets: targets, Share: s.GroupCommits, IndexBytes: s.CacheBytes / indexShare, Timeout: s.UpdateTimeout,
+		Observe: newUpdateMetrics(registry).observe, Ledger: stored,
+	})
 	registerWaiting(registry, updates.Waiting)
+	bridge := worker.New(updates, logger)
 	ready := newReadiness(targets, client, stored.Check, logger)
-	handler, err = api.New(api.Options{
+	handler, err := api.New(api.Options{
 		Updates:       updates,
+		Worker:        bridge,
 		Queue:         stored,
 		Webhooks:      webhooks,
 		WebhookBody:   s.WebhookBody,
@@ -145,12 +149,12 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 	}, nil
 }
 
-// openQueue opens the store that the settings name; apply carries out what is in it.
-func (s *Settings) openQueue(logger *slog.Logger, observe func(queue.Event), apply queue.Apply) (*queue.Queue, error) {
+// openQueue opens the store that the settings name.
+func (s *Settings) openQueue(logger *slog.Logger, observe func(queue.Event)) (*queue.Queue, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), openPatience)
 	defer cancel()
 	stored, err := queue.Open(ctx, queue.Options{
-		URL: s.StoreURL, Apply: apply, Logger: logger, Observe: observe,
+		URL: s.StoreURL, Logger: logger, Observe: observe,
 		Retention: s.Queue.Retention, MaxWaiting: s.Queue.MaxWaiting, MaxHistory: s.Queue.MaxHistory,
 		ApplyTimeout: min(s.UpdateTimeout, queue.MaxApplyTimeout),
 	})
@@ -187,7 +191,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 		"github", s.settings.APIURL)
 	s.logTargets()
 	s.logWarnings()
-	switch err := s.queue.Start(ctx); {
+	switch err := s.queue.Start(ctx, s.worker.Apply); {
 	case err != nil && ctx.Err() != nil: // it was told to stop before it began
 		return s.listener.Close()
 	case err != nil:

@@ -1,0 +1,176 @@
+package api
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/worker"
+)
+
+// statuses are the contract's words for what became of a stored update or task.
+var statuses = map[queue.Status]Status{
+	queue.Queued:     StatusQueued,
+	queue.Committed:  StatusCommitted,
+	queue.Unchanged:  StatusUnchanged,
+	queue.Superseded: StatusSuperseded,
+	queue.Failed:     StatusFailed,
+}
+
+// ends are the contract's words for how a request ended well.
+var ends = map[update.Status]Status{
+	update.Committed:  StatusCommitted,
+	update.Unchanged:  StatusUnchanged,
+	update.Superseded: StatusSuperseded,
+	update.Planned:    StatusPlanned,
+}
+
+// viewOf is a request that was carried out at once, as an answer shows it.
+func viewOf(r update.Request, results []update.Result) Update {
+	body := Update{Id: r.ID, Image: r.Image.String(), Version: r.Version.String(), Targets: []TargetUpdate{}}
+	for _, result := range results {
+		status := ends[result.Status]
+		if result.Err != nil {
+			status = StatusFailed
+		}
+		body.Targets = append(body.Targets, targetView(result, status))
+	}
+	body.Status = together(body.Targets)
+	return body
+}
+
+// together is the status of an update whose targets have these: that which says
+// most of what is left to do, and then of what was done.
+func together(targets []TargetUpdate) Status {
+	for _, s := range []Status{StatusQueued, StatusFailed, StatusCommitted, StatusPlanned, StatusUnchanged} {
+		if slices.ContainsFunc(targets, func(t TargetUpdate) bool { return t.Status == s }) {
+			return s
+		}
+	}
+	return StatusSuperseded
+}
+
+// storedView is a stored update as an answer shows it. Targets that do not name the
+// image are left out once another one does.
+func storedView(u queue.Update) Update {
+	body := Update{Id: u.ID, Status: statuses[u.Status], Image: u.Image, Version: u.Version, Targets: []TargetUpdate{}}
+	if r, err := update.DecodeRequest(u.Request); err == nil {
+		body.Image = r.Image.String() // as it was sent
+	}
+	named := slices.ContainsFunc(u.Tasks, func(t queue.Task) bool { return t.Status != queue.Absent })
+	for _, task := range u.Tasks {
+		result, err := update.DecodeResult(task.Result)
+		if err != nil || task.Status == queue.Absent && named {
+			continue
+		}
+		body.Targets = append(body.Targets, taskView(task, result, u.AbsentAs))
+	}
+	return body
+}
+
+// taskView is a task with its last result, as an answer shows it. absentAs is how a
+// task counts whose target does not name the image.
+func taskView(task queue.Task, result update.Result, absentAs queue.Status) TargetUpdate {
+	status := cmp.Or(task.Status, queue.Queued)
+	switch {
+	case status == queue.Absent:
+		status = cmp.Or(absentAs, queue.Unchanged)
+	case status == queue.Superseded, status == queue.Queued && task.Attempts == 0 && task.LastError == "":
+		result.Err = nil // of a try that does not count any more
+	}
+	view := targetView(result, statuses[status])
+	if task.Status == queue.Failed && view.Problem == nil {
+		view.Problem = &TargetProblem{Status: http.StatusInternalServerError, Code: ProblemCodeInternal, Detail: task.LastError}
+	}
+	return view
+}
+
+// recordView is a stored update with its history.
+func recordView(u queue.Update) UpdateRecord {
+	body := storedView(u)
+	r := UpdateRecord{
+		Id: body.Id, Status: body.Status, Image: body.Image, Version: body.Version, Digest: present(u.Digest), Targets: body.Targets,
+		Caller: present(u.Caller), Webhook: present(u.Webhook), CreatedAt: u.AcceptedAt.UTC(), FinishedAt: presentTime(u.FinishedAt),
+	}
+	if u.PushedAt.Before(u.AcceptedAt) {
+		r.PushedAt = presentTime(u.PushedAt)
+	}
+	r.LastError = present(worker.UnusableReason(u))
+	for _, task := range u.Tasks {
+		r.Attempts = max(r.Attempts, task.Attempts)
+		if telling := task.Status == queue.Failed || task.Status == queue.Queued || task.Status == queue.Absent && r.Status == StatusFailed; telling && r.LastError == nil {
+			r.LastError = present(task.LastError)
+		}
+		if next := presentTime(task.NextAttempt); task.Status == queue.Queued && next != nil && (r.NextAttemptAt == nil || next.Before(*r.NextAttemptAt)) {
+			r.NextAttemptAt = next
+		}
+	}
+	return r
+}
+
+// targetView is what a request came to on one target, as an answer shows it.
+func targetView(r update.Result, status Status) TargetUpdate {
+	t := TargetUpdate{
+		Name: present(r.Name), Repository: r.Repo.String(), Branch: r.Branch, Status: status,
+		Files: []FileUpdate{}, Skipped: []Skip{},
+	}
+	if failure, failed := r.Failure(); failed {
+		p := problemOfFailure(failure)
+		t.Problem = &TargetProblem{Status: p.status, Code: p.code, Detail: p.detail}
+		return t
+	}
+	if r.Commit != nil {
+		t.Commit = &Commit{Sha: string(r.Commit.SHA), Url: r.Commit.URL, Message: r.Commit.Message}
+	}
+	if r.Status == update.Planned {
+		t.Diff = &r.Diff
+	}
+	for _, f := range r.Files {
+		t.Files = append(t.Files, fileView(f))
+	}
+	if len(r.MergedVersions) > 0 {
+		t.MergedVersions = &r.MergedVersions
+	}
+	for _, s := range r.Skipped {
+		t.Skipped = append(t.Skipped, Skip{Path: s.Path, Line: present(s.Line), Reason: string(s.Reason), NamedIn: namedIn(s.NamedIn)})
+	}
+	return t
+}
+
+func fileView(f update.File) FileUpdate {
+	out := FileUpdate{Path: f.Path, Changes: []Change{}}
+	for _, c := range f.Changes {
+		out.Changes = append(out.Changes, Change{
+			Line: c.Line, Column: c.Column, Pointer: present(c.Pointer), From: c.From, To: c.To,
+			FromDigest: present(c.FromDigest), ToDigest: present(c.ToDigest), NamedIn: namedIn(c.NamedIn),
+		})
+	}
+	return out
+}
+
+func namedIn(n update.NamedIn) *NamedIn {
+	if n == (update.NamedIn{}) {
+		return nil
+	}
+	return &NamedIn{Path: n.Path, Line: n.Line}
+}
+
+// present is nil for a zero value, which the answer leaves out.
+func present[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+func presentTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}

@@ -1,0 +1,121 @@
+package worker
+
+import (
+	"encoding/json"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
+)
+
+// maxReason is how many bytes of an error or a reason are stored as one line.
+const maxReason = 1000
+
+// Source is a source of webhooks, and what its pushes may change.
+type Source struct {
+	Name string
+	// Targets are ids of targets; none means all.
+	Targets []string
+	// Present is a pattern that the present version must match; zero means any.
+	Present image.Pattern
+}
+
+// FromRequest returns the update to store for a caller's request: one task for each
+// target that it goes to. The error is that of update.Service's Choose.
+func (w *Worker) FromRequest(r update.Request) (queue.Update, error) {
+	u, err := w.queued(r)
+	u.AbsentAs = queue.Failed
+	return u, err
+}
+
+// FromPush returns the update to store for a webhook's push, under a new id. The
+// error is that of update.Service's Choose, and a reason to ignore the push.
+func (w *Worker) FromPush(id string, s Source, p webhook.Push) (queue.Update, error) {
+	if p.Unusable != "" {
+		return unusable(id, s, p), nil
+	}
+	u, err := w.queued(update.Request{
+		ID: id, Image: p.Image, Version: p.Tag, Digest: p.Digest, Targets: s.Targets, Present: s.Present,
+	})
+	u.Webhook, u.DeliveryID, u.PushedAt, u.AbsentAs = s.Name, p.ID, p.Time, queue.Unchanged
+	return u, err
+}
+
+func (w *Worker) queued(r update.Request) (queue.Update, error) {
+	places, err := w.updates.Choose(r)
+	if err != nil {
+		return queue.Update{}, err
+	}
+	u := stored(r)
+	for _, p := range places {
+		u.Tasks = append(u.Tasks, queue.Task{Target: p.ID, Branch: p.Key, Result: update.EncodeResult(update.Result{Place: p})})
+	}
+	return u, nil
+}
+
+// Ended returns the update for the history of a request that was carried out at
+// once. What failed is not tried again.
+func Ended(r update.Request, results []update.Result) queue.Update {
+	u := stored(r)
+	u.AbsentAs, u.PushedAt, u.AcceptedAt = queue.Failed, r.At, r.At
+	for _, result := range results {
+		o := outcome(result)
+		if o.Status == queue.Queued {
+			o.Status = queue.Failed
+		}
+		u.Tasks = append(u.Tasks, queue.Task{
+			Target: result.ID, Branch: result.Key, Status: o.Status, Attempts: 1, LastError: o.Error, Result: o.Result,
+		})
+	}
+	return u
+}
+
+// stored is the request as an update without tasks.
+func stored(r update.Request) queue.Update {
+	return queue.Update{
+		ID: r.ID, Image: r.Image.Name(), Version: r.Version.String(), Digest: r.Digest.String(), Scope: r.Scope(),
+		Caller: r.Caller, Request: update.EncodeRequest(r),
+	}
+}
+
+// request reads what stored has stored.
+func request(u queue.Update) (update.Request, error) {
+	r, err := update.DecodeRequest(u.Request)
+	r.ID, r.Caller = u.ID, u.Caller
+	if u.Webhook != "" {
+		r.Caller = "webhook/" + u.Webhook
+	}
+	return r, err
+}
+
+// unusablePush is stored in place of the request of a push that cannot be one.
+type unusablePush struct {
+	V        int    `json:"v"`
+	Unusable string `json:"unusable"` // why
+}
+
+// unusable stores a push that cannot become a request as failed, so that somebody
+// sees it. Once the source is set up, another delivery of it is a new one, so it has
+// no delivery id.
+func unusable(id string, s Source, p webhook.Push) queue.Update {
+	text, err := json.Marshal(unusablePush{V: 1, Unusable: safetext.Line(p.Unusable, maxReason)})
+	if err != nil {
+		panic(err) // text can always be encoded
+	}
+	return queue.Update{
+		ID: id, Image: p.Name, Version: p.Version, Digest: p.Digest.String(),
+		Webhook: s.Name, PushedAt: p.Time, Status: queue.Failed, Request: text,
+	}
+}
+
+// UnusableReason returns why a stored push could not become a request, and "" for
+// every other update.
+func UnusableReason(u queue.Update) string {
+	var push unusablePush
+	if len(u.Tasks) > 0 || json.Unmarshal(u.Request, &push) != nil {
+		return ""
+	}
+	return push.Unusable
+}

@@ -58,7 +58,12 @@ func TestFullExample(t *testing.T) {
 				Include: []string{"clusters/production/**", "charts/*/values.yaml"},
 				Exclude: []string{"**/vendor/**"},
 				Images:  []string{"ghcr.io/octo-org/**", "docker.io/library/nginx"},
+				Files:   []string{"yaml", "json"},
 				Present: pattern(t, "-alpine$"), Overrides: "edit", Unpin: true,
+				Proxies: []config.Proxy{
+					{Prefix: "harbor.example.com/hub", Registry: "docker.io"},
+					{Prefix: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/github", Registry: "ghcr.io"},
+				},
 				Message: message,
 				Author:  &config.Author{Name: "Deploy Bot", Email: "deploy-bot@example.com"},
 			},

@@ -34,6 +34,8 @@ type Target struct {
 	// Present is a pattern that the present version of a reference must match; its
 	// zero value is none.
 	Present image.Pattern
+	// Files are kinds of files, "yaml" and "json", each one once; none means yaml alone.
+	Files []string
 	// Overrides is "report", "edit" or "ignore", what becomes of versions that stand in
 	// another file than the image's name; empty for report.
 	Overrides string
@@ -43,6 +45,8 @@ type Target struct {
 	// Unpin says that a digest that stands alone, as in NAME@sha256:…, becomes the
 	// version also when no digest is given. The file says it as pin_digests: false.
 	Unpin bool
+	// Proxies are prefixes of names that stand for a registry, each one once.
+	Proxies []Proxy
 	// Message makes the commit's message; its zero value is none of its own.
 	Message Message
 	// RefuseMessages reports that callers' messages are refused: message: off.
@@ -50,6 +54,10 @@ type Target struct {
 	// Author is nil for the service's own.
 	Author *Author
 }
+
+// Proxy says which registry's images are named by another host, or by the beginning
+// of a path there. Both are beginnings of names without a slash at their end.
+type Proxy struct{ Prefix, Registry string }
 
 // Author is who a commit says that it is by.
 type Author struct{ Name, Email string }

@@ -25,6 +25,7 @@ func target(t *Target) func(value) {
 				field{name: "include", read: list(&t.Include, each(pathGlob))},
 				field{name: "exclude", read: list(&t.Exclude, each(pathGlob))},
 			)},
+			field{name: "files", read: fileKinds(&t.Files)},
 			field{name: "images", read: list(&t.Images, each(ParseImageGlob))},
 			field{name: "present", read: parsed(&t.Present, image.ParsePattern)},
 			field{name: "overrides", read: parsed(&t.Overrides, overrides)},
@@ -34,6 +35,7 @@ func target(t *Target) func(value) {
 				boolean(&pin)(v)
 				t.Unpin = !pin
 			}},
+			field{name: "proxies", read: proxies(&t.Proxies)},
 			field{name: "message", read: t.readMessage},
 			field{name: "author", read: parsed(&t.Author, author)},
 		)
@@ -183,6 +185,50 @@ func overrides(text string) (string, error) {
 		return "", fmt.Errorf("%s is not one of report, edit, ignore", quote(text))
 	}
 	return text, nil
+}
+
+func fileKinds(into *[]string) func(value) {
+	return func(v value) {
+		list(into, each(func(text string) (string, error) {
+			if text != "yaml" && text != "json" {
+				return "", fmt.Errorf("%s is not one of yaml, json", quote(text))
+			}
+			return text, nil
+		}))(v)
+		for i, kind := range *into {
+			if kind != "" && slices.Contains((*into)[:i], kind) {
+				v.refuse("has %s twice", kind)
+				return
+			}
+		}
+	}
+}
+
+// maxProxies bounds what each name in a file is compared with.
+const maxProxies = 50
+
+func proxies(into *[]Proxy) func(value) {
+	return func(v value) {
+		list(into, func(p *Proxy) func(value) {
+			return object(
+				field{name: "prefix", required: true, read: parsed(&p.Prefix, beginning)},
+				field{name: "registry", required: true, read: parsed(&p.Registry, beginning)},
+			)
+		})(v)
+		if len(*into) > maxProxies {
+			v.refuse("has %d entries: at most %d are taken", len(*into), maxProxies)
+			*into = nil
+			return
+		}
+		taken := make(map[string]bool, len(*into))
+		for i, p := range *into {
+			if p.Prefix != "" && taken[p.Prefix] {
+				key := v.inside(fmt.Sprintf("[%d].prefix", i), v.node).key
+				v.add(&Error{Line: v.lines[key], Key: key, Detail: quote(p.Prefix) + " stands above already"})
+			}
+			taken[p.Prefix] = true
+		}
+	}
 }
 
 func author(text string) (*Author, error) {

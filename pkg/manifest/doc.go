@@ -98,6 +98,7 @@
 //	placeholders, template-that-parses
 //	                           what other tools than Helm fill in
 //	pairs-in-quoted-text       pairs that are only reported, and pairs in JSON
+//	dependency-proxies         variables of GitLab that stand for Docker Hub
 //	other-version              what Update.Present leaves alone
 //	not-utf8, utf16            files that are only looked at
 //	many-images                several updates in one pass

@@ -37,6 +37,9 @@ type Options struct {
 	// Unpin writes the version in place of a digest that stands alone, as in
 	// NAME@sha256:…, also when the update carries no digest.
 	Unpin bool
+	// Proxies are prefixes that stand for a registry; those of GitLab's dependency
+	// proxy are known without.
+	Proxies []Proxy
 }
 
 // Editor is a compiled set of updates. It is immutable and safe for concurrent
@@ -78,7 +81,7 @@ func NewEditor(updates []Update, options Options) (*Editor, error) {
 	e := &Editor{
 		updates: append([]Update(nil), updates...),
 		options: options,
-		want:    wanted{names: map[string]int{}, bases: map[string]struct{}{}},
+		want:    wanted{names: map[string]int{}, bases: map[string]struct{}{}, proxies: newProxies(options.Proxies)},
 	}
 	for i, u := range e.updates {
 		if u.Image.IsZero() || u.Version.IsZero() {

@@ -78,6 +78,11 @@ func read(name string, content []byte, want *wanted) (*file, Reason) {
 	case err != nil:
 		return nil, Unparsable
 	}
+	if IsJSON(name) {
+		if reason := f.checkJSON(); reason != "" {
+			return nil, reason
+		}
+	}
 	f.sites = direct(f.src, f.sites)
 	if !isUTF8 {
 		for _, s := range f.sites {
@@ -129,6 +134,9 @@ func (f *file) verify(edited []byte, patches []patch, texts []*innerText) bool {
 		if !t.holds(values[t.node]) {
 			return false
 		}
+	}
+	if f.src.json && !isJSON(edited) {
+		return false
 	}
 	return err == nil && sameDocuments(f.docs, after, values)
 }

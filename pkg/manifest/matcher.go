@@ -14,10 +14,12 @@ type wanted struct {
 	versions []string
 	// bases holds the last path part of each name.
 	bases map[string]struct{}
+	// proxies are those behind which an image is wanted as well.
+	proxies proxies
 }
 
-// match parses a repository as a file spells it and returns the index of its
-// update. Most of what a file holds is told apart by its last path part, which
+// match parses a repository as a file spells it and returns it, or the one behind a
+// proxy, with the index of its update. Most of what a file holds is told apart by its last path part, which
 // costs no parsing.
 func (w *wanted) match(name string) (image.Repository, int, bool) {
 	if len(name) > longestText {
@@ -27,6 +29,14 @@ func (w *wanted) match(name string) (image.Repository, int, bool) {
 		return image.Repository{}, -1, false
 	}
 	repo, err := image.ParseRepository(name)
+	if err == nil {
+		if update, ok := w.names[repo.Name()]; ok {
+			return repo, update, true
+		}
+	}
+	if meant, ok := w.proxies.resolve(name); ok {
+		repo, err = image.ParseRepository(meant)
+	}
 	if err != nil {
 		return image.Repository{}, -1, false
 	}

@@ -118,7 +118,9 @@ func (r *reader) read(i, end int) (mention, bool) {
 	if r.text[i] == '/' && i > 0 && r.text[i-1] == '\\' {
 		return r.readEscaped(i, end)
 	}
-	if i < r.variable {
+	if start, ok := variableBefore(r.text, i); ok {
+		m.start = start
+	} else if i < r.variable {
 		m.reason = Variable
 		m.start = r.defaultValue(i, end)
 	}

@@ -15,10 +15,10 @@ type Override struct {
 // EditOverrides moves the versions of one file that overrides ask for. In the
 // changes, current references and skips of the result, Update is the index of the
 // override. Everything else is as Editor.Edit has it; a file that cannot be read as a
-// whole has an empty result.
-func EditOverrides(content []byte, overrides []Override, options Options) Result {
+// whole has an empty result. The name is the path of the file.
+func EditOverrides(name string, content []byte, overrides []Override, options Options) Result {
 	f := readWhole(content)
-	if f == nil {
+	if f == nil || IsJSON(name) && f.checkJSON() != "" {
 		return Result{Content: content}
 	}
 	e := &Editor{options: options}

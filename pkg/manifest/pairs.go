@@ -72,11 +72,10 @@ func (p Pairs) Lone(k Key) bool {
 
 // Names reports whether the file names, at the place of the key, this image and
 // whether it names another one.
-func (p Pairs) Names(k Key, repo image.Repository) (this, other bool) {
-	h := hashWord(repo.Name())
+func (p Pairs) Names(k Key, image Spellings) (this, other bool) {
 	for _, e := range p.at(k.place) {
 		switch {
-		case e.names[0] == h, e.names[1] == h:
+		case image.has(e.names):
 			this = true
 		case e.names[0] != 0:
 			other = true

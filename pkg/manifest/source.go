@@ -22,6 +22,7 @@ const mileage = 4096
 // YAML 1.1: LF, CRLF, CR, NEL, LS and PS.
 type source struct {
 	content []byte
+	json    bool  // the file is JSON, not only YAML
 	lines   []int // offset of each line's first byte, after a byte order mark
 	counts  []int // counts[i] is the number of characters before byte i*mileage
 }

@@ -97,7 +97,7 @@ func (s *source) splice(p patch, runs []run) (Splice, bool) {
 	text := p.text
 	whole := p.from == 0 && p.to == len(p.node.Value)
 	if isPlain(p.node) && p.node.Style&yaml.TaggedStyle == 0 && len(p.node.Value) < longestOddity {
-		if needsQuotes(p.node.Value[:p.from] + p.text + p.node.Value[p.to:]) {
+		if s.json || needsQuotes(p.node.Value[:p.from]+p.text+p.node.Value[p.to:]) {
 			if !whole {
 				return Splice{}, false
 			}

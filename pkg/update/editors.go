@@ -53,7 +53,7 @@ func newEditors(t *Target, requests []Request) (*editors, error) {
 // of returns the editor for a file or a symbolic link, nil when it is no manifest,
 // not the target's, or no request wants it.
 func (e *editors) of(entry github.Entry) *editor {
-	if !manifest.IsManifest(entry.Path) || !e.target.takesFile(entry.Path) || !e.want(entry.Path) {
+	if !e.target.takesKind(entry.Path) || !e.target.takesFile(entry.Path) || !e.want(entry.Path) {
 		return nil
 	}
 	if made, ok := e.made[string(e.wanted)]; ok {
@@ -103,7 +103,7 @@ func (t *Target) update(r Request) manifest.Update {
 }
 
 func (t *Target) options() manifest.Options {
-	return manifest.Options{SkipEmbedded: t.SkipEmbedded, Unpin: t.Unpin}
+	return manifest.Options{SkipEmbedded: t.SkipEmbedded, Unpin: t.Unpin, Proxies: t.Proxies}
 }
 
 // given leaves out the patterns that are none.

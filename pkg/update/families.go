@@ -55,10 +55,10 @@ func (s *Service) newFamilies(p *plan) *families {
 		if rootFiles[base] {
 			f.roots[dir] = true
 		}
-		if entry.Mode == github.ModeSymlink || entry.Size > manifest.MaxSize || !manifest.IsManifest(entry.Path) || !p.target.takesFile(entry.Path) {
+		if entry.Mode == github.ModeSymlink || entry.Size > manifest.MaxSize || !p.target.takesKind(entry.Path) {
 			continue
 		}
-		if words, ok := s.words.get(entry.SHA); ok && !words.MayHoldPair() {
+		if words, ok := s.words.get(entry.SHA); ok && !words.MayHoldPair() || !p.target.takesFile(entry.Path) {
 			continue
 		}
 		f.files = append(f.files, member{entry: entry, dir: dir, stem: stemOf(base)})
@@ -202,10 +202,10 @@ func (f *families) listen(namings []naming) voices {
 			}
 		})
 	}
-	repo := f.plan.requests[namings[0].request].Image
+	image := manifest.NewSpellings(f.plan.requests[namings[0].request].Image, f.plan.target.options())
 	for i := range f.files {
 		m := &f.files[i]
-		if _, other := m.pairs.Names(namings[0].key, repo); other {
+		if _, other := m.pairs.Names(namings[0].key, image); other {
 			note(m.dir, m.stem, func(v *voice) { v.other = true })
 		}
 	}

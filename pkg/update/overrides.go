@@ -197,7 +197,7 @@ func (p *plan) editOverridesOf(file *plannedFile, found []override) bool {
 	for i, o := range found {
 		asked[i] = manifest.Override{Key: o.key, Update: p.target.update(p.requests[o.request]), Reason: o.reason}
 	}
-	result := manifest.EditOverrides(file.after, asked, p.target.options())
+	result := manifest.EditOverrides(file.entry.Path, file.after, asked, p.target.options())
 	file.after = result.Content
 	path := file.entry.Path
 	changes := make([][]Change, len(found))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 )
 
 // Repository is one branch of one repository, as this package needs it.
@@ -51,6 +52,8 @@ type Target struct {
 	// Present is a pattern that the present version of a reference must match; zero
 	// means any.
 	Present image.Pattern
+	// Files are the kinds of files that are looked into; none means YAML alone.
+	Files []FileKind
 	// Overrides says what becomes of versions that stand in another file than the
 	// image's name; empty is ReportOverrides.
 	Overrides OverrideMode
@@ -59,12 +62,34 @@ type Target struct {
 	// Unpin writes the version in place of a digest that stands alone, also for a
 	// request without a digest.
 	Unpin bool
+	// Proxies are prefixes of names that stand for a registry.
+	Proxies []manifest.Proxy
 	// Message makes the headline of commits; nil means the service's own.
 	Message func(image.Repository, image.Tag, image.Digest) string
 	// RefuseMessages refuses requests with a message of their own.
 	RefuseMessages bool
 	// Author of the commits; nil leaves it to Repository.
 	Author *github.Signature
+}
+
+// FileKind is a kind of files that may hold manifests.
+type FileKind string
+
+// The kinds.
+const (
+	YAML FileKind = "yaml"
+	JSON FileKind = "json"
+)
+
+// takesKind reports whether the target looks into files of the path's kind.
+func (t *Target) takesKind(path string) bool {
+	switch {
+	case manifest.IsJSON(path):
+		return slices.Contains(t.Files, JSON)
+	case manifest.IsManifest(path):
+		return len(t.Files) == 0 || slices.Contains(t.Files, YAML)
+	}
+	return false
 }
 
 // OverrideMode says what becomes of versions that stand in another file than the

@@ -13,6 +13,7 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/config"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
 )
@@ -227,6 +228,12 @@ func newTargets(targets []config.Target, client *github.Client) ([]update.Target
 		target := update.Target{
 			Repo: repo, Branch: t.Branch, Repository: client.Branch(repo, t.Branch),
 			Include: t.Include, Exclude: t.Exclude, Images: t.Images, Present: t.Present, Overrides: update.OverrideMode(t.Overrides), SkipEmbedded: !t.Embedded, Unpin: t.Unpin, RefuseMessages: t.RefuseMessages,
+		}
+		for _, kind := range t.Files {
+			target.Files = append(target.Files, update.FileKind(kind))
+		}
+		for _, p := range t.Proxies {
+			target.Proxies = append(target.Proxies, manifest.Proxy(p))
 		}
 		if t.Name != (update.Place{Repo: repo, Branch: t.Branch}).String() {
 			target.Name = t.Name

@@ -34,7 +34,7 @@ const (
 	archiveAttempts = 2
 )
 
-// archivePays tells whether one archive is cheaper than the missing blobs.
+// archivePays reports whether one archive is cheaper than the missing blobs.
 func (r *reading) archivePays() bool {
 	if len(r.missing) < archiveFrom {
 		return false

@@ -131,7 +131,7 @@ func (r *reading) fetch(ctx context.Context, wanted <-chan Entry, arrived chan<-
 	return nil
 }
 
-// send tells whether the value was taken before ctx ended.
+// send reports whether the value was taken before ctx ended.
 func send[T any](ctx context.Context, to chan<- T, value T) bool {
 	select {
 	case to <- value:

@@ -2,8 +2,6 @@ package github
 
 import (
 	"context"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -38,23 +36,11 @@ type Branch struct {
 	// noArchives tells that the server was found to give no archives.
 	noArchives atomic.Bool
 
-	mu      sync.Mutex
-	place   place
-	tagged  tagged
-	newest  *Snapshot // nil before the first read
-	left    SHA       // a commit that the branch was found to be no longer at, or may not be at
-	writes  []write   // the latest last, at most keptWrites
-	news    head      // a head that was read but not looked into
-	newsAt  time.Time
-	draft   *draft // nil when there is none
-	lost    int    // races in a row
-	written uint64 // own writes so far
-}
-
-// write is a commit that this process put on the branch.
-type write struct {
-	commit, parent SHA
-	at             time.Time
+	where whereabouts
+	known newest
+	own   ownWrites
+	races lostRaces
+	draft draftBox
 }
 
 // Remembered returns the newest snapshot that is known without asking GitHub:
@@ -62,19 +48,11 @@ type write struct {
 // Commit returns ErrBranchMoved. After that, or an *UnknownOutcomeError, nothing is
 // remembered until the next Snapshot.
 func (b *Branch) Remembered() (*Snapshot, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.newest == nil || b.newest.Commit == b.left {
+	s, ok := b.known.remembered()
+	if !ok {
 		return nil, false
 	}
-	return b.newest, true
-}
-
-// leave remembers that the branch is no longer at the commit, or may be so.
-func (b *Branch) leave(commit SHA) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.left = commit
+	return s, true
 }
 
 // Snapshot returns the branch as GitHub has it now. That costs one request when
@@ -86,18 +64,21 @@ func (b *Branch) leave(commit SHA) {
 // that of the newest own write. A branch that somebody really sets back to that
 // parent looks the same, and is not noticed until the time is over.
 func (b *Branch) Snapshot(ctx context.Context) (*Snapshot, error) {
-	b.mu.Lock()
-	old, written := b.newest, b.written
-	b.mu.Unlock()
-	h, ok := b.takeNews()
+	old, writes := b.known.get()
+	h, ok := b.races.take(b.client.now())
 	if !ok {
 		var err error
 		if h, err = b.readHead(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if s := b.current(h); s != nil {
-		return s, nil
+	if s := b.known.confirm(h); s != nil {
+		return s.readAt(b.client.now()), nil
+	}
+	if b.stale(h.commit) {
+		if s, _ := b.known.get(); s != nil && s.Branch == h.branch {
+			return s, nil
+		}
 	}
 	var known *listing
 	if old != nil {
@@ -108,11 +89,7 @@ func (b *Branch) Snapshot(ctx context.Context) (*Snapshot, error) {
 		return nil, err
 	}
 	s := &Snapshot{Repo: h.repo, Branch: h.branch, Commit: h.commit, Tree: h.tree, Entries: list.files, listing: list}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.written == written || b.newest == nil { // else an own write is newer than what was read
-		b.newest, b.left = s, ""
-	}
+	b.known.keep(s, writes)
 	return s.readAt(b.client.now()), nil
 }
 
@@ -123,86 +100,32 @@ func (s *Snapshot) readAt(t time.Time) *Snapshot {
 	return &fresh
 }
 
-// current returns the remembered snapshot when the head is its commit, or is one
-// that an own write has just left behind. It is nil otherwise.
-func (b *Branch) current(h head) *Snapshot {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch {
-	case b.newest == nil:
-		return nil
-	case b.newest.Branch != h.branch:
-		return nil
-	case b.newest.Commit == h.commit && b.newest.Repo == h.repo:
-		b.left = ""
-		return b.newest.readAt(b.client.now())
-	case b.staleLocked(h.commit):
-		return b.newest
-	}
-	return nil
-}
+// stale reports whether a read of this head is an old one, because an own write
+// went on from there a moment ago.
+func (b *Branch) stale(commit SHA) bool { return b.own.leftLately(commit, b.client.now()) }
 
-// staleLocked tells whether a read of this head is an old one, because an own
-// write went on from there a moment ago.
-func (b *Branch) staleLocked(commit SHA) bool {
-	return slices.ContainsFunc(b.writes, func(w write) bool {
-		return w.parent == commit && b.client.now().Sub(w.at) < trust
-	})
-}
-
-// trusted tells whether a commit on the snapshot needs no look at the branch: it
+// trusted reports whether a commit on the snapshot needs no look at the branch: it
 // was read for this plan, or is an own write of a moment ago.
 func (b *Branch) trusted(s *Snapshot) bool {
 	if b.defaultDue() {
 		return false
 	}
 	now := b.client.now()
-	if !s.read.IsZero() && now.Sub(s.read) < planning {
-		return true
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.ContainsFunc(b.writes, func(w write) bool {
-		return w.commit == s.Commit && now.Sub(w.at) < trust
-	})
+	return !s.read.IsZero() && now.Sub(s.read) < planning || b.own.madeLately(s.Commit, now)
 }
 
-// stale is staleLocked for callers without the lock.
-func (b *Branch) stale(commit SHA) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.staleLocked(commit)
-}
-
-// keepNews remembers a head that a commit ran into, for the next Snapshot.
-func (b *Branch) keepNews(h head) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.staleLocked(h.commit) {
-		b.news, b.newsAt = h, b.client.now()
+// ranInto remembers a head that a commit ran into, for the next Snapshot.
+func (b *Branch) ranInto(h head) {
+	if !b.stale(h.commit) {
+		b.races.keep(h, b.client.now())
 	}
-}
-
-func (b *Branch) takeNews() (head, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	fresh := carried
-	if b.lost >= draftFrom {
-		fresh = carriedContended
-	}
-	h, ok := b.news, b.news.commit != "" && b.client.now().Sub(b.newsAt) < fresh
-	b.news = head{}
-	return h, ok
 }
 
 // wrote remembers a commit that is on the branch, and the branch as it is with it.
+// The write comes first: who sees the new snapshot then knows that a read of its
+// parent is an old one.
 func (b *Branch) wrote(s *Snapshot, next *Snapshot) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.newest, b.left, b.news, b.lost = next, "", head{}, 0
-	b.written++
-	b.writes = append(b.writes, write{commit: next.Commit, parent: s.Commit, at: b.client.now()})
-	if over := len(b.writes) - keptWrites; over > 0 {
-		b.writes = slices.Delete(b.writes, 0, over)
-	}
+	b.own.add(write{commit: next.Commit, parent: s.Commit, at: b.client.now()})
+	b.known.wrote(next)
+	b.races.won()
 }

@@ -32,7 +32,7 @@ type request struct {
 	repo  Repo   // a GitHub App takes the token of this repository's installation
 	write bool   // reads share a number of places
 	once  bool   // it is not repeated
-	// again tells whether a refusal may go away by itself; nil: none does.
+	// again reports whether a refusal may go away by itself; nil: none does.
 	again func(*Error) bool
 }
 

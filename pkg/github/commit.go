@@ -40,7 +40,7 @@ func (b *Branch) Commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, 
 	made, err := b.commitAllowed(ctx, s, c)
 	var unknown *UnknownOutcomeError
 	if errors.Is(err, ErrBranchMoved) || errors.As(err, &unknown) {
-		b.leave(s.Commit)
+		b.known.leave(s.Commit)
 	}
 	return made, err
 }
@@ -168,7 +168,7 @@ func (b *Branch) confirm(ctx context.Context, s *Snapshot) func() error {
 	go func() {
 		h, err := b.readHead(ctx)
 		if err == nil && (h.commit != s.Commit || h.branch != s.Branch) {
-			b.keepNews(h)
+			b.ranInto(h)
 			err = moved(opBranch)
 		}
 		answer <- err
@@ -231,7 +231,7 @@ func (s *Signature) at(t time.Time) *gh.CommitAuthor {
 	return &gh.CommitAuthor{Name: gh.String(s.Name), Email: gh.String(s.Email), Date: &gh.Timestamp{Time: t}}
 }
 
-// notReplicated tells whether GitHub does not know yet, everywhere, what it has
+// notReplicated reports whether GitHub does not know yet, everywhere, what it has
 // just made.
 func notReplicated(e *Error) bool {
 	if e.Status != http.StatusUnprocessableEntity {
@@ -242,7 +242,7 @@ func notReplicated(e *Error) bool {
 	}, func(words string) bool { return strings.Contains(e.text, words) })
 }
 
-// refusesWorkflows tells whether the edits of workflow files may be what GitHub
+// refusesWorkflows reports whether the edits of workflow files may be what GitHub
 // refused. It answers 404 for a tree that holds one, 403 for a token without any
 // permission to write, and says it in words when it finds out at the ref.
 func refusesWorkflows(err error) bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"sync"
 )
 
 // draft is a commit on a head that has just won the race, made while that head
@@ -12,9 +13,19 @@ import (
 // no harm.
 //
 // It keeps short what others may come between: the way from reading a head to
-// moving it. Against somebody who pushes all the while that decides. Somebody who
-// pushed once is not worth two requests that may be in vain, so drafts begin
-// with the second race that is lost in a row.
+// moving it. Against somebody who pushes all the while that decides; with 40 ms for
+// each request, 100 files and eight commits for each line it was measured as
+//
+//	a push every   with drafts                     without
+//	160 ms         1.3 s, 41 requests, 1 gave up   3.6 s, 77 requests, 8 gave up
+//	200 ms         1.1 s, 25 requests, 0 gave up   2.8 s, 47 requests, 3 gave up
+//	240 ms         0.6 s, 15 requests, 0 gave up   2.6 s, 47 requests, 2 gave up
+//	280 ms         0.5 s, 11 requests, 0 gave up   1.6 s, 31 requests, 0 gave up
+//	400 ms         0.4 s,  9 requests, 0 gave up   0.6 s, 11 requests, 0 gave up
+//
+// as the median time, the mean number of requests, and those that had lost 16 races.
+// Somebody who pushed once is not worth two requests that may be in vain, so drafts
+// begin with the second race that is lost in a row.
 type draft struct {
 	on      head
 	changes Changeset
@@ -26,21 +37,19 @@ type draft struct {
 	err  error
 }
 
-// draftFrom is how many races are lost in a row before drafts are made.
-const draftFrom = 2
+// contendedFrom is how many races are lost in a row before a branch is contended and
+// drafts are made.
+const contendedFrom = 2
 
 // draftNext begins a draft of the same edits on the head that a commit ran into.
 func (b *Branch) draftNext(ctx context.Context, c Changeset) {
-	b.mu.Lock()
-	b.lost++
-	on, contended := b.news, b.lost >= draftFrom
-	b.mu.Unlock()
+	on, contended := b.races.lost()
 	if on.commit == "" || !contended {
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	d := &draft{on: on, changes: c, cancel: cancel, done: make(chan struct{})}
-	b.replaceDraft(d)
+	b.draft.replace(d)
 	go func() {
 		defer close(d.done)
 		base := &Snapshot{Repo: on.repo, Branch: on.branch, Commit: on.commit, Tree: on.tree}
@@ -50,11 +59,17 @@ func (b *Branch) draftNext(ctx context.Context, c Changeset) {
 	}()
 }
 
-// replaceDraft puts d, or nil, in place of the draft there is, and returns that.
-func (b *Branch) replaceDraft(d *draft) (old *draft) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	old, b.draft = b.draft, d
+// draftBox holds a branch's draft, if there is one. It is safe for concurrent use.
+type draftBox struct {
+	mu    sync.Mutex
+	draft *draft
+}
+
+// replace puts d, or nil, in place of the draft there is, and returns that.
+func (m *draftBox) replace(d *draft) (old *draft) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old, m.draft = m.draft, d
 	if old != nil && d != nil {
 		old.cancel()
 	}
@@ -64,7 +79,7 @@ func (b *Branch) replaceDraft(d *draft) (old *draft) {
 // takeDraft returns the draft of exactly this commit, once it is made. ok is
 // false when there is none or it failed.
 func (b *Branch) takeDraft(ctx context.Context, s *Snapshot, c Changeset) (d *draft, ok bool) {
-	d = b.replaceDraft(nil)
+	d = b.draft.replace(nil)
 	if d == nil {
 		return nil, false
 	}

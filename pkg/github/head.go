@@ -82,9 +82,7 @@ func (b *Branch) readPlace(ctx context.Context) (head, error) {
 // findPlace returns where the branch was last. The default branch is looked up when
 // its name is not known yet or may be another one by now.
 func (b *Branch) findPlace(ctx context.Context) (place, error) {
-	b.mu.Lock()
-	at := b.place
-	b.mu.Unlock()
+	at, _ := b.where.get()
 	if at.repo.IsZero() {
 		at.repo = b.asked
 	}
@@ -118,9 +116,8 @@ func (b *Branch) defaultDue() bool {
 	if b.configured != "" {
 		return false
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.place.branch != "" && b.client.now().Sub(b.place.found) >= defaultAge
+	at, _ := b.where.get()
+	return at.branch != "" && b.client.now().Sub(at.found) >= defaultAge
 }
 
 // setPlace remembers where the branch is. What is known of another branch says
@@ -129,24 +126,17 @@ func (b *Branch) setPlace(at place) {
 	if !at.repo.Equal(b.asked) {
 		b.client.renamed(b.asked, at.repo)
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.place.branch != "" && b.place.branch != at.branch {
-		b.tagged, b.news, b.writes = tagged{}, head{}, nil
-		if b.newest != nil {
-			b.left = b.newest.Commit
-		}
+	if b.where.set(at) {
+		b.own.forget()
+		b.races.forgetHead()
+		b.known.leaveAll()
 	}
-	b.place = at
 }
 
-// forgetPlace tells whether there was something to forget.
+// forgetPlace reports whether there was something to forget.
 func (b *Branch) forgetPlace() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	known := b.configured == "" && b.place.branch != "" || !b.place.repo.IsZero() && !b.place.repo.Equal(b.asked)
-	b.place, b.tagged = place{}, tagged{}
-	return known
+	at := b.where.forget()
+	return b.configured == "" && at.branch != "" || !at.repo.IsZero() && !at.repo.Equal(b.asked)
 }
 
 // tagged is a head with the entity tag that it was answered with.
@@ -213,9 +203,7 @@ func (b *Branch) readRef(ctx context.Context, at place) (head, error) {
 // conditional asks for answer unless it is still what it was the last time: then
 // the head of that time is returned, else a zero one.
 func (b *Branch) conditional(ctx context.Context, r request, address string, answer any) (h head, resp *gh.Response, err error) {
-	b.mu.Lock()
-	last := b.tagged
-	b.mu.Unlock()
+	_, last := b.where.get()
 	err = b.client.ask(ctx, r, func(ctx context.Context) (*gh.Response, error) {
 		req, err := b.client.api.NewRequest(http.MethodGet, address, nil)
 		if err != nil {
@@ -246,9 +234,7 @@ func (b *Branch) complete(ctx context.Context, h head, resp *gh.Response) (head,
 		}
 		h.tree = tree
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.tagged = tagged{etag: resp.Header.Get("ETag"), head: h}
+	b.where.tag(tagged{etag: resp.Header.Get("ETag"), head: h})
 	return h, nil
 }
 

@@ -231,7 +231,7 @@ func TestDefaultBranchChanges(t *testing.T) {
 		w := newWorld(t)
 		w.push(map[string]string{fileA: "image: a:1\n"})
 		b := w.client.Branch(parse(t, repoName), "")
-		s := w.snapshot(b)
+		w.snapshot(b)
 		commit := func(content string) error {
 			s, ok := b.Remembered()
 			if !ok {
@@ -253,8 +253,7 @@ func TestDefaultBranchChanges(t *testing.T) {
 		w.snapshot(b)
 		w.wantSpent("GET /repos/{owner}/{repo}", headStands)
 		wantMoved(t, commit("image: a:3\n"))
-		s = w.snapshot(b)
-		if s.Branch != "trunk" {
+		if s := w.snapshot(b); s.Branch != "trunk" {
 			t.Fatalf("the branch is %s", s.Branch)
 		}
 		w.must(commit("image: a:3\n"))

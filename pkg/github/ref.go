@@ -201,7 +201,7 @@ func (u *refUpdate) see(ctx context.Context) (sight, error) {
 	case at.commit == u.s.Commit || u.b.stale(at.commit):
 		return atParent, nil
 	}
-	u.b.keepNews(at)
+	u.b.ranInto(at)
 	if !u.doubt {
 		return elsewhere, nil
 	}

@@ -34,10 +34,10 @@ func ParseRepo(s string) (Repo, error) {
 // String returns owner/name.
 func (r Repo) String() string { return r.Owner + "/" + r.Name }
 
-// Equal tells whether GitHub would take both names for the same repository.
+// Equal reports whether GitHub would take both names for the same repository.
 func (r Repo) Equal(other Repo) bool {
 	return strings.EqualFold(r.Owner, other.Owner) && strings.EqualFold(r.Name, other.Name)
 }
 
-// IsZero tells whether r names no repository.
+// IsZero reports whether r names no repository.
 func (r Repo) IsZero() bool { return r == Repo{} }

@@ -8,7 +8,7 @@ import (
 // SHA is the name of a git object: 40 lower-case hexadecimal digits.
 type SHA string
 
-// valid tells whether s may stand in a request's path.
+// valid reports whether s may stand in a request's path.
 func (s SHA) valid() bool {
 	if len(s) != 40 {
 		return false

@@ -32,7 +32,7 @@ func (r attributeRules) with(content []byte, folder string) attributeRules {
 	return out
 }
 
-// has tells whether an attribute is set for a path: the last line decides that
+// has reports whether an attribute is set for a path: the last line decides that
 // speaks of it.
 func (r attributeRules) has(path, attribute string) bool {
 	names := strings.Split(path, "/")

@@ -73,7 +73,7 @@ func escapePath(parts []string) string {
 	return strings.Join(out, "/")
 }
 
-// accepts tells whether the caller asked for one of GitHub's media types, such
+// accepts reports whether the caller asked for one of GitHub's media types, such
 // as raw, in any of its spellings: application/vnd.github.raw+json,
 // application/vnd.github.v3.raw.
 func (c *call) accepts(format string) bool {
@@ -90,7 +90,7 @@ func (c *call) accepts(format string) bool {
 	return false
 }
 
-// writes tells whether the request is one that changes something.
+// writes reports whether the request is one that changes something.
 func (c *call) writes() bool {
 	return c.r.Method != http.MethodGet && c.r.Method != http.MethodHead
 }

@@ -159,7 +159,7 @@ func (s *Server) Inject(f Fault) (id string) {
 	return f.ID
 }
 
-// Remove ends a fault and tells whether there was one of that id.
+// Remove ends a fault and reports whether there was one of that id.
 func (s *Server) Remove(id string) bool {
 	l := &s.faults
 	l.mu.Lock()

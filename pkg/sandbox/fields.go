@@ -79,7 +79,7 @@ func (f fields) list(name string) ([]any, error) {
 	return l, nil
 }
 
-// object returns an object that may be left out; ok tells whether it is there.
+// object returns an object that may be left out; ok reports whether it is there.
 func (f fields) object(name string) (o fields, ok bool, err error) {
 	v, ok := f[name]
 	if !ok {

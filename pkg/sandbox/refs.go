@@ -72,7 +72,7 @@ func (c *call) staleRef(name string) (before bare.Hash, stale bool) {
 	return w.before, true
 }
 
-// isEmpty tells whether the repository has no reference at all, which makes
+// isEmpty reports whether the repository has no reference at all, which makes
 // most operations on its objects a conflict.
 func (c *call) isEmpty() (bool, error) {
 	refs, err := c.repo.git.Refs("refs/")

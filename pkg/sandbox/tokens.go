@@ -277,7 +277,7 @@ func missingPermission(kind TokenKind, n need) *refusal {
 	}
 }
 
-// may tells whether the caller's token has a permission beyond the route's.
+// may reports whether the caller's token has a permission beyond the route's.
 func (c *call) may(permission string, access Access) bool {
 	return c.caller.token != nil && c.caller.token.Permissions.allow(need{permission, access})
 }

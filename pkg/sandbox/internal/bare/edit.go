@@ -24,7 +24,7 @@ type Change struct {
 	Remove bool
 }
 
-// CheckPath tells whether git would take path into a tree. The error wraps
+// CheckPath reports whether git would take path into a tree. The error wraps
 // ErrBadPath.
 func CheckPath(path string) error {
 	for name := range strings.SplitSeq(path, "/") {

@@ -36,7 +36,7 @@ func (r *Repository) parentsOf(h Hash) ([]Hash, error) {
 	return c.Parents, nil
 }
 
-// IsAncestor tells whether ancestor can be reached from descendant; a commit
+// IsAncestor reports whether ancestor can be reached from descendant; a commit
 // is an ancestor of itself.
 func (r *Repository) IsAncestor(ancestor, descendant Hash) (found bool, err error) {
 	err = r.Log(descendant, func(h Hash) bool {

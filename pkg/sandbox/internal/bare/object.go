@@ -39,7 +39,7 @@ func ParseHash(s string) (h Hash, ok bool) {
 // String returns the 40 hexadecimal digits.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
-// IsZero tells whether h names no object.
+// IsZero reports whether h names no object.
 func (h Hash) IsZero() bool { return h == Hash{} }
 
 // Kind is the kind of an object, numbered as in a pack.

@@ -252,7 +252,7 @@ func (p *packs) list() map[string]bool {
 	return set
 }
 
-// changed tells whether git has added or removed a pack since open.
+// changed reports whether git has added or removed a pack since open.
 func (p *packs) changed() bool {
 	now := p.list()
 	if len(now) != len(p.indexed) {

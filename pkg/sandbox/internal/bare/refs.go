@@ -30,7 +30,7 @@ type Ref struct {
 	Hash Hash
 }
 
-// CheckRefName tells whether git would take the full name of a reference, by
+// CheckRefName reports whether git would take the full name of a reference, by
 // the rules of git-check-ref-format. The error wraps ErrBadRefName.
 func CheckRefName(name string) error {
 	bad := fmt.Errorf("%w: %q", ErrBadRefName, name)

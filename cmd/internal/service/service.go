@@ -136,7 +136,8 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 		return nil, fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
 	return &Service{
-		settings: s, logger: logger, updates: updates, queue: stored, ready: ready, handler: handler, listener: listener,
+		settings: s, logger: logger, updates: updates, queue: stored, worker: bridge, ready: ready, handler: handler,
+		listener: listener,
 		server: &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: readHeaderTimeout,

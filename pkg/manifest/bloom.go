@@ -69,13 +69,13 @@ func isKey(content []byte, end int) bool {
 
 // pairSuffixes are the endings of keys, in lower case, of which a pair has one: its
 // name's or its version's. image is none, because it makes no pair alone.
-var pairSuffixes = [...]string{"tag", "version", "digest", "repository"}
+var pairSuffixes = [...]string{"tag", "version", "digest", "repository", "repo"}
 
 // maySayPair reports whether the word is a key of a pair. apiVersion and what has a
 // slash before it, as in app.kubernetes.io/version, are none.
 func maySayPair(content []byte, start, end int) bool {
 	switch content[end-1] {
-	case 'g', 'n', 't', 'y', 'G', 'N', 'T', 'Y':
+	case 'g', 'n', 'o', 't', 'y', 'G', 'N', 'O', 'T', 'Y':
 	default:
 		return false
 	}

@@ -23,12 +23,14 @@
 //
 //   - Output equals input outside the splices that a Change reports; without a
 //     Change the output is the very slice that was given.
-//   - A second Edit changes nothing. Neither the order of updates nor their
-//     company matters.
+//   - A second Edit changes nothing. An update does the same alone and together
+//     with others, in any order.
 //   - A version that was written is a string to readers of YAML 1.1 and 1.2:
 //     quotes are added where it would not be one, and never taken away. A version
 //     without quotes that readers take for another one (1.10 is 1.1 to them) is
 //     not there yet, even if it is the wanted one by its text.
+//   - Time and memory are linear in the size of the file: FuzzCost looks for a
+//     fragment that costs more than its repetitions.
 //   - Aliases are never expanded. Depth, size and number of references have
 //     limits; what is beyond them is skipped with a reason.
 //   - What names the image and is left alone is reported as a Skip.
@@ -41,12 +43,20 @@
 // (a Helm template) only whole literal lines of the form "image: NAME:tag" are
 // edited; pairs are not looked for there.
 //
+// What a build makes is an output, no use: it follows push, tag, -t and the like, or
+// stands under tags and cache keys. In files of CI systems, known by their path or
+// their shape, only known uses are edited. Lists that hold an image at several
+// versions, files under a signature of their own, and digests without a version stay
+// as they are.
+//
 // # Directives
 //
 // A comment "# versions-service: hold" on a line of a reference (of a pair, on
 // that of any of its fields), with an optional reason behind it, keeps the
 // reference at its version; on a line of its own before the first content it
 // keeps the file. "# versions-service: ignore" hides what is no reference.
+// "# versions-service: image NAME" behind or above a version that stands alone, or
+// "# renovate: datasource=docker depName=NAME" above it, ties it to an image.
 //
 // # Shapes
 //

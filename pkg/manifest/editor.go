@@ -101,7 +101,7 @@ func NewEditor(updates []Update, options Options) (*Editor, error) {
 
 // Edit moves every reference of one file that an update asks for.
 //
-// It never fails: what cannot be edited safely is left alone and told as a
+// It never fails: what cannot be edited safely is left alone and reported as a
 // Skip. The content is neither changed nor kept. The time is about that of
 // parsing the file, twice when something changes; a file that Mentions would
 // screen out is returned at once.

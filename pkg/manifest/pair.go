@@ -214,7 +214,7 @@ type named struct {
 
 // pair turns a pair into sites, or drops it when it names no wanted image.
 func (w *walk) pair(p *pair, at *step) {
-	if p.reason == "" && (w.pipeline && !isImageKey(at.name()) || at.name() == "with" && at.hasSibling("uses")) {
+	if p.reason == "" && len(p.versions) > 0 && (w.pipeline && !isImageKey(at.name()) || at.name() == "with" && at.hasSibling("uses")) {
 		p.reason = Ambiguous
 	}
 	n, ok := w.matchPair(p)

@@ -22,11 +22,14 @@ const (
 	clockSlack = 5 * time.Second
 	// errorLength bounds Task.LastError, in bytes.
 	errorLength = 1000
-	// claimsTogether is how often a task is claimed with others before it is suspected
-	// of ending the process, and claimsMost how often in all: the last times it is
-	// applied alone.
+	// claimsTogether is how often a task is claimed with all others before it is
+	// suspected of ending the process, claimsFew how often then with no more than
+	// fewSize other suspects, and claimsMost how often in all: the last times it is
+	// applied alone. The few spare those the wait who were there by chance.
 	claimsTogether = 3
+	claimsFew      = 1
 	claimsMost     = 6
+	fewSize        = 25
 )
 
 // attemptWaits are the waits between attempts of a task.
@@ -48,11 +51,19 @@ func (r *run) due(c *change) []any {
 }
 
 // claimTasks marks the due tasks of the run's branch as its own: all that nothing
-// is held against, or one of the suspects.
+// is held against, or some of the suspects.
 func (r *run) claimTasks(ctx context.Context, c *change) ([]claimed, error) {
 	which, most := fmt.Sprintf("claims < %d", claimsTogether), batchSize
 	if r.alone {
-		which, most = fmt.Sprintf("claims >= %d", claimsTogether), 1
+		var claims int
+		if _, err := one(ctx, c, []any{&claims}, fmt.Sprintf(
+			`SELECT coalesce(min(claims), 0) FROM versions_task WHERE %s AND claims >= %d`, dueTask, claimsTogether), r.due(c)...); err != nil {
+			return nil, err
+		}
+		which, most = fmt.Sprintf("claims = %d", claims), 1
+		if claims < claimsTogether+claimsFew {
+			most = fewSize
+		}
 	}
 	claim := r.claim()
 	if _, err := c.exec(ctx, `
@@ -100,7 +111,7 @@ func (r *run) othersDue(ctx context.Context, c *change) (bool, error) {
 // end of any of these claims.
 func (r *run) failSuspects(ctx context.Context, c *change) error {
 	reason := fmt.Sprintf("the service ended %d times while it applied this update, the last %d times without any other; "+
-		"it is not tried again by itself", claimsMost, claimsMost-claimsTogether)
+		"it is not tried again by itself", claimsMost, claimsMost-claimsTogether-claimsFew)
 	return each(ctx, c, func(scan func(...any) error) error {
 		var (
 			seq    int64

@@ -37,8 +37,10 @@ func TestDiskIsFull(t *testing.T) {
 			service.limitFiles(bytes)
 			p.fill(service.world)
 			p.wantStoreAway(service.world, len(p.all)-1)
+			service.wantStoreFailed()
 			<-time.After(*outageTime) // the work of the one that waits is due meanwhile
 			service.limitFiles(math.MaxUint64)
+			service.wantStoreReady()
 			began := time.Now()
 			for i, d := range p.all {
 				if d.update == "" {

@@ -20,7 +20,7 @@ const (
 )
 
 // The bounds of what one call of Accept stores: others wait for its transaction. A
-// thousand updates of one image take SQLite about 60 ms.
+// thousand updates of one image take a fraction of a second.
 const (
 	MaxUpdates = 1_000
 	MaxTasks   = 20_000 // of all updates together

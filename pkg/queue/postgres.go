@@ -74,7 +74,7 @@ func openPostgres(ctx context.Context, text string) (*postgresStore, error) {
 	config.ConnConfig.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: postgresKeepAlive, Interval: postgresKeepAlive, Count: 3,
 	}}).DialContext
-	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error { return settle(ctx, c, parsed.Query()) }
+	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error { return configure(ctx, c, parsed.Query()) }
 	hidden := secrets(parsed)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -88,8 +88,8 @@ func openPostgres(ctx context.Context, text string) (*postgresStore, error) {
 	return s, without(hidden, s.measure(ctx))
 }
 
-// settle makes the settings of a new connection.
-func settle(ctx context.Context, c *pgx.Conn, inURL url.Values) error {
+// configure makes the settings of a new connection.
+func configure(ctx context.Context, c *pgx.Conn, inURL url.Values) error {
 	var batch pgx.Batch
 	for name, value := range postgresSession {
 		if !inURL.Has(name) {

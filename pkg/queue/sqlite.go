@@ -5,10 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -34,6 +36,8 @@ type sqliteStore struct {
 	hold    *sql.Tx // the lock
 	writer  *sql.DB
 	readers *sql.DB
+	// prepared are the statements of the writer's connection.
+	prepared prepared
 	// files are those that were opened: the database, and its log once it is there.
 	files []openedFile
 }
@@ -196,12 +200,15 @@ func (s *sqliteStore) takeOver(ctx context.Context) error {
 func (s *sqliteStore) write(ctx context.Context, f func(context.Context, tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
+	if len(s.files) > 0 { // the tables are there
+		s.prepared.prepare(ctx, s.writer)
+	}
 	raw, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = raw.Rollback() }() // after a commit it does nothing
-	t := sqliteTx{sqliteQuerier{raw}, jobsOf[*riversqlite.Driver, *sql.Tx]{&s.engine, raw}}
+	t := sqliteTx{sqliteQuerier{preparedTx{raw, &s.prepared}}, jobsOf[*riversqlite.Driver, *sql.Tx]{&s.engine, raw}}
 	if err := f(ctx, t); err != nil {
 		return err
 	}
@@ -252,6 +259,74 @@ func (s *sqliteStore) close() error {
 		errs = append(errs, s.owner.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// preparedMost bounds the statements that are kept prepared; there are about fifty.
+const preparedMost = 200
+
+// prepared keeps statements prepared: SQLite needs about as long to prepare one as
+// to run it. Its zero value is ready. It is safe for concurrent use.
+type prepared struct {
+	mu     sync.Mutex
+	ready  map[string]*sql.Stmt
+	wanted map[string]bool // used, and not prepared yet
+}
+
+// prepare prepares what was used since the last time. The connection must be free,
+// so it is not done within the transaction that uses it first.
+func (p *prepared) prepare(ctx context.Context, db *sql.DB) {
+	p.mu.Lock()
+	texts := slices.Collect(maps.Keys(p.wanted))
+	p.wanted = nil
+	p.mu.Unlock()
+	for _, text := range texts {
+		if statement, err := db.PrepareContext(ctx, text); err == nil { // else it is prepared with each use
+			p.mu.Lock()
+			if p.ready == nil {
+				p.ready = map[string]*sql.Stmt{}
+			}
+			p.ready[text] = statement
+			p.mu.Unlock()
+		}
+	}
+}
+
+// get returns a statement that is prepared, or nil.
+func (p *prepared) get(text string) *sql.Stmt {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if statement := p.ready[text]; statement != nil {
+		return statement
+	}
+	if len(p.ready)+len(p.wanted) < preparedMost {
+		if p.wanted == nil {
+			p.wanted = map[string]bool{}
+		}
+		p.wanted[text] = true
+	}
+	return nil
+}
+
+// preparedTx is a transaction that uses prepared statements where there are some.
+type preparedTx struct {
+	tx *sql.Tx
+	p  *prepared
+}
+
+// ExecContext is that of sql.Tx.
+func (t preparedTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if statement := t.p.get(query); statement != nil {
+		return t.tx.StmtContext(ctx, statement).ExecContext(ctx, args...)
+	}
+	return t.tx.ExecContext(ctx, query, args...)
+}
+
+// QueryContext is that of sql.Tx.
+func (t preparedTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if statement := t.p.get(query); statement != nil {
+		return t.tx.StmtContext(ctx, statement).QueryContext(ctx, args...)
+	}
+	return t.tx.QueryContext(ctx, query, args...)
 }
 
 // sqliteTx needs no locks: it is the only transaction that writes.

@@ -95,8 +95,6 @@ func problemOf(err error) problem {
 		return ended.problem
 	case errors.Is(err, queue.ErrUnknown):
 		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: errStoreUnknown.Error(), retryAfter: retryStore}
-	case errors.Is(err, queue.ErrUnknown):
-		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: errStoreUnknown.Error(), retryAfter: retryStore}
 	case errors.As(err, &store):
 		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: errStore.Error(), retryAfter: retryStore}
 	case errors.Is(err, errNoRoute):

@@ -24,6 +24,21 @@
 //     update. It is only believed when its commit lands on the branch; an answer
 //     that writes nothing always rests on the branch as GitHub shows it now.
 //
+// # The newest wins
+//
+// Of two requests for one image under the same paths the newer one is written, and
+// newest means by arrival, never by version number. A request for every path also
+// replaces older ones for some paths. Three places see to it, each where the others
+// do not reach:
+//
+//   - The store, package queue, gives each update its place in one order of all
+//     replicas, Request.At, and ends those that wait and that a newer one replaces.
+//   - In this process, arrange keeps the last of the requests that share a plan, and
+//     order ends one that is older than what was applied before it. That covers
+//     requests that the store has not heard of yet.
+//   - Before a commit reaches the branch the [Ledger] is asked once more: another
+//     replica may have carried out a newer request while this one waited.
+//
 // The package knows neither HTTP nor GitHub's API: a target's branch is reached
 // through the [Repository] it declares.
 package update

@@ -16,7 +16,8 @@ COPY . .
 ARG VERSION=dev
 ARG COMMIT=unknown
 ARG DATE=unknown
-RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -o /out/ \
+# nomsgpack leaves out of gin a format that nobody is answered in: 6 MB.
+RUN CGO_ENABLED=0 go build -tags nomsgpack -trimpath -buildvcs=false -o /out/ \
       -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT} -X main.date=${DATE}" \
       ./cmd/versions-service ./cmd/sandbox
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
@@ -64,29 +65,11 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 	gin.SetMode(gin.ReleaseMode)
 	logger := newLogger(w, s)
 	registry := newRegistry(build)
-	calls := newGitHubMetrics(registry)
-	standing := newStanding(registry, logger)
 	transport := newTransport()
-	client, err := github.NewClient(github.Options{
-		BaseURL:    s.APIURL,
-		Credential: s.Credential,
-		Transport:  transport,
-		CacheBytes: s.CacheBytes - s.CacheBytes/indexShare,
-		Author:     s.Author,
-		SigningKey: s.SigningKey,
-		Unpaced:    s.Trial,
-		Observe: func(ctx context.Context, c github.Call) {
-			calls.observe(c)
-			logCall(ctx, logger, c)
-		},
-		CredentialChanged: standing.credentialChanged,
-		BranchChanged:     standing.branchChanged,
-	})
+	client, err := s.newClient(transport, registry, logger)
 	if err != nil {
-		return nil, fmt.Errorf("GitHub client: %w", err)
+		return nil, err
 	}
-	registerBudget(registry, client)
-
 	targets, err := newTargets(s.Targets, client)
 	if err != nil {
 		return nil, err
@@ -148,6 +131,31 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 		},
 	}, nil
+}
+
+// newClient builds the client of GitHub with its metrics and log lines.
+func (s *Settings) newClient(transport http.RoundTripper, registry *prometheus.Registry, logger *slog.Logger) (*github.Client, error) {
+	calls, standing := newGitHubMetrics(registry), newStanding(registry, logger)
+	client, err := github.NewClient(github.Options{
+		BaseURL:    s.APIURL,
+		Credential: s.Credential,
+		Transport:  transport,
+		CacheBytes: s.CacheBytes - s.CacheBytes/indexShare,
+		Author:     s.Author,
+		SigningKey: s.SigningKey,
+		Unpaced:    s.Trial,
+		Observe: func(ctx context.Context, c github.Call) {
+			calls.observe(c)
+			logCall(ctx, logger, c)
+		},
+		CredentialChanged: standing.credentialChanged,
+		BranchChanged:     standing.branchChanged,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("GitHub client: %w", err)
+	}
+	registerBudget(registry, client)
+	return client, nil
 }
 
 // openQueue opens the store that the settings name.

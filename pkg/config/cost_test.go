@@ -1,0 +1,98 @@
+package config_test
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/config"
+)
+
+const (
+	// few and many are how often the oracle repeats a fragment, and maxGrowth is how
+	// much more many may cost: linear cost grows fourfold, quadratic sixteenfold.
+	few, many, maxGrowth = 1_000, 4_000, 10
+	// costFloor, in bytes, and timeFloor are what a file may cost in any case.
+	costFloor = 1 << 20
+	timeFloor = 500 * time.Millisecond
+)
+
+// repeated is a file of a head, a fragment that comes many times, and a tail.
+type repeated struct{ head, fragment, tail string }
+
+func (r repeated) content(times int) []byte {
+	return []byte(r.head + strings.Repeat(r.fragment, times) + r.tail)
+}
+
+// growing are files that could cost more than their length: things that are
+// compared with each other, nested, or reported.
+func growing() []repeated {
+	return []repeated{
+		{"targets:\n", "- repository: o/r\n", ""},
+		{"targets:\n", "- {repository: o/r, nam: x}\n", ""},
+		{"targets:\n- repository: o/r\n  images: [", "nginx,", "nginx]\n"},
+		{"targets:\n- repository: o/r\n  paths: {include: [", "'{a,b}*{c,d}/**',", "a]}\n"},
+		{"targets:\n- repository: o/r\n  message: '", "{image}", "'\n"},
+		{"webhooks:\n", "- {name: a, kind: ghcr, secrets: [{value: s}]}\n", ""},
+		{"webhooks:\n- name: a\n  kind: ghcr\n  secrets: [", "{value: s},", "{value: s}]\n"},
+		{"webhooks:\n- name: a\n  kind: ghcr\n  secrets: [{value: s}]\n  targets: [", "b,", "c]\n"},
+		{"webhooks:\n- name: a\n  kind: ghcr\n  secrets: [{value: s}]\n  rewrite: [", "{from: a, to: b},", "{from: a, to: b}]\n"},
+		{"", "a: 1\n", ""}, {"", "? ", ""}, {"", "[", ""}, {"", "{a: ", ""}, {"", "- ", ""}, {"", "&a *a ", ""},
+		{"queue: {", "retention: 1h, ", "retention: 1h}\n"}, {"#", "#", "\n"}, {"", "\n", "targets: []\n"}, {"a: |\n", " x\n", ""},
+	}
+}
+
+// parseCost is what a file takes of memory, freed memory included, and of time: the
+// least of three, since other tests may run beside it.
+func parseCost(content []byte) (bytes uint64, lasted time.Duration) {
+	for i := range 3 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		begin := time.Now()
+		_, _ = config.Parse("config.yaml", content, lookups())
+		took := time.Since(begin)
+		runtime.ReadMemStats(&after)
+		if taken := after.TotalAlloc - before.TotalAlloc; i == 0 || taken < bytes {
+			bytes = taken
+		}
+		if i == 0 || took < lasted {
+			lasted = took
+		}
+	}
+	return bytes, lasted
+}
+
+func checkCost(t *testing.T, r repeated) {
+	t.Helper()
+	fewBytes, fewTime := parseCost(r.content(few))
+	manyBytes, manyTime := parseCost(r.content(many))
+	if manyBytes > maxGrowth*fewBytes+costFloor {
+		t.Errorf("%q: %d times take %d bytes, %d times %d", r.fragment, few, fewBytes, many, manyBytes)
+	}
+	if manyTime > maxGrowth*fewTime+timeFloor {
+		t.Errorf("%q: %d times take %s, %d times %s", r.fragment, few, fewTime, many, manyTime)
+	}
+}
+
+// TestCostIsLinear holds the fragments that the oracle begins with.
+//
+//nolint:paralleltest // it measures the memory of the process
+func TestCostIsLinear(t *testing.T) {
+	for _, r := range growing() {
+		checkCost(t, r)
+	}
+}
+
+// FuzzCost looks for a fragment whose cost grows faster than its repetitions.
+func FuzzCost(f *testing.F) {
+	for _, r := range growing() {
+		f.Add(r.head, r.fragment, r.tail)
+	}
+	f.Fuzz(func(t *testing.T, head, fragment, tail string) {
+		if len(head)+len(tail)+many*len(fragment) > config.MaxSize {
+			return
+		}
+		checkCost(t, repeated{head, fragment, tail})
+	})
+}

@@ -38,8 +38,16 @@ func growing() []repeated {
 		{"webhooks:\n- name: a\n  kind: ghcr\n  secrets: [", "{value: s},", "{value: s}]\n"},
 		{"webhooks:\n- name: a\n  kind: ghcr\n  secrets: [{value: s}]\n  targets: [", "b,", "c]\n"},
 		{"webhooks:\n- name: a\n  kind: ghcr\n  secrets: [{value: s}]\n  rewrite: [", "{from: a, to: b},", "{from: a, to: b}]\n"},
-		{"", "a: 1\n", ""}, {"", "? ", ""}, {"", "[", ""}, {"", "{a: ", ""}, {"", "- ", ""}, {"", "&a *a ", ""},
-		{"queue: {", "retention: 1h, ", "retention: 1h}\n"}, {"#", "#", "\n"}, {"", "\n", "targets: []\n"}, {"a: |\n", " x\n", ""},
+		{"", "a: 1\n", ""},
+		{"", "? ", ""},
+		{"", "[", ""},
+		{"", "{a: ", ""},
+		{"", "- ", ""},
+		{"", "&a *a ", ""},
+		{"queue: {", "retention: 1h, ", "retention: 1h}\n"},
+		{"#", "#", "\n"},
+		{"", "\n", "targets: []\n"},
+		{"a: |\n", " x\n", ""},
 	}
 }
 

@@ -139,7 +139,9 @@ func upstreamFailure(err error, otherwise Failure) Failure {
 	return otherwise
 }
 
-// upstreamDetail prefers what was made for people to the kind of the error.
+// upstreamDetail tells what GitHub said, in the words that are made for people where
+// there are some, with the status. A fault of GitHub or of a proxy is followed by what
+// it means for the request: nothing was written, unless the outcome is unknown.
 func upstreamDetail(err, kind error) string {
 	var moved *MovedError
 	if errors.As(err, &moved) {
@@ -151,15 +153,27 @@ func upstreamDetail(err, kind error) string {
 		if upstream.Detail != "" {
 			detail = upstream.Detail
 		}
-		if upstream.Status >= 500 {
+		if upstream.Status >= 500 || upstream.Status > 0 && errors.Is(kind, github.ErrUpstream) {
 			detail = fmt.Sprintf("%s (status %d)", detail, upstream.Status)
 		}
+	}
+	if errors.Is(kind, github.ErrUpstream) {
+		detail += meaning(err)
 	}
 	var on *targetError
 	if errors.As(err, &on) {
 		detail = on.place.String() + ": " + detail
 	}
 	return detail
+}
+
+// meaning is what a fault of GitHub's means for the request, and what to do.
+func meaning(err error) string {
+	var doubt *github.UnknownOutcomeError
+	if errors.As(err, &doubt) {
+		return "; the commit may have been written: look before you send the request again"
+	}
+	return "; nothing was written, send the request again"
 }
 
 // Failure returns why the request came to nothing, and whether it did.

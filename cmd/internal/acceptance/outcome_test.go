@@ -90,7 +90,7 @@ func TestOutcomeThatStaysUnknown(t *testing.T) {
 	if r.status != http.StatusBadGateway || r.problem.Code != api.ProblemCodeUpstreamError {
 		t.Fatalf("status %d: %s", r.status, r.body)
 	}
-	if !strings.Contains(r.problem.Detail, w.head()[:12]) || strings.Contains(r.problem.Detail, "nothing was written") {
+	if !strings.Contains(r.problem.Detail, w.head()[:12]) || !strings.Contains(r.problem.Detail, "look before you send the request again") || strings.Contains(r.problem.Detail, "nothing was written") {
 		t.Errorf("detail does not name the commit %s: %s", w.head(), r.problem.Detail)
 	}
 	w.hub.ClearFaults()

@@ -93,7 +93,7 @@ func TestProblems(t *testing.T) {
 		},
 		{
 			name: "GitHub answers 502 with a page", options: []option{inject(sandbox.BadGateway())},
-			status: 502, code: api.ProblemCodeUpstreamError, detail: "502",
+			status: 502, code: api.ProblemCodeUpstreamError, detail: "(status 502); nothing was written, send the request again",
 		},
 		{
 			name:    "protected branch",

@@ -59,7 +59,7 @@ func (c *contract) operation(g *gin.Context) (operation, bool) {
 	return op, ok
 }
 
-// secured tells whether the request's operation wants a caller. Paths outside
+// secured reports whether the request's operation needs a caller. Paths outside
 // the description, such as the pages, do not.
 func (c *contract) secured(g *gin.Context) bool {
 	op, ok := c.operation(g)
@@ -147,14 +147,14 @@ func pathParams(g *gin.Context) map[string]string {
 	return params
 }
 
-// raw tells that a body of any type is taken as it is: what a registry sends is
-// nothing to be judged before it is known to be the registry's.
+// raw reports whether the operation takes a body of any type as it is: a registry's
+// body is not checked before it is proven to be the registry's.
 func (o operation) raw() bool {
 	return o.RequestBody != nil && o.RequestBody.Value.Content["*/*"] != nil
 }
 
-// checkQuery refuses parameters that the operation does not know: a misspelt
-// filter would show everything.
+// checkQuery refuses parameters that the operation does not have: a misspelt filter
+// would be ignored, and show everything.
 func (o operation) checkQuery(r *http.Request) error {
 	var wrong []FieldError
 	for _, name := range slices.Sorted(maps.Keys(r.URL.Query())) {
@@ -239,8 +239,8 @@ func (e FieldError) label() string {
 	return ""
 }
 
-// fieldErrors takes an error of the validation apart. explain may know a better
-// sentence for a field's value than the schema has.
+// fieldErrors splits an error of the validation into fields. explain may have a better
+// sentence for a field's value than the schema.
 func fieldErrors(err error, explain func(pointer string, value any) string) []FieldError {
 	var many openapi3.MultiError
 	var schema *openapi3.SchemaError
@@ -293,7 +293,7 @@ func parameterError(in, name, detail string) FieldError {
 	return FieldError{In: (*FieldErrorIn)(&in), Name: &name, Detail: detail}
 }
 
-// explainSchema says in a sentence which rule of the schema is broken.
+// explainSchema returns a sentence about the rule of the schema that is broken.
 func explainSchema(e *openapi3.SchemaError) string {
 	s := e.Schema
 	switch e.SchemaField {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
@@ -28,7 +27,7 @@ func (s *server) ListUpdates(ctx context.Context, in ListUpdatesRequestObject) (
 		}
 		filter.Image = repository.Name()
 	}
-	page, err := s.queue.List(requestContext(ctx), filter)
+	page, err := s.queue.List(ginContext(ctx).Request.Context(), filter)
 	switch {
 	case errors.Is(err, queue.ErrCursor):
 		return nil, wrongParameter("cursor", "is not the next_cursor of a page")
@@ -57,7 +56,7 @@ func (s *server) GetUpdate(ctx context.Context, in GetUpdateRequestObject) (GetU
 	if uuid.Validate(in.Id) != nil {
 		return nil, queue.ErrNotFound
 	}
-	u, err := s.queue.Get(requestContext(ctx), in.Id)
+	u, err := s.queue.Get(ginContext(ctx).Request.Context(), in.Id)
 	if err != nil {
 		return nil, asStoreError(err)
 	}
@@ -69,20 +68,13 @@ func (s *server) RetryUpdate(ctx context.Context, in RetryUpdateRequestObject) (
 	if uuid.Validate(in.Id) != nil {
 		return nil, queue.ErrNotFound
 	}
-	u, err := s.queue.Retry(requestContext(ctx), in.Id)
+	u, err := s.queue.Retry(ginContext(ctx).Request.Context(), in.Id)
 	if err != nil {
 		return nil, asStoreError(err)
 	}
-	noteOutcome(ctx.(*gin.Context), string(statuses[u.Status]))
+	noteOutcome(ginContext(ctx), string(statuses[u.Status]))
 	if u.Status != queue.Queued { // a newer one had come meanwhile
-		return newAnswer(http.StatusOK, "", storedView(u))
+		return newResponse(http.StatusOK, "", storedView(u))
 	}
-	return queuedAnswer(u)
-}
-
-// requestContext is the context of the request that a handler was called for. The
-// one it was called with is gin's, which is used again for another request and
-// must not be kept by those who may look at it later.
-func requestContext(ctx context.Context) context.Context {
-	return ctx.(*gin.Context).Request.Context()
+	return queuedResponse(u)
 }

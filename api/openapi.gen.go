@@ -466,12 +466,12 @@ type Health struct {
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
 
-// IdleReceipt What became of a webhook's delivery for which nothing is left to do.
+// IdleReceipt The outcome of a webhook's delivery for which nothing is left to do.
 type IdleReceipt struct {
-	// Id Of a duplicate, the update that was here before.
+	// Id Of a duplicate, the update that it repeats.
 	Id *string `json:"id,omitempty"`
 
-	// Status `duplicate`: was here before, nothing is done. `ignored`: nothing that this service writes;
+	// Status `duplicate`: received before, nothing is done. `ignored`: nothing that this service writes;
 	// `reason` says why.
 	Status IdleReceiptStatus `json:"status"`
 
@@ -486,7 +486,7 @@ type IdleReceipt struct {
 	Updates []ReceivedUpdate `json:"updates"`
 }
 
-// IdleReceiptStatus `duplicate`: was here before, nothing is done. `ignored`: nothing that this service writes;
+// IdleReceiptStatus `duplicate`: received before, nothing is done. `ignored`: nothing that this service writes;
 // `reason` says why.
 type IdleReceiptStatus string
 
@@ -562,12 +562,12 @@ type Readiness struct {
 // ReadinessStatus `not_ready`: the store cannot take an update. `stopping`: the service was told to stop.
 type ReadinessStatus string
 
-// Receipt What became of a webhook's delivery that was stored.
+// Receipt The outcome of a webhook's delivery that was stored.
 type Receipt struct {
-	// Id The update for which most is left to do.
+	// Id The update with the most left to do.
 	Id *string `json:"id,omitempty"`
 
-	// Status `queued`: stored. `retried`: was here before and failed, and is tried again. `failed`: stored as
+	// Status `queued`: stored. `retried`: received before and failed, and is tried again. `failed`: stored as
 	// failed, because it cannot become an update; the update says why.
 	Status ReceiptStatus `json:"status"`
 
@@ -575,7 +575,7 @@ type Receipt struct {
 	Updates []ReceivedUpdate `json:"updates"`
 }
 
-// ReceiptStatus `queued`: stored. `retried`: was here before and failed, and is tried again. `failed`: stored as
+// ReceiptStatus `queued`: stored. `retried`: received before and failed, and is tried again. `failed`: stored as
 // failed, because it cannot become an update; the update says why.
 type ReceiptStatus string
 
@@ -764,12 +764,12 @@ type UpdateRecord struct {
 	// Example: ci
 	Caller *string `json:"caller,omitempty"`
 
-	// Webhook The webhook source that told of the push.
+	// Webhook The webhook source that reported the push.
 	//
 	// Example: ghcr
 	Webhook *string `json:"webhook,omitempty"`
 
-	// Attempts How often it was tried, on the target where that was most.
+	// Attempts The number of tries, on the target with the most.
 	//
 	// Example: 1
 	Attempts int `json:"attempts"`
@@ -780,7 +780,7 @@ type UpdateRecord struct {
 	// NextAttemptAt When a queued one is tried next.
 	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty"`
 
-	// PushedAt When the image was pushed, as far as the registry told.
+	// PushedAt When the image was pushed, if the registry tells.
 	PushedAt   *time.Time `json:"pushed_at,omitempty"`
 	CreatedAt  time.Time  `json:"created_at"`
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
@@ -925,7 +925,7 @@ type ListUpdatesParams struct {
 	// Cursor `next_cursor` of the page before.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// XRequestId Taken over when it is 1 to 128 characters of `A-Z a-z 0-9 . _ : / + = @ -`, else replaced.
+	// XRequestId Used as the request's id when it is 1 to 128 characters of `A-Z a-z 0-9 . _ : / + = @ -`, else replaced.
 	XRequestId *RequestId `json:"X-Request-Id,omitempty"`
 }
 
@@ -934,7 +934,7 @@ type ListUpdatesParamsStatus string
 
 // CreateUpdateParams defines parameters for CreateUpdate.
 type CreateUpdateParams struct {
-	// XRequestId Taken over when it is 1 to 128 characters of `A-Z a-z 0-9 . _ : / + = @ -`, else replaced.
+	// XRequestId Used as the request's id when it is 1 to 128 characters of `A-Z a-z 0-9 . _ : / + = @ -`, else replaced.
 	XRequestId *RequestId `json:"X-Request-Id,omitempty"`
 
 	// Prefer RFC 7240: `respond-async`, or `wait=N` with a number of seconds. Others are ignored, and so are all
@@ -948,13 +948,13 @@ type CreateUpdateParams struct {
 
 // GetUpdateParams defines parameters for GetUpdate.
 type GetUpdateParams struct {
-	// XRequestId Taken over when it is 1 to 128 characters of `A-Z a-z 0-9 . _ : / + = @ -`, else replaced.
+	// XRequestId Used as the request's id when it is 1 to 128 characters of `A-Z a-z 0-9 . _ : / + = @ -`, else replaced.
 	XRequestId *RequestId `json:"X-Request-Id,omitempty"`
 }
 
 // RetryUpdateParams defines parameters for RetryUpdate.
 type RetryUpdateParams struct {
-	// XRequestId Taken over when it is 1 to 128 characters of `A-Z a-z 0-9 . _ : / + = @ -`, else replaced.
+	// XRequestId Used as the request's id when it is 1 to 128 characters of `A-Z a-z 0-9 . _ : / + = @ -`, else replaced.
 	XRequestId *RequestId `json:"X-Request-Id,omitempty"`
 }
 
@@ -978,7 +978,7 @@ type ServerInterface interface {
 	// CreateUpdate Set an image to a version everywhere it is referenced
 	// (POST /v1/updates)
 	CreateUpdate(c *gin.Context, params CreateUpdateParams)
-	// GetUpdate What became of one update
+	// GetUpdate One update and its outcome
 	// (GET /v1/updates/{id})
 	GetUpdate(c *gin.Context, id UpdateId, params GetUpdateParams)
 	// RetryUpdate Try a failed update once more
@@ -2369,7 +2369,7 @@ type StrictServerInterface interface {
 	// CreateUpdate Set an image to a version everywhere it is referenced
 	// (POST /v1/updates)
 	CreateUpdate(ctx context.Context, request CreateUpdateRequestObject) (CreateUpdateResponseObject, error)
-	// GetUpdate What became of one update
+	// GetUpdate One update and its outcome
 	// (GET /v1/updates/{id})
 	GetUpdate(ctx context.Context, request GetUpdateRequestObject) (GetUpdateResponseObject, error)
 	// RetryUpdate Try a failed update once more

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -28,7 +27,7 @@ func (s *server) GetReadiness(ctx context.Context, _ GetReadinessRequestObject) 
 
 // GetMetrics answers GET /metrics.
 func (s *server) GetMetrics(ctx context.Context, _ GetMetricsRequestObject) (GetMetricsResponseObject, error) {
-	return exposition{handler: s.metrics.handler, request: ctx.(*gin.Context).Request}, nil
+	return exposition{handler: s.metrics.handler, request: ginContext(ctx).Request}, nil
 }
 
 // exposition answers in the format that the asking Prometheus wants.

@@ -9,7 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// prefer is what a caller would rather have (RFC 7240).
+// prefer holds the caller's preferences (RFC 7240).
 type prefer struct {
 	stored bool // do not wait for the end in any case
 	waits  bool

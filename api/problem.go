@@ -19,8 +19,8 @@ import (
 var (
 	errNoRoute         = errors.New("no such path; GET /docs shows what there is")
 	errNoSource        = errors.New("no webhook source of this name is configured; add it to CONFIG_FILE, or set the secret of its kind")
-	errNoMethod        = errors.New("the path does not know this method")
-	errKeys            = errors.New("the sender's keys cannot be had now; send the delivery again")
+	errNoMethod        = errors.New("the path does not have this method; Allow names those it has")
+	errKeys            = errors.New("the keys of the sender are unavailable now; send the delivery again")
 	errNotAuthentic    = errors.New("the delivery is not authentic")
 	errUnauthenticated = errors.New("send a token of API_TOKENS as Authorization: Bearer TOKEN")
 )
@@ -70,8 +70,8 @@ const (
 	retryFull  = time.Minute
 	// retryInFlight is about the time of one update.
 	retryInFlight = time.Second
-	// statusGone is what the log says of a caller that did not wait; nobody gets
-	// to see it. The number is nginx's.
+	// statusGone is the logged status of a request whose caller hung up; nobody
+	// receives it. The number is nginx's.
 	statusGone = 499
 )
 
@@ -122,7 +122,7 @@ func problemOf(err error) problem {
 	return ofThisRequest(problemOfFailure(update.FailureOf(err)))
 }
 
-// ofThisRequest says under which id the log has more of a fault.
+// ofThisRequest names, in a fault of the service, the id under which the log has more.
 func ofThisRequest(p problem) problem {
 	if p.code == ProblemCodeInternal {
 		p.detail = "the service failed; its log has more under this request_id"
@@ -130,7 +130,7 @@ func ofThisRequest(p problem) problem {
 	return p
 }
 
-// failures are the statuses and codes of why an update came to nothing.
+// failures maps why an update failed to the status and code of its problem.
 var failures = map[update.Code]struct {
 	status int
 	code   ProblemCode
@@ -150,8 +150,8 @@ var failures = map[update.Code]struct {
 	update.CodeInternal:             {http.StatusInternalServerError, ProblemCodeInternal},
 }
 
-// problemOfFailure is a failure as it is answered. A code that this version does not
-// know is the service's own fault.
+// problemOfFailure returns a failure as a problem. A code that this version does not
+// know becomes internal.
 func problemOfFailure(f update.Failure) problem {
 	row, ok := failures[f.Code]
 	if !ok {
@@ -160,7 +160,7 @@ func problemOfFailure(f update.Failure) problem {
 	return problem{status: row.status, code: row.code, detail: f.Detail, retryAfter: f.RetryAfter}
 }
 
-// queueProblem is the part of the table for what the queue says of an update.
+// queueProblem is the part of the table for the queue's errors.
 func queueProblem(err error) (problem, bool) {
 	table := []struct {
 		fact error
@@ -200,7 +200,7 @@ func queueProblem(err error) (problem, bool) {
 	return problem{}, false
 }
 
-// failedError is a request that came to nothing on its only target.
+// failedError is a request that failed on its only target.
 type failedError struct {
 	failure update.Failure
 	place   update.Place
@@ -228,7 +228,7 @@ func writeErrors(c *gin.Context) {
 	if p.status == http.StatusUnauthorized {
 		c.Header("WWW-Authenticate", "Bearer")
 	}
-	a, err := newAnswer(p.status, "", problemBody(c, p))
+	a, err := newResponse(p.status, "", problemBody(c, p))
 	if err == nil {
 		err = a.send(c.Writer)
 	}
@@ -237,7 +237,7 @@ func writeErrors(c *gin.Context) {
 	}
 }
 
-// problemBody tells of the problem of this request.
+// problemBody returns the body for the problem of this request.
 func problemBody(c *gin.Context, p problem) Problem {
 	body := Problem{
 		Type: "about:blank", Title: http.StatusText(p.status), Status: p.status, Detail: p.detail,
@@ -249,7 +249,7 @@ func problemBody(c *gin.Context, p problem) Problem {
 	return body
 }
 
-// recoverPanics makes an error of a panic.
+// recoverPanics turns a panic into an error.
 func recoverPanics(c *gin.Context) {
 	defer func() {
 		switch cause := recover(); cause {

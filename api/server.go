@@ -38,9 +38,9 @@ type Options struct {
 	// take together, and as much for all other bodies; 0 means DefaultBodies, or twice
 	// WebhookBody where that is more.
 	Bodies int64
-	// Ready tells whether updates can be served; it is asked for every GET /readyz.
+	// Ready reports whether updates can be served; every GET /readyz calls it.
 	Ready func(context.Context) Readiness
-	// Callers may use the service; nil lets everybody.
+	// Callers may use the service; nil means that everybody may.
 	Callers *Callers
 	// UpdateTimeout bounds how long a caller is kept waiting for an update's end.
 	UpdateTimeout time.Duration
@@ -186,6 +186,11 @@ type server struct {
 	interrupted context.Context // ends with Interrupt
 	interrupt   context.CancelFunc
 }
+
+// ginContext is the gin.Context behind the context that a generated handler gets. It
+// is used again for another request, so nobody may keep it: pass on the context of
+// its Request.
+func ginContext(ctx context.Context) *gin.Context { return ctx.(*gin.Context) }
 
 // fail answers every request with err.
 func fail(err error) gin.HandlerFunc {

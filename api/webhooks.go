@@ -73,7 +73,7 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 		return "", err
 	}
 	if delivery.Reply != nil {
-		return verdictHandshake, answerWebhook(c, http.StatusOK, "", delivery.Reply)
+		return verdictHandshake, respondWebhook(c, http.StatusOK, "", delivery.Reply)
 	}
 	if delivery.Dropped != nil {
 		note(c, slog.Any("dropped", delivery.Dropped))
@@ -91,7 +91,7 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 	}
 	if len(updates) == 0 {
 		note(c, slog.String("reason", *idle.Reason))
-		return cmp.Or(string(delivery.Refusal), string(idle.Status)), answerWebhook(c, http.StatusOK, "", idle)
+		return cmp.Or(string(delivery.Refusal), string(idle.Status)), respondWebhook(c, http.StatusOK, "", idle)
 	}
 	accepted, err := s.queue.Accept(c.Request.Context(), updates, nil)
 	if err != nil {
@@ -101,15 +101,15 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 	if len(receipt.Updates) == 0 {
 		idle.Reason = new(reasonExpired)
 		note(c, slog.String("reason", reasonExpired))
-		return string(idle.Status), answerWebhook(c, http.StatusOK, "", idle)
+		return string(idle.Status), respondWebhook(c, http.StatusOK, "", idle)
 	}
 	note(c, slog.String("update", *receipt.Id), slog.String("image", receipt.Updates[0].Image),
 		slog.String("version", receipt.Updates[0].Version), slog.Int("pushes", len(updates)))
 	if receipt.Status == "" {
 		idle := IdleReceipt{Id: receipt.Id, Status: IdleReceiptStatusDuplicate, Updates: receipt.Updates}
-		return string(idle.Status), answerWebhook(c, http.StatusOK, "", idle)
+		return string(idle.Status), respondWebhook(c, http.StatusOK, "", idle)
 	}
-	return string(receipt.Status), answerWebhook(c, http.StatusAccepted, updatesRoute+"/"+*receipt.Id, receipt)
+	return string(receipt.Status), respondWebhook(c, http.StatusAccepted, updatesRoute+"/"+*receipt.Id, receipt)
 }
 
 // reasonExpired is why a replay of an old push is ignored.
@@ -124,8 +124,8 @@ func ignoredReceipt(d webhook.Delivery) IdleReceipt {
 	return r
 }
 
-func answerWebhook(c *gin.Context, status int, location string, body any) error {
-	a, err := newAnswer(status, location, body)
+func respondWebhook(c *gin.Context, status int, location string, body any) error {
+	a, err := newResponse(status, location, body)
 	if err != nil {
 		return err
 	}

@@ -15,27 +15,27 @@ import (
 )
 
 const (
-	// lease is how long a key is held by a request whose process may be dead, and
-	// renewLease how often one that is alive says so.
+	// lease is how long a key stays reserved for a request whose process may have
+	// died, and renewLease how often a live request renews it.
 	lease      = 15 * time.Second
 	renewLease = 4 * time.Second
-	// keepPatience is how long an answer waits to be kept: its caller asked for that.
+	// keepPatience bounds how long an answer waits until it is kept for its key.
 	keepPatience = 5 * time.Second
-	// lookAgain is how often a second request looks whether the first is answered.
+	// lookAgain is how often a second request checks whether the first is answered.
 	lookAgain = 200 * time.Millisecond
-	// outcomeReplayed is the outcome of a request that got the answer of an earlier one.
+	// outcomeReplayed is the outcome of a request that received an earlier answer.
 	outcomeReplayed = "replayed"
 )
 
-// createOnce applies the update unless a request with the same key was answered
-// within the last day: then that is the answer. One that is under way is waited for.
-func (s *server) createOnce(g *gin.Context, r update.Request, in *UpdateRequest, key string) (answer, error) {
+// createOnce applies the update, unless a request with the same key was answered
+// within the last day: then it returns that answer. It waits for one that is under way.
+func (s *server) createOnce(g *gin.Context, r update.Request, in *UpdateRequest, key string) (response, error) {
 	k := keyOf(r.Caller, key, in)
 	ctx, cancel := context.WithTimeout(g.Request.Context(), s.timeout) // of the wait and the update together
 	defer cancel()
 	switch earlier, found, err := s.reserve(ctx, *k); {
 	case err != nil:
-		return answer{}, asStoreError(err)
+		return response{}, asStoreError(err)
 	case found:
 		noteOutcome(g, outcomeReplayed)
 		return earlier, nil
@@ -75,47 +75,46 @@ func (s *server) hold(ctx context.Context, k queue.Key) (letGo func()) {
 	}
 }
 
-// keyOf is the caller's key for this body. Bodies that say the same are the same,
-// however they are laid out.
+// keyOf returns the caller's key for this body. Bodies with the same content are the
+// same, whatever their layout.
 func keyOf(caller, key string, in *UpdateRequest) *queue.Key {
 	return &queue.Key{Caller: caller, Key: key, Hash: sha256.Sum256(encode(in))}
 }
 
-// reserve takes the key, or finds the answer of the request that had it.
-func (s *server) reserve(ctx context.Context, k queue.Key) (earlier answer, found bool, err error) {
+// reserve takes the key, or returns the answer of the request that had it.
+func (s *server) reserve(ctx context.Context, k queue.Key) (earlier response, found bool, err error) {
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
 	for {
 		reservation, err := s.queue.Reserve(ctx, k, lease)
 		if err != nil {
-			return answer{}, false, err
+			return response{}, false, err
 		}
 		switch reservation.State {
 		case queue.KeyNew:
-			return answer{}, false, nil
+			return response{}, false, nil
 		case queue.KeyDone:
 			return kept(reservation.Answer), true, nil
 		}
 		select {
 		case <-tick.C:
 		case <-s.stopping.Done():
-			return answer{}, false, queue.ErrKeyBusy
+			return response{}, false, queue.ErrKeyBusy
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
-				return answer{}, false, ctx.Err()
+				return response{}, false, ctx.Err()
 			}
-			return answer{}, false, queue.ErrKeyBusy
+			return response{}, false, queue.ErrKeyBusy
 		}
 	}
 }
 
-// keep remembers what the request with the key was answered, but for answers that
-// say to send it again: then the key is free again. err is a problem in place of
-// the answer a.
-func (s *server) keep(g *gin.Context, k queue.Key, a answer, err error) {
+// keep stores the answer for the key. An answer that asks to send the request again
+// is not stored, and frees the key. err is the problem that is answered in place of a.
+func (s *server) keep(g *gin.Context, k queue.Key, a response, err error) {
 	if err != nil {
 		p := problemOf(err)
-		if a, err = newAnswer(p.status, "", problemBody(g, p)); err != nil || p.again() {
+		if a, err = newResponse(p.status, "", problemBody(g, p)); err != nil || p.again() {
 			a.again = true
 		}
 	}
@@ -140,11 +139,11 @@ func (s *server) release(g *gin.Context, k queue.Key) {
 }
 
 // keep is the answer as the store has it.
-func (a answer) keep() queue.Answer {
-	return queue.Answer{Status: a.status, Location: a.location, Body: a.body}
+func (r response) keep() queue.Answer {
+	return queue.Answer{Status: r.status, Location: r.location, Body: r.body}
 }
 
 // kept is the answer that the store has.
-func kept(a queue.Answer) answer {
-	return answer{status: a.Status, location: a.Location, body: a.Body}
+func kept(a queue.Answer) response {
+	return response{status: a.Status, location: a.Location, body: a.Body}
 }

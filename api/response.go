@@ -9,55 +9,55 @@ import (
 	"time"
 )
 
-// answer is a finished response, as it can be sent, stored and sent again.
-type answer struct {
+// response is a finished answer, which can be sent, stored and sent again.
+type response struct {
 	status   int
 	location string
 	applied  string // the preference that was followed
-	again    bool   // a part of it failed by what may be over soon
+	again    bool   // a part of it failed for a reason that may pass soon
 	body     []byte
 }
 
 // newAnswer encodes the body as every other answer is encoded.
-func newAnswer(status int, location string, body any) (answer, error) {
+func newResponse(status int, location string, body any) (response, error) {
 	var b bytes.Buffer
 	err := json.NewEncoder(&b).Encode(body)
-	return answer{status: status, location: location, body: b.Bytes()}, err
+	return response{status: status, location: location, body: b.Bytes()}, err
 }
 
-// VisitCreateUpdateResponse sends the answer.
-func (a answer) VisitCreateUpdateResponse(w http.ResponseWriter) error { return a.send(w) }
+// VisitCreateUpdateResponse sends the response.
+func (r response) VisitCreateUpdateResponse(w http.ResponseWriter) error { return r.send(w) }
 
-// VisitRetryUpdateResponse sends the answer.
-func (a answer) VisitRetryUpdateResponse(w http.ResponseWriter) error { return a.send(w) }
+// VisitRetryUpdateResponse sends the response.
+func (r response) VisitRetryUpdateResponse(w http.ResponseWriter) error { return r.send(w) }
 
-func (a answer) send(w http.ResponseWriter) error {
+func (r response) send(w http.ResponseWriter) error {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
-	if a.status >= http.StatusBadRequest {
+	if r.status >= http.StatusBadRequest {
 		h.Set("Content-Type", problemType)
 	}
-	if a.location != "" {
-		h.Set("Location", a.location)
+	if r.location != "" {
+		h.Set("Location", r.location)
 	}
-	if a.applied != "" {
-		h.Set("Preference-Applied", a.applied)
+	if r.applied != "" {
+		h.Set("Preference-Applied", r.applied)
 	}
-	w.WriteHeader(a.status)
-	_, err := w.Write(a.body)
+	w.WriteHeader(r.status)
+	_, err := w.Write(r.body)
 	return err
 }
 
-// conclude turns an update that ended into its answer. The error is an
-// *endedError when it failed everywhere for the same reason, which then is the
-// answer; retryAfter goes with it.
-func conclude(u Update, retryAfter time.Duration) (answer, error) {
+// conclude turns an update that ended into its response. When it failed on every
+// target for the same reason, that reason is the answer: the error is an *endedError
+// with retryAfter.
+func conclude(u Update, retryAfter time.Duration) (response, error) {
 	failed := slices.DeleteFunc(slices.Clone(u.Targets), func(t TargetUpdate) bool { return t.Status != StatusFailed })
 	switch {
 	case len(failed) == 0:
 		return concludeWell(u)
 	case len(failed) < len(u.Targets) || !alike(failed):
-		a, err := newAnswer(http.StatusMultiStatus, "", u)
+		a, err := newResponse(http.StatusMultiStatus, "", u)
 		a.again = slices.ContainsFunc(failed, func(t TargetUpdate) bool { return problem{code: t.Problem.Code}.again() })
 		return a, err
 	}
@@ -65,7 +65,7 @@ func conclude(u Update, retryAfter time.Duration) (answer, error) {
 	for _, t := range failed {
 		details = append(details, t.Problem.Detail)
 	}
-	return answer{}, &endedError{problem: problem{
+	return response{}, &endedError{problem: problem{
 		status: failed[0].Problem.Status, code: failed[0].Problem.Code, detail: strings.Join(slices.Compact(details), "; "), retryAfter: retryAfter,
 	}}
 }
@@ -74,9 +74,9 @@ func alike(failed []TargetUpdate) bool {
 	return !slices.ContainsFunc(failed, func(t TargetUpdate) bool { return t.Problem.Code != failed[0].Problem.Code })
 }
 
-func concludeWell(u Update) (answer, error) {
+func concludeWell(u Update) (response, error) {
 	if u.Status != StatusCommitted {
-		return newAnswer(http.StatusOK, "", u)
+		return newResponse(http.StatusOK, "", u)
 	}
 	location := ""
 	for _, t := range u.Targets {
@@ -84,10 +84,10 @@ func concludeWell(u Update) (answer, error) {
 			location = t.Commit.Url
 		}
 	}
-	return newAnswer(http.StatusCreated, location, u)
+	return newResponse(http.StatusCreated, location, u)
 }
 
-// endedError is an update that failed: its problem was found out before.
+// endedError is an update that failed with a problem that is known already.
 type endedError struct {
 	problem problem
 }

@@ -14,18 +14,18 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
-// recordPatience is how long an answer that is certain waits for its place in
-// the history.
+// recordPatience bounds how long a finished answer waits to be recorded in the
+// history.
 const recordPatience = 500 * time.Millisecond
 
-// errStore is what a caller gets to hear when the store does not answer.
+// errStore is the client-facing error while the store is unavailable.
 var errStore = errors.New("the store does not answer now; nothing was written, send the request again")
 
-// errStoreUnknown is what a caller gets to hear when the store went away with the
-// answer.
+// errStoreUnknown is the client-facing error when the store went away before it
+// confirmed a write.
 var errStoreUnknown = errors.New("the store went away before it told whether it took the update; send the request again: what is stored is not stored twice with an Idempotency-Key, or by a webhook")
 
-// storeError tells the caller of errStore and the log of the cause.
+// storeError is errStore for the caller, with the cause for the log.
 type storeError struct {
 	cause error
 }
@@ -36,16 +36,16 @@ func (e *storeError) Error() string { return "store: " + e.cause.Error() }
 // Unwrap returns the cause.
 func (e *storeError) Unwrap() error { return e.cause }
 
-// createStored stores the update and answers with where to ask for it, or with
-// its end when that comes within the time that the caller would wait.
-func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateRequest, p prefer, key string) (answer, error) {
+// createStored stores the update. It answers with the address of the update, or with
+// its outcome when that is known within the time that the caller waits.
+func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateRequest, p prefer, key string) (response, error) {
 	stored, err := s.worker.FromRequest(r)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	queued, err := queuedAnswer(stored)
+	queued, err := queuedResponse(stored)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	wait := min(p.wait, s.timeout)
 	queued.applied = p.applied(wait)
@@ -60,7 +60,7 @@ func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateReques
 		noteOutcome(g, outcomeReplayed)
 		return kept(again.Answer), nil
 	case err != nil:
-		return answer{}, asStoreError(err)
+		return response{}, asStoreError(err)
 	}
 	note(g, slog.String("update", r.ID))
 	ended, ok := s.await(g.Request.Context(), r.ID, wait)
@@ -78,7 +78,7 @@ func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateReques
 	return final, err
 }
 
-// await returns the update if it ends in time.
+// await returns the update and whether it ended in time.
 func (s *server) await(ctx context.Context, id string, wait time.Duration) (queue.Update, bool) {
 	if wait == 0 {
 		return queue.Update{}, false
@@ -90,8 +90,8 @@ func (s *server) await(ctx context.Context, id string, wait time.Duration) (queu
 	return u, err == nil
 }
 
-// asStoreError tells apart what the store says about an update, and a caller that
-// is gone, from a store that says nothing.
+// asStoreError returns what the store says about an update, and a caller's hanging up,
+// as they are; any other error becomes a *storeError.
 func asStoreError(err error) error {
 	for _, known := range []error{queue.ErrFull, queue.ErrTooMany, queue.ErrKeyReused, queue.ErrKeyBusy, queue.ErrNotFound, queue.ErrNotFailed, context.Canceled} {
 		if errors.Is(err, known) {
@@ -101,8 +101,8 @@ func asStoreError(err error) error {
 	return &storeError{cause: err}
 }
 
-// record puts an update that has ended into the history. The answer is certain,
-// so that a store which is away or slow does not keep it back.
+// record puts an update that has ended into the history. The answer is known, so a
+// store that is away or slow does not hold it back for long.
 func (s *server) record(g *gin.Context, u queue.Update) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.Request.Context()), recordPatience)
 	defer cancel()
@@ -112,7 +112,7 @@ func (s *server) record(g *gin.Context, u queue.Update) {
 	}
 }
 
-// encode is for values of this package, which can always be encoded.
+// encode marshals a value of this package, which never fails.
 func encode(v any) []byte {
 	content, err := json.Marshal(v)
 	if err != nil {
@@ -122,7 +122,7 @@ func encode(v any) []byte {
 }
 
 // queuedAnswer is the 202 of an update that is stored.
-func queuedAnswer(u queue.Update) (answer, error) {
+func queuedResponse(u queue.Update) (response, error) {
 	u.Status = queue.Queued
-	return newAnswer(http.StatusAccepted, updatesRoute+"/"+u.ID, storedView(u))
+	return newResponse(http.StatusAccepted, updatesRoute+"/"+u.ID, storedView(u))
 }

@@ -18,7 +18,7 @@ const updatesRoute = "/v1/updates"
 // callers want it; at once but only once, for a caller who sent an
 // Idempotency-Key; and through the store, for one who does not wait to the end.
 func (s *server) CreateUpdate(ctx context.Context, in CreateUpdateRequestObject) (CreateUpdateResponseObject, error) {
-	g := ctx.(*gin.Context)
+	g := ginContext(ctx)
 	request, err := parseUpdate(in.Body)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (s *server) CreateUpdate(ctx context.Context, in CreateUpdateRequestObject)
 }
 
 // createNow applies the update, and answers when that has ended.
-func (s *server) createNow(ctx context.Context, g *gin.Context, r update.Request) (answer, error) {
+func (s *server) createNow(ctx context.Context, g *gin.Context, r update.Request) (response, error) {
 	note(g, slog.String("update", r.ID))
 	leave := s.enter(ctx, g, &r)
 	defer leave()
@@ -55,14 +55,14 @@ func (s *server) createNow(ctx context.Context, g *gin.Context, r update.Request
 	defer context.AfterFunc(s.interrupted, func() { end(update.ErrStopping) })()
 	results, err := s.updates.Update(ctx, r)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	noteResults(g, results)
 	if !r.DryRun {
 		s.record(g, worker.Ended(r, results))
 	}
 	if failure, failed := results[0].Failure(); failed && len(results) == 1 {
-		return answer{}, &failedError{failure: failure, place: results[0].Place, err: results[0].Err}
+		return response{}, &failedError{failure: failure, place: results[0].Place, err: results[0].Err}
 	}
 	body := viewOf(r, results)
 	noteOutcome(g, string(body.Status))

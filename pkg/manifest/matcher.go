@@ -12,6 +12,8 @@ type wanted struct {
 	names map[string]int
 	// versions are those of the updates by index.
 	versions []string
+	// any is set where every image with one of the bases is wanted.
+	any bool
 	// bases holds the last path part of each name.
 	bases map[string]struct{}
 	// proxies are those behind which an image is wanted as well.
@@ -19,8 +21,8 @@ type wanted struct {
 }
 
 // match parses a repository as a file spells it and returns it, or the one behind a
-// proxy, with the index of its update. Most of what a file holds is told apart by its last path part, which
-// costs no parsing.
+// proxy, with the index of its update. Most of what a file holds is told apart by its
+// last path part, which costs no parsing.
 func (w *wanted) match(name string) (image.Repository, int, bool) {
 	if len(name) > longestText {
 		return image.Repository{}, -1, false
@@ -29,6 +31,9 @@ func (w *wanted) match(name string) (image.Repository, int, bool) {
 		return image.Repository{}, -1, false
 	}
 	repo, err := image.ParseRepository(name)
+	if w.any {
+		return repo, 0, err == nil
+	}
 	if err == nil {
 		if update, ok := w.names[repo.Name()]; ok {
 			return repo, update, true

@@ -19,6 +19,8 @@ type NotReferencedError struct {
 	Branch string
 	// Narrowed tells that the request's paths, or the target's, left files out.
 	Narrowed bool
+	// Near are at most three images that are named and may be meant.
+	Near []string
 	// Unread is how many files were too large to look into.
 	Unread int
 }
@@ -33,7 +35,11 @@ func (e *NotReferencedError) Error() string {
 	if e.Unread > 0 {
 		unread = fmt.Sprintf(" (%d too large to read)", e.Unread)
 	}
-	return fmt.Sprintf("%s on %s@%s names the image %s%s; check its spelling, registry included", files, e.Repo, e.Branch, e.Image, unread)
+	advice := "check its spelling, registry included"
+	if len(e.Near) > 0 {
+		advice = "did you mean `" + strings.Join(e.Near, "`, `") + "`?"
+	}
+	return fmt.Sprintf("%s on %s@%s names the image %s%s; %s", files, e.Repo, e.Branch, e.Image, unread, advice)
 }
 
 // NotTakenError says that no target is for the image.

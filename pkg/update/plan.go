@@ -21,6 +21,7 @@ type plan struct {
 	files    []plannedFile // that change, sorted by path
 	findings []finding     // one for each request
 	namings  []naming      // the pairs that name a request's image
+	mentions []mention     // files for suggestions, sorted by path
 }
 
 // plannedFile is a file before and after its edit.
@@ -34,6 +35,7 @@ type finding struct {
 	named   map[string]bool // the paths of the files that name the image
 	files   []File
 	skipped []Skip
+	near    []string // images that may be meant, when no file names the request's
 }
 
 // plan reads the files of the snapshot that may name an image and edits them in
@@ -80,6 +82,7 @@ func (s *Service) plan(ctx context.Context, t *target, snapshot *github.Snapshot
 	if err := p.findLinks(ctx, editors); err != nil {
 		return nil, err
 	}
+	s.findNear(ctx, p)
 	p.sort()
 	return p, nil
 }
@@ -97,6 +100,10 @@ func (p *plan) edit(entry github.Entry, ed *editor, content []byte) {
 		return
 	}
 	result := ed.EditFile(entry.Path, content)
+	if len(result.Changes)+len(result.Current)+len(result.Skips) == 0 {
+		p.keepMention(entry.Path, content)
+		return
+	}
 	changes := map[int][]Change{}
 	for _, c := range result.Changes {
 		changes[c.Update] = append(changes[c.Update], Change{Change: c})
@@ -219,7 +226,7 @@ func (p *plan) result(r Request, f finding, commit *github.Commit) Result {
 	if len(f.named) == 0 {
 		result.Err = &NotReferencedError{
 			Image: r.Image.String(), Repo: result.Repo, Branch: result.Branch,
-			Narrowed: len(r.Paths) > 0 || p.target.narrowed(), Unread: f.tooLarge(),
+			Narrowed: len(r.Paths) > 0 || p.target.narrowed(), Unread: f.tooLarge(), Near: f.near,
 		}
 		return result
 	}

@@ -21,13 +21,14 @@ func newPairIndex(limit int64) pairIndex {
 // wordIndex remembers of each blob the words that may name an image. It is safe for
 // concurrent use.
 type wordIndex struct {
-	known *cache.Cache[github.SHA, manifest.Words]
+	known   *cache.Cache[github.SHA, manifest.Words]
+	endings endings
 }
 
 func newWordIndex(limit int64) *wordIndex {
 	return &wordIndex{known: cache.New[github.SHA](limit, func(w manifest.Words) int64 {
 		return int64(w.Size()) + cache.Overhead
-	})}
+	}), endings: endings{seen: map[string]struct{}{}}}
 }
 
 func (x *wordIndex) get(sha github.SHA) (manifest.Words, bool) { return x.known.Get(sha) }
@@ -36,5 +37,6 @@ func (x *wordIndex) get(sha github.SHA) (manifest.Words, bool) { return x.known.
 func (x *wordIndex) learn(sha github.SHA, content []byte) {
 	if _, ok := x.known.Get(sha); !ok { // the same content has the same words
 		x.known.Put(sha, manifest.IndexWords(content))
+		x.endings.learn(content)
 	}
 }

@@ -2,6 +2,9 @@ package queue
 
 import "context"
 
+// This file is the store's part of "the newest push wins"; the whole rule is in the
+// documentation of pkg/update.
+
 // place is where a task stands among those of its target and image. pos is the
 // order of arrival. told is when the image was pushed, as the sender says; 0 when
 // it does not.

@@ -126,7 +126,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		stopping: make(chan struct{}),
 		waiters:  waiters{of: map[string]map[chan struct{}]bool{}},
 	}
-	q.entries = batch.New(groupSize, q.commit)
+	q.entries = batch.New(groupSize, nil, q.commit)
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -175,6 +175,9 @@ func (o *Options) complete() error {
 // out. Only Stop ends that, not the end of ctx. A queue starts once; a tool that only
 // reads does not start it.
 func (q *Queue) Start(ctx context.Context, apply Apply) error {
+	if apply == nil {
+		return errors.New("queue: there is nothing that carries updates out")
+	}
 	err := errors.New("queue: it was started or stopped before")
 	q.started.Do(func() {
 		q.work = apply

@@ -4,7 +4,7 @@
 // # Model
 //
 // A [Target] is a branch of a repository. A [Request] moves one image. For each
-// target a request goes through the same story, told by Service.apply:
+// target a request goes through the same story, told by Service.write:
 //
 //	snapshot := the branch at one commit
 //	plan     := edits over the snapshot's YAML files; pure
@@ -15,29 +15,43 @@
 // # Invariants
 //
 //   - A commit's parent is the commit it was planned on. Nothing is forced.
-//   - A branch has at most one commit in flight in this process. Requests that
-//     arrive meanwhile wait, and share the next plan and the next commit: those
-//     of Service.Update in memory, those of Service.Apply where they are stored.
+//   - A branch has at most one commit in flight in this process, whichever of its
+//     targets it is for. Requests that arrive meanwhile wait, and share the next plan
+//     and the next commit: those of Service.Update in memory, those of Service.Apply
+//     where they are stored.
 //   - A request that was told of a failure has written nothing, but for one
 //     whose commit GitHub took without saying so and could not be asked about.
 //   - The first plan may rest on a snapshot that is remembered from an earlier
 //     update. It is only believed when its commit lands on the branch; an answer
 //     that writes nothing always rests on the branch as GitHub shows it now.
 //
-// # The newest wins
+// # The newest push wins
 //
-// Of two requests for one image under the same paths the newer one is written, and
-// newest means by arrival, never by version number. A request for every path also
-// replaces older ones for some paths. Three places see to it, each where the others
-// do not reach:
+// Of two requests for one image on one target the newer one stands at the end. Newer
+// is the one with the later place in the order, [Request.At], never the one with the
+// higher version: the order of arrival at the store for all replicas, or the clock of
+// this process while the store is away.
+// Requests of different scopes (see [Request.Scope]) do not replace each other, but one
+// of the scope "", which is everything, replaces older ones of every scope. The rule is
+// applied wherever an older request could still get past a newer one:
 //
-//   - The store, package queue, gives each update its place in one order of all
-//     replicas, Request.At, and ends those that wait and that a newer one replaces.
-//   - In this process, arrange keeps the last of the requests that share a plan, and
-//     order ends one that is older than what was applied before it. That covers
-//     requests that the store has not heard of yet.
-//   - Before a commit reaches the branch the [Ledger] is asked once more: another
-//     replica may have carried out a newer request while this one waited.
+//	in the store        package queue supersedes what waits when a newer one arrives,
+//	                    and what arrives late; by a sender's own times among its pushes
+//	in one call         coalesce lets the last of the requests that share a plan win
+//	in this process     order supersedes a request when a newer one was carried out
+//	                    while it waited
+//	between replicas    announce asks the Ledger before the branch moves, after every
+//	                    lost race and every wait
+//
+// A request that is replaced ends as Superseded. It is never an error, and nothing of
+// it is written afterwards.
+//
+// # Failures and the stored form
+//
+// A request that comes to nothing has an error, and every error means one [Failure]: a
+// code, a sentence, whether it passes. [FailureOf] is the one table. What outlasts the
+// process is written by [EncodeRequest] and [EncodeResult], with a version; rows of
+// every version are read, and testdata/stored keeps some of each.
 //
 // The package knows neither HTTP nor GitHub's API: a target's branch is reached
 // through the [Repository] it declares.

@@ -65,7 +65,7 @@ func (e *editors) of(entry github.Entry) *editor {
 	return e.made[string(e.wanted)]
 }
 
-// want marks the requests that want the file and tells whether there is one.
+// want marks the requests that want the file and reports whether there is one.
 func (e *editors) want(path string) bool {
 	anyone := false
 	for i, r := range e.requests {
@@ -111,7 +111,7 @@ func given(patterns ...image.Pattern) []image.Pattern {
 	return slices.DeleteFunc(patterns, image.Pattern.IsZero)
 }
 
-// wants tells whether the request's paths take the file in.
+// wants reports whether the request's paths take the file in.
 func (r *Request) wants(path string) bool {
 	return len(r.Paths) == 0 || matchesAny(r.Paths, path)
 }

@@ -12,12 +12,12 @@ import (
 // ErrStopping is the end of a request that was still waiting when the service stopped.
 var ErrStopping = errors.New("the service is stopping")
 
-// NotReferencedError says that no file of a branch names the image.
+// NotReferencedError reports that no file of a branch names the image.
 type NotReferencedError struct {
 	Image  string
 	Repo   github.Repo
 	Branch string
-	// Narrowed tells that the request's paths, or the target's, left files out.
+	// Narrowed reports that the request's paths, or the target's, left files out.
 	Narrowed bool
 	// Near are at most three images that are named and may be meant.
 	Near []string
@@ -42,7 +42,7 @@ func (e *NotReferencedError) Error() string {
 	return fmt.Sprintf("%s on %s@%s names the image %s%s; %s", files, e.Repo, e.Branch, e.Image, unread, advice)
 }
 
-// NotTakenError says that no target is for the image.
+// NotTakenError reports that no target is for the image.
 type NotTakenError struct {
 	Image string
 }
@@ -113,7 +113,7 @@ func (e *TimeoutError) Error() string {
 // Unwrap returns the context's error.
 func (e *TimeoutError) Unwrap() error { return e.Err }
 
-// MovedError says that other pushes won the race for the branch every time.
+// MovedError reports that other pushes won the race for the branch every time.
 type MovedError struct {
 	Target   string // owner/name@branch
 	Attempts int

@@ -62,16 +62,16 @@ func (s *Service) announce(ctx context.Context, t *target, commit github.SHA, re
 	return nil
 }
 
-// commitWanted is commitOnHead without the requests that turn out to be replaced by newer
+// writeWanted is writeOnHead without the requests that turn out to be replaced by newer
 // ones, which end as Superseded.
-func (s *Service) commitWanted(ctx context.Context, t *target, requests []Request) ([]Result, error) {
+func (s *Service) writeWanted(ctx context.Context, t *target, requests []Request) ([]Result, error) {
 	results := repeat(Result{Place: t.place(), Status: Superseded}, len(requests))
 	wanted := make([]int, len(requests))
 	for i := range wanted {
 		wanted[i] = i
 	}
 	for len(wanted) > 0 {
-		outcomes, err := s.commitOnHead(ctx, t, pick(requests, wanted))
+		outcomes, err := s.writeOnHead(ctx, t, pick(requests, wanted))
 		var replaced *replacedError
 		if errors.As(err, &replaced) {
 			wanted = slices.DeleteFunc(wanted, func(i int) bool { return slices.Contains(replaced.ids, requests[i].ID) })

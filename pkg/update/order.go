@@ -9,9 +9,9 @@ import (
 // overtake each other do so within seconds.
 const orderSize = 4096
 
-// order remembers when the request came, or the image was pushed, that was applied
-// last. Who stores requests puts them into order as well, but hears of those that
-// come by Service.Update only when they have ended. It is safe for concurrent use.
+// order remembers of each image and scope the newest request that this process has
+// carried out: one of the rules by which the newest push wins, see the package's
+// documentation. It is safe for concurrent use.
 type order struct {
 	mu          sync.Mutex
 	young, aged map[orderKey]time.Time // young becomes aged when it is full
@@ -21,7 +21,7 @@ type orderKey struct{ target, image, scope string }
 
 func newOrder() *order { return &order{young: map[orderKey]time.Time{}} }
 
-// last returns when the request was made that was applied last, zero when none is
+// last returns the place of the newest request that was carried out, zero when none is
 // remembered. o.mu is held.
 func (o *order) last(key orderKey) time.Time {
 	if at, ok := o.young[key]; ok {
@@ -30,7 +30,7 @@ func (o *order) last(key orderKey) time.Time {
 	return o.aged[key]
 }
 
-// late tells whether a newer request was applied: in the same scope, or for all.
+// late reports whether a newer request was carried out: in the same scope, or for all.
 func (o *order) late(target string, r Request) bool {
 	if r.At.IsZero() {
 		return false
@@ -45,8 +45,8 @@ func (o *order) late(target string, r Request) bool {
 	return false
 }
 
-// applied remembers a request that was applied.
-func (o *order) applied(target string, r Request) {
+// note remembers a request that was carried out.
+func (o *order) note(target string, r Request) {
 	if r.At.IsZero() {
 		return
 	}

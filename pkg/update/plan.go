@@ -87,7 +87,7 @@ func (s *Service) plan(ctx context.Context, t *target, snapshot *github.Snapshot
 	return p, nil
 }
 
-// mayName tells whether the blob may name one of the editor's images, from what
+// mayName reports whether the blob may name one of the editor's images, from what
 // is remembered of it; a blob that was never read may.
 func (s *Service) mayName(entry github.Entry, ed *editor) bool {
 	words, ok := s.words.get(entry.SHA)
@@ -189,7 +189,7 @@ func (f *finding) tooLarge() int {
 	return n
 }
 
-// writes tells whether the plan changes any file.
+// writes reports whether the plan changes any file.
 func (p *plan) writes() bool { return len(p.files) > 0 }
 
 // land puts the plan on the branch, if it writes anything, and returns a Result

@@ -48,7 +48,7 @@ type Request struct {
 
 	// alike are requests for the same, which this one stands for.
 	alike []Request
-	// stored says that the request came by Service.Apply.
+	// stored reports that the request came by Service.Apply.
 	stored bool
 }
 

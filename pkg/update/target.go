@@ -114,41 +114,31 @@ func (t *Target) place() Place {
 	return p
 }
 
-// takesImage tells whether the target is for the image.
+// takesImage reports whether the target is for the image.
 func (t *Target) takesImage(repository image.Repository) bool {
 	return len(t.Images) == 0 || matchesAny(t.Images, repository.Name())
 }
 
-// takesFile tells whether the target's globs take the file in.
+// takesFile reports whether the target's globs take the file in.
 func (t *Target) takesFile(path string) bool {
 	return (len(t.Include) == 0 || matchesAny(t.Include, path)) && !matchesAny(t.Exclude, path)
 }
 
-// narrowed tells that some files are not the target's.
+// narrowed reports that some files are not the target's.
 func (t *Target) narrowed() bool { return len(t.Include)+len(t.Exclude) > 0 }
 
 func matchesAny(globs []string, name string) bool {
 	return slices.ContainsFunc(globs, func(glob string) bool { return doublestar.MatchUnvalidated(glob, name) })
 }
 
-// target is a Target with what serialises its commits: a queue of requests, and
-// the lock of the branch, which targets on one branch share.
+// target is a Target with the serialiser of its branch, which targets on one branch
+// share.
 type target struct {
 	Target
-	lock  chan struct{}
-	queue queue
+	branch *branch
 }
 
-// newTarget takes the branch's lock from locks, by the branch's key.
-func newTarget(t Target, locks map[string]chan struct{}) *target {
-	key := t.place().Key
-	if locks[key] == nil {
-		locks[key] = make(chan struct{}, 1)
-	}
-	return &target{Target: t, lock: locks[key]}
-}
-
-// isRepo tells whether a request for repo means this target; one for none means
+// isRepo reports whether a request for repo means this target; one for none means
 // any. A renamed repository goes by both names.
 func (t *target) isRepo(repo github.Repo) bool {
 	if repo.IsZero() || t.Repo.Equal(repo) {
@@ -158,7 +148,7 @@ func (t *target) isRepo(repo github.Repo) bool {
 	return ok && snapshot.Repo.Equal(repo)
 }
 
-// isBranch tells whether a request for branch means this target; one for "" means
+// isBranch reports whether a request for branch means this target; one for "" means
 // any. known is false when that depends on a default branch that was never read.
 func (t *target) isBranch(branch string) (fits, known bool) {
 	if branch == "" || t.Branch != "" {

@@ -38,36 +38,35 @@ type Options struct {
 
 // Service applies requests to targets. It is safe for concurrent use.
 type Service struct {
-	targets []*target
-	share   bool
-	dryRuns chan struct{} // one place for each that is under way
-	words   *wordIndex
-	pairs   pairIndex
-	order   *order
-	ledger  Ledger
-	timeout time.Duration
-	observe func([]Result, int)
-	random  func() float64 // in [0, 1), for jitter
+	targets  []*target
+	branches map[string]*branch // by Place.Key
+	share    bool
+	dryRuns  chan struct{} // one place for each that is under way
+	words    *wordIndex
+	pairs    pairIndex
+	order    *order
+	ledger   Ledger
+	timeout  time.Duration
+	observe  func([]Result, int)
+	random   func() float64 // in [0, 1), for jitter
 }
 
 // New returns a Service.
 func New(o Options) *Service {
 	s := &Service{
-		share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes - o.IndexBytes/pairShare),
+		branches: map[string]*branch{}, share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes - o.IndexBytes/pairShare),
 		pairs: newPairIndex(o.IndexBytes / pairShare),
 		order: newOrder(), ledger: o.Ledger, timeout: o.Timeout, observe: o.Observe, random: rand.Float64,
 	}
 	if s.observe == nil {
 		s.observe = func([]Result, int) {}
 	}
-	locks := map[string]chan struct{}{}
 	for _, t := range o.Targets {
-		added := newTarget(t, locks)
-		added.queue = queue{
-			share: o.Share,
-			apply: func(ctx context.Context, requests []Request) []Result { return s.applyGuarded(ctx, added, requests) },
+		key := t.place().Key
+		if s.branches[key] == nil {
+			s.branches[key] = newBranch(o.Share, s.writeGuarded)
 		}
-		s.targets = append(s.targets, added)
+		s.targets = append(s.targets, &target{Target: t, branch: s.branches[key]})
 	}
 	return s
 }
@@ -183,8 +182,8 @@ func (s *Service) markEnd(ctx context.Context, results []Result) {
 }
 
 // relevant leaves out the targets that have nothing to do with a request, unless
-// that is all of them. The order in which it does tells what the request gets to
-// hear: that an image is not named is more than that a branch is another one.
+// that is all of them. Branch mismatches are dropped first, so "image not referenced"
+// wins over "no such target".
 func relevant(results []Result) ([]Result, error) {
 	foreign := func(r Result) bool { var e *NoTargetError; return errors.As(r.Err, &e) }
 	absent := func(r Result) bool { var e *NotReferencedError; return errors.As(r.Err, &e) }
@@ -206,11 +205,7 @@ func (s *Service) updateTarget(ctx context.Context, t *target, r Request) Result
 	if r.DryRun {
 		return s.dryRun(ctx, t, r)
 	}
-	result := t.queue.do(ctx, r)
-	if result.Repo.IsZero() { // it ended before its turn
-		return t.failed(result.Err)
-	}
-	return result
+	return t.branch.do(ctx, t, []Request{r}, false)[0]
 }
 
 // awaitBranch finds out whether a request for a branch means the target, when
@@ -261,7 +256,7 @@ func (s *Service) Apply(ctx context.Context, id string, requests []Request) []Re
 		size = 1
 	}
 	for group := range slices.Chunk(fitting, max(size, 1)) {
-		for i, result := range s.applyGuarded(ctx, t, pick(requests, group)) {
+		for i, result := range t.branch.do(ctx, t, pick(requests, group), true) {
 			results[group[i]] = result
 		}
 	}
@@ -274,10 +269,10 @@ func (s *Service) Apply(ctx context.Context, id string, requests []Request) []Re
 	return results
 }
 
-// applyGuarded is apply, but for a panic, which is everybody's error.
-func (s *Service) applyGuarded(ctx context.Context, t *target, requests []Request) (results []Result) {
+// writeGuarded is write, but for a panic, which is everybody's error.
+func (s *Service) writeGuarded(ctx context.Context, t *target, requests []Request) (results []Result) {
 	err := guard(func() error {
-		results = s.apply(ctx, t, requests)
+		results = s.write(ctx, t, requests)
 		return nil
 	})
 	if err != nil {
@@ -288,19 +283,19 @@ func (s *Service) applyGuarded(ctx context.Context, t *target, requests []Reques
 
 func repeat(r Result, n int) []Result { return slices.Repeat([]Result{r}, n) }
 
-// Stop lets every request that waits for its turn, and every later one, end with
-// ErrStopping. Those that are under way go on.
+// Stop lets every request of Update that waits for its turn, and every later one, end
+// with ErrStopping. Those that are under way, and those of Apply, go on.
 func (s *Service) Stop() {
-	for _, t := range s.targets {
-		t.queue.stop()
+	for _, b := range s.branches {
+		b.stop()
 	}
 }
 
-// Waiting is the number of requests that wait for the commit before theirs.
+// Waiting is how many calls of Update and Apply wait for the commit before theirs.
 func (s *Service) Waiting() int {
 	n := 0
-	for _, t := range s.targets {
-		n += t.queue.length()
+	for _, b := range s.branches {
+		n += b.tickets.Waiting()
 	}
 	return n
 }

@@ -8,34 +8,33 @@ import (
 // Batcher hands items to its work. It is safe for concurrent use.
 type Batcher[T comparable] struct {
 	most int
+	fits func(first, other T) bool
 	work func([]T)
 
 	mu      sync.Mutex
 	waiting []T // in order of arrival
 	running bool
-	stopped bool
 }
 
-// New returns a Batcher that hands at most most items to one call of work. work owns
-// the slice and must not panic.
-func New[T comparable](most int, work func([]T)) *Batcher[T] {
-	return &Batcher[T]{most: most, work: work}
+// New returns a Batcher that hands at most most items to one call of work: the first
+// that waits, and of the others those that fit it; nil lets all fit. work owns the
+// slice and must not panic.
+func New[T comparable](most int, fits func(first, other T) bool, work func([]T)) *Batcher[T] {
+	if fits == nil {
+		fits = func(T, T) bool { return true }
+	}
+	return &Batcher[T]{most: most, fits: fits, work: work}
 }
 
-// Add hands an item in and returns at once. It reports whether the item was taken:
-// after Stop none is.
-func (b *Batcher[T]) Add(item T) bool {
+// Add hands an item in and returns at once.
+func (b *Batcher[T]) Add(item T) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.stopped {
-		return false
-	}
 	b.waiting = append(b.waiting, item)
 	if !b.running {
 		b.running = true
 		go b.run()
 	}
-	return true
 }
 
 // Withdraw takes an item back. It reports whether the item was still waiting; if
@@ -58,14 +57,20 @@ func (b *Batcher[T]) Waiting() int {
 	return len(b.waiting)
 }
 
-// Stop refuses every later item and returns those that wait, which the work will
-// not see. Work that is under way goes on.
-func (b *Batcher[T]) Stop() []T {
+// WithdrawAll takes back the items that wait and match, and returns them.
+func (b *Batcher[T]) WithdrawAll(match func(T) bool) []T {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	left := b.waiting
-	b.waiting, b.stopped = nil, true
-	return left
+	var taken, left []T
+	for _, item := range b.waiting {
+		if match(item) {
+			taken = append(taken, item)
+		} else {
+			left = append(left, item)
+		}
+	}
+	b.waiting = left
+	return taken
 }
 
 func (b *Batcher[T]) run() {
@@ -78,9 +83,14 @@ func (b *Batcher[T]) run() {
 func (b *Batcher[T]) next() []T {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := min(len(b.waiting), b.most)
-	items := slices.Clone(b.waiting[:n])
-	b.waiting = slices.Delete(b.waiting, 0, n)
-	b.running = n > 0
+	var items, left []T
+	for _, item := range b.waiting {
+		if len(items) < b.most && (len(items) == 0 || b.fits(items[0], item)) {
+			items = append(items, item)
+		} else {
+			left = append(left, item)
+		}
+	}
+	b.waiting, b.running = left, len(items) > 0
 	return items
 }

@@ -32,7 +32,7 @@ func TestItemsShareACall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{leave: make(chan struct{})}
-		b := batch.New(3, r.work)
+		b := batch.New(3, nil, r.work)
 		b.Add(0)
 		synctest.Wait() // the first is on its way alone
 		for i := range 4 {
@@ -54,7 +54,7 @@ func TestWithdraw(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{leave: make(chan struct{})}
-		b := batch.New(10, r.work)
+		b := batch.New(10, nil, r.work)
 		b.Add(0)
 		synctest.Wait()
 		b.Add(1)
@@ -68,24 +68,40 @@ func TestWithdraw(t *testing.T) {
 	})
 }
 
-func TestStop(t *testing.T) {
+func TestWithdrawAll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{leave: make(chan struct{})}
-		b := batch.New(10, r.work)
+		b := batch.New(10, nil, r.work)
 		b.Add(0)
 		synctest.Wait()
-		b.Add(1)
-		b.Add(2)
-		if left := b.Stop(); !slices.Equal(left, []int{1, 2}) {
-			t.Errorf("left %v", left)
+		for i := range 4 {
+			b.Add(i + 1)
 		}
-		if b.Add(3) || b.Waiting() != 0 || b.Stop() != nil {
-			t.Error("it takes items after it stopped")
+		even := func(i int) bool { return i%2 == 0 }
+		if taken := b.WithdrawAll(even); !slices.Equal(taken, []int{2, 4}) || b.Waiting() != 2 || b.WithdrawAll(even) != nil {
+			t.Errorf("taken %v, %d wait", taken, b.Waiting())
 		}
 		close(r.leave)
 		synctest.Wait()
-		r.want(t, []int{0})
+		r.want(t, []int{0}, []int{1, 3})
+	})
+}
+
+// TestOnlyWhatFitsSharesACall keeps the order of arrival for the first of each call.
+func TestOnlyWhatFitsSharesACall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{leave: make(chan struct{})}
+		b := batch.New(2, func(first, other int) bool { return first/10 == other/10 }, r.work)
+		b.Add(0)
+		synctest.Wait()
+		for _, i := range []int{20, 10, 21, 11, 22, 12} {
+			b.Add(i)
+		}
+		close(r.leave)
+		synctest.Wait()
+		r.want(t, []int{0}, []int{20, 21}, []int{10, 11}, []int{22}, []int{12})
 	})
 }
 
@@ -97,7 +113,7 @@ func TestNothingIsLost(t *testing.T) {
 		running atomic.Bool
 		left    sync.WaitGroup
 	)
-	b := batch.New(7, func(items []int) {
+	b := batch.New(7, nil, func(items []int) {
 		if running.Swap(true) {
 			t.Error("two calls at once")
 		}

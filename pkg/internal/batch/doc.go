@@ -4,6 +4,6 @@
 // A [Batcher] calls its work in one goroutine, never twice at once, and only while
 // something waits: an item that comes when nothing is under way starts at once, so
 // that nobody waits for company. Items are handed over in the order of their
-// arrival. What becomes of an item is between its owner and the work; an item
+// arrival, but for those that do not fit the first of a call. What becomes of an item is between its owner and the work; an item
 // usually holds a channel for that.
 package batch

@@ -23,16 +23,10 @@ const (
 // competitor waiting does not help, so they are short.
 var racePauses = backoff.Policy{First: 20 * time.Millisecond, Most: 500 * time.Millisecond, Spread: 0.5}
 
-// apply is the one door to a target's branch, and one at a time goes through it:
-// it puts the requests, which are in order of arrival, into one commit, or as few
-// as can hold them, and returns a Result for each.
-func (s *Service) apply(ctx context.Context, t *target, requests []Request) []Result {
-	select {
-	case t.lock <- struct{}{}:
-		defer func() { <-t.lock }()
-	case <-ctx.Done():
-		return repeat(t.failed(context.Cause(ctx)), len(requests))
-	}
+// write is the one door to a target's branch; branch lets one call through at a time.
+// It puts the requests, which are in order of arrival, into one commit, or as few as
+// can hold them, and returns a Result for each.
+func (s *Service) write(ctx context.Context, t *target, requests []Request) []Result {
 	results := repeat(Result{Place: t.place(), Status: Superseded}, len(requests))
 	var timely []int
 	for i, r := range requests {
@@ -42,24 +36,24 @@ func (s *Service) apply(ctx context.Context, t *target, requests []Request) []Re
 			results[i] = t.failed(err)
 		case landed:
 			results[i] = end
-			s.order.applied(t.place().ID, r)
+			s.order.note(t.place().ID, r)
 		case !s.order.late(t.place().ID, r):
 			timely = append(timely, i)
 		}
 	}
-	for _, round := range arrange(pick(requests, timely)) {
+	for _, round := range coalesce(pick(requests, timely)) {
 		ctx, spending := github.WithSpending(ctx)
-		outcomes := s.commitRound(ctx, t, round.winners)
-		for _, place := range round.places {
-			i := timely[place.request]
+		outcomes := s.writeRound(ctx, t, round.winners)
+		for _, share := range round.shares {
+			i := timely[share.request]
 			result := &results[i]
-			*result = outcomes[place.winner]
+			*result = outcomes[share.winner]
 			switch {
 			case result.Err != nil:
-			case place.superseded || result.Status == Superseded:
+			case share.superseded || result.Status == Superseded:
 				*result = Result{Place: result.Place, Status: Superseded}
 			default:
-				s.order.applied(t.place().ID, requests[i])
+				s.order.note(t.place().ID, requests[i])
 			}
 			result.Spent = int(spending.Requests())
 		}
@@ -76,11 +70,11 @@ func pick(requests []Request, at []int) []Request {
 	return out
 }
 
-// commitRound commits the requests, which do not contradict each other, together.
+// writeRound commits the requests, which do not contradict each other, together.
 // When that fails by what may be the fault of one, such as a rule for a path,
 // they are tried one by one; two that then fail in a row speak for the rest.
-func (s *Service) commitRound(ctx context.Context, t *target, requests []Request) []Result {
-	results, err := s.commitWanted(ctx, t, requests)
+func (s *Service) writeRound(ctx context.Context, t *target, requests []Request) []Result {
+	results, err := s.writeWanted(ctx, t, requests)
 	if err == nil {
 		return results
 	}
@@ -90,7 +84,7 @@ func (s *Service) commitRound(ctx context.Context, t *target, requests []Request
 	}
 	failures := 0
 	for i := range requests {
-		alone, err := s.commitWanted(ctx, t, requests[i:i+1])
+		alone, err := s.writeWanted(ctx, t, requests[i:i+1])
 		if err == nil {
 			results[i] = alone[0]
 			failures = 0
@@ -104,15 +98,15 @@ func (s *Service) commitRound(ctx context.Context, t *target, requests []Request
 	return results
 }
 
-// mayBeOnes tells whether one request of several may have caused the error.
+// mayBeOnes reports whether one request of several may have caused the error.
 func mayBeOnes(err error) bool {
 	var fault *PanicError
 	return errors.As(err, &fault) || errors.Is(err, github.ErrBranchProtected)
 }
 
-// commitOnHead plans the requests, which do not contradict each other, and commits
+// writeOnHead plans the requests, which do not contradict each other, and commits
 // the plan; on a branch that moved it does so again. An error is everybody's.
-func (s *Service) commitOnHead(ctx context.Context, t *target, requests []Request) ([]Result, error) {
+func (s *Service) writeOnHead(ctx context.Context, t *target, requests []Request) ([]Result, error) {
 	pauses := 0
 	for attempt := 1; attempt <= maxAttempts; attempt++ {
 		results, err := s.attempt(ctx, t, requests)

@@ -10,22 +10,23 @@ import (
 // in it, and none is asked for in different scopes.
 type round struct {
 	winners []Request // to plan
-	places  []place
+	shares  []share
 }
 
-// place says where a request finds its result.
-type place struct {
+// share is a request's part in a round: where it finds its result.
+type share struct {
 	request    int  // the request's index
 	winner     int  // index into winners
 	superseded bool // winners[winner] asks for another version
 }
 
-// arrange parts requests, which are in order of arrival, into rounds. Of
+// coalesce parts requests, which are in order of arrival, into rounds. Of
 // requests for one image in the same scope the last wins: those for the same
 // version share its result, the others are superseded by it. One image in
 // different scopes takes a round for each, and whose last request came last has
-// the last round.
-func arrange(requests []Request) []round {
+// the last round. The package's documentation has the whole rule, "the newest push
+// wins".
+func coalesce(requests []Request) []round {
 	type key struct{ image, scope string }
 	members := map[key][]int{}
 	for i, r := range requests {
@@ -56,7 +57,7 @@ func (r *round) add(requests []Request, members []int) {
 	winner := requests[last(members)]
 	for _, m := range members {
 		superseded := requests[m].Version != winner.Version || requests[m].Digest != winner.Digest
-		r.places = append(r.places, place{request: m, winner: len(r.winners), superseded: superseded})
+		r.shares = append(r.shares, share{request: m, winner: len(r.winners), superseded: superseded})
 		if !superseded && m != last(members) {
 			winner.alike = append(winner.alike, requests[m])
 		}

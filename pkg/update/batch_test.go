@@ -240,3 +240,43 @@ func TestGroup(t *testing.T) {
 		})
 	}
 }
+
+// TestBranchHasOneSerialiser has two targets on one branch: the commit for the second
+// waits for the one for the first, and who waits can leave.
+func TestBranchHasOneSerialiser(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		b := held(release)
+		s := update.New(update.Options{Share: true, Targets: []update.Target{
+			{Name: "a", Repo: target, Branch: "main", Repository: b, Include: []string{"a.yaml"}},
+			{Name: "b", Repo: target, Branch: "main", Repository: b, Include: []string{"b.yaml"}},
+		}})
+		to := func(name, image string) update.Request {
+			r := request(t, image, "2")
+			r.Targets = []string{name}
+			return r
+		}
+		first := later(t.Context(), t, s, to("a", "octo-org/a"))
+		hurried, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		second := later(hurried, t, s, to("b", "octo-org/b"))
+		stored := make(chan []update.Result, 1)
+		go func() { stored <- s.Apply(t.Context(), "b", []update.Request{to("b", "octo-org/b")}) }()
+		synctest.Wait()
+		if n := s.Waiting(); n != 2 || b.tried != 1 {
+			t.Errorf("%d wait, %d commits were tried; want 2 and 1", n, b.tried)
+		}
+		if r := <-second; !errors.Is(r.Err, context.DeadlineExceeded) || r.Name != "b" {
+			t.Errorf("who left: %+v", r)
+		}
+		s.Stop() // leaves what is stored alone
+		close(release)
+		if r := <-first; r.Status != update.Committed {
+			t.Errorf("first: %+v", r)
+		}
+		if r := <-stored; r[0].Status != update.Committed || b.tried != 2 {
+			t.Errorf("stored: %+v after %d commits", r, b.tried)
+		}
+	})
+}

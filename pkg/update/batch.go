@@ -1,0 +1,191 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/batch"
+)
+
+// branch is the one serialiser of the commits on a branch, which several targets may
+// share. A call of write carries out the first ticket that waits, and with it, if
+// requests may share commits, every other one for the same target. It is safe for
+// concurrent use.
+type branch struct {
+	write   func(context.Context, *target, []Request) []Result
+	tickets *batch.Batcher[*ticket]
+
+	mu      sync.Mutex // of stopped, and of Add with it
+	stopped bool
+}
+
+// ticket is what one caller wants written to a target.
+type ticket struct {
+	ctx      context.Context // the caller's
+	target   *target
+	requests []Request
+	// stored reports that the requests come from the store, which put them together
+	// and waits for them all: they share a call with nobody, and Stop leaves them.
+	stored bool
+	done   chan []Result // takes one value without blocking
+}
+
+func newBranch(share bool, write func(context.Context, *target, []Request) []Result) *branch {
+	b := &branch{write: write}
+	b.tickets = batch.New(math.MaxInt, func(first, other *ticket) bool {
+		return share && first.target == other.target && !first.stored && !other.stored
+	}, b.carryOut)
+	return b
+}
+
+// do carries out requests for a target and returns their results. Requests whose ctx
+// ends while they wait are withdrawn; later their results come when the call that
+// they are part of returns, which ends with its deadline.
+func (b *branch) do(ctx context.Context, t *target, requests []Request, stored bool) []Result {
+	tk := &ticket{ctx: ctx, target: t, requests: requests, stored: stored, done: make(chan []Result, 1)}
+	if !b.join(tk) {
+		return repeat(t.failed(ErrStopping), len(requests))
+	}
+	select {
+	case results := <-tk.done:
+		return results
+	case <-ctx.Done():
+	}
+	if b.tickets.Withdraw(tk) {
+		return repeat(t.failed(context.Cause(ctx)), len(requests))
+	}
+	return <-tk.done
+}
+
+func (b *branch) join(tk *ticket) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped && !tk.stored {
+		return false
+	}
+	b.tickets.Add(tk)
+	return true
+}
+
+// stop ends every waiting request, and every later one, with ErrStopping, but for
+// stored ones.
+func (b *branch) stop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stopped = true
+	for _, tk := range b.tickets.WithdrawAll(func(tk *ticket) bool { return !tk.stored }) {
+		tk.done <- repeat(tk.target.failed(ErrStopping), len(tk.requests))
+	}
+}
+
+// carryOut writes the tickets' requests, which are for one target, together until
+// each ticket has its results. The first deadline among them bounds a call: those
+// that it ends are told so, and the others, for whom nothing was written then, come
+// again without them.
+func (b *branch) carryOut(group []*ticket) {
+	for len(group) > 0 {
+		first, bounded := firstDeadline(group)
+		ctx, cancel := together(group)
+		results := b.write(ctx, group[0].target, requests(group))
+		cutShort := ctx.Err() != nil
+		cancel()
+
+		var again []*ticket
+		for _, tk := range group {
+			mine := results[:len(tk.requests)]
+			results = results[len(tk.requests):]
+			err := mine[0].Err // who shares a call has one request
+			switch {
+			case cutShort && endedByContext(err) && !tk.expired(),
+				bounded && tk.outlasts(first) && tk.waitsFor(err):
+				again = append(again, tk)
+			default:
+				tk.done <- mine
+			}
+		}
+		group = again
+	}
+}
+
+// requests are those of the tickets.
+func requests(group []*ticket) []Request {
+	var all []Request
+	for _, tk := range group {
+		all = append(all, tk.requests...)
+	}
+	return all
+}
+
+// outlasts reports whether the caller has more time than until first.
+func (t *ticket) outlasts(first time.Time) bool {
+	deadline, ok := t.ctx.Deadline()
+	return t.ctx.Err() == nil && (!ok || deadline.After(first))
+}
+
+// waitsFor reports whether err is a limit that ends before the caller's own time.
+func (t *ticket) waitsFor(err error) bool {
+	var limited *github.RateLimitError
+	if !errors.As(err, &limited) || inDoubt(err) {
+		return false
+	}
+	deadline, ok := t.ctx.Deadline()
+	return !ok || time.Until(deadline) > limited.RetryAfter
+}
+
+// expired reports whether the caller waits no longer.
+func (t *ticket) expired() bool {
+	deadline, ok := t.ctx.Deadline()
+	return t.ctx.Err() != nil || ok && !time.Now().Before(deadline)
+}
+
+// endedByContext reports that nothing was written because the time was over. What
+// may have been written is another matter.
+func endedByContext(err error) bool {
+	return !inDoubt(err) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled))
+}
+
+// inDoubt reports that a commit may be on the branch.
+func inDoubt(err error) bool {
+	var doubt *github.UnknownOutcomeError
+	return errors.As(err, &doubt)
+}
+
+// together returns a context that ends with the group's first deadline, or when
+// every caller is gone; its cause is then the last one's.
+func together(group []*ticket) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(group[0].ctx))
+	stops := []func(){func() { cancel(nil) }}
+	if first, ok := firstDeadline(group); ok {
+		var expire context.CancelFunc
+		ctx, expire = context.WithDeadline(ctx, first)
+		stops = append(stops, expire)
+	}
+	go func() {
+		for _, t := range group {
+			select {
+			case <-t.ctx.Done():
+			case <-ctx.Done():
+				return
+			}
+		}
+		cancel(context.Cause(group[len(group)-1].ctx))
+	}()
+	return ctx, func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}
+}
+
+func firstDeadline(group []*ticket) (first time.Time, ok bool) {
+	for _, t := range group {
+		if d, has := t.ctx.Deadline(); has && (!ok || d.Before(first)) {
+			first, ok = d, true
+		}
+	}
+	return first, ok
+}

@@ -1,6 +1,7 @@
 package update_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -275,14 +276,14 @@ func FuzzStored(f *testing.F) {
 		if r, err := update.DecodeRequest(row); err == nil {
 			text := update.EncodeRequest(r)
 			again, err := update.DecodeRequest(text)
-			if err != nil || string(update.EncodeRequest(again)) != string(text) || !json.Valid(text) {
+			if err != nil || !bytes.Equal(update.EncodeRequest(again), text) || !json.Valid(text) {
 				t.Errorf("%s: %v", text, err)
 			}
 		}
 		if r, err := update.DecodeResult(row); err == nil {
 			text := update.EncodeResult(r)
 			again, err := update.DecodeResult(text)
-			if err != nil || string(update.EncodeResult(again)) != string(text) {
+			if err != nil || !bytes.Equal(update.EncodeResult(again), text) {
 				t.Errorf("%s: %v", text, err)
 			}
 		}

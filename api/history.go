@@ -36,7 +36,9 @@ func (s *server) ListUpdates(ctx context.Context, in ListUpdatesRequestObject) (
 	}
 	body := UpdatePage{Updates: []UpdateRecord{}, NextCursor: present(page.Next)}
 	for _, u := range page.Updates {
-		body.Updates = append(body.Updates, recordView(u))
+		if shown, ok := s.visible(ginContext(ctx), u); ok {
+			body.Updates = append(body.Updates, recordView(shown))
+		}
 	}
 	return ListUpdates200JSONResponse{Body: body}, nil
 }
@@ -60,13 +62,29 @@ func (s *server) GetUpdate(ctx context.Context, in GetUpdateRequestObject) (GetU
 	if err != nil {
 		return nil, asStoreError(err)
 	}
-	return GetUpdate200JSONResponse{Body: recordView(u)}, nil
+	shown, ok := s.visible(ginContext(ctx), u)
+	if !ok {
+		return nil, queue.ErrNotFound
+	}
+	return GetUpdate200JSONResponse{Body: recordView(shown)}, nil
 }
 
 // RetryUpdate answers POST /v1/updates/{id}/retry.
 func (s *server) RetryUpdate(ctx context.Context, in RetryUpdateRequestObject) (RetryUpdateResponseObject, error) {
 	if uuid.Validate(in.Id) != nil {
 		return nil, queue.ErrNotFound
+	}
+	if s.policy != nil {
+		stored, err := s.queue.Get(ginContext(ctx).Request.Context(), in.Id)
+		if err != nil {
+			return nil, asStoreError(err)
+		}
+		if _, ok := s.visible(ginContext(ctx), stored); !ok {
+			return nil, queue.ErrNotFound
+		}
+		if err := s.mayRetry(ginContext(ctx), stored); err != nil {
+			return nil, err
+		}
 	}
 	u, err := s.queue.Retry(ginContext(ctx).Request.Context(), in.Id)
 	if err != nil {

@@ -60,7 +60,7 @@ func (s *server) limitInFlight(c *gin.Context) {
 	if c.FullPath() != updatesRoute || c.Request.Method != http.MethodPost {
 		return
 	}
-	end, err := s.inFlight.begin(c.GetString(keyCaller))
+	end, err := s.inFlight.begin(identityOf(c))
 	if err != nil {
 		abort(c, err)
 		return

@@ -23,8 +23,9 @@ var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=@-]{1,128}$`)
 
 // The keys under which a request's facts are kept in its gin.Context.
 const (
-	keyCaller = "caller"
-	keyFacts  = "facts"
+	keyCaller    = "caller"
+	keyPrincipal = "principal"
+	keyFacts     = "facts"
 )
 
 // keyStack is the attribute of a panic's stack.

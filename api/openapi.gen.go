@@ -126,12 +126,14 @@ const (
 	ProblemCodeBranchMoved          ProblemCode = "branch_moved"
 	ProblemCodeBranchNotFound       ProblemCode = "branch_not_found"
 	ProblemCodeBranchProtected      ProblemCode = "branch_protected"
+	ProblemCodeForbidden            ProblemCode = "forbidden"
 	ProblemCodeImageNotReferenced   ProblemCode = "image_not_referenced"
 	ProblemCodeInternal             ProblemCode = "internal"
 	ProblemCodeInvalidRequest       ProblemCode = "invalid_request"
 	ProblemCodeMethodNotAllowed     ProblemCode = "method_not_allowed"
 	ProblemCodeNotFailed            ProblemCode = "not_failed"
 	ProblemCodeNotFound             ProblemCode = "not_found"
+	ProblemCodePolicyDenied         ProblemCode = "policy_denied"
 	ProblemCodeRateLimited          ProblemCode = "rate_limited"
 	ProblemCodeRepositoryNotFound   ProblemCode = "repository_not_found"
 	ProblemCodeTimeout              ProblemCode = "timeout"
@@ -154,6 +156,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeBranchProtected:
 		return true
+	case ProblemCodeForbidden:
+		return true
 	case ProblemCodeImageNotReferenced:
 		return true
 	case ProblemCodeInternal:
@@ -165,6 +169,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNotFailed:
 		return true
 	case ProblemCodeNotFound:
+		return true
+	case ProblemCodePolicyDenied:
 		return true
 	case ProblemCodeRateLimited:
 		return true
@@ -532,6 +538,16 @@ type Problem struct {
 	// Errors What is wrong with the body, field by field, or with parameters. Of more than 20 the first are told,
 	// and a last entry says how many more there are.
 	Errors *[]FieldError `json:"errors,omitempty"`
+
+	// Reasons With `policy_denied`, what of that rule does not fit.
+	//
+	// Example: ["the target production is none of staging"]
+	Reasons *[]string `json:"reasons,omitempty"`
+
+	// Rule With `policy_denied`, the closest of the rules that name the caller; left out when none does.
+	//
+	// Example: own-image
+	Rule *string `json:"rule,omitempty"`
 }
 
 // ProblemCode Stable, for programs.
@@ -865,6 +881,9 @@ type UpdateId = string
 
 // Conflict RFC 9457 problem details.
 type Conflict = Problem
+
+// Forbidden RFC 9457 problem details.
+type Forbidden = Problem
 
 // Internal RFC 9457 problem details.
 type Internal = Problem
@@ -1327,6 +1346,15 @@ type ConflictApplicationProblemPlusJSONResponse struct {
 	Headers ConflictResponseHeaders
 }
 
+type ForbiddenResponseHeaders struct {
+	XRequestId *string
+}
+type ForbiddenApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers ForbiddenResponseHeaders
+}
+
 type InternalResponseHeaders struct {
 	XRequestId *string
 }
@@ -1662,6 +1690,25 @@ func (response ListUpdates401ApplicationProblemPlusJSONResponse) VisitListUpdate
 	return err
 }
 
+type ListUpdates403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUpdates403ApplicationProblemPlusJSONResponse) VisitListUpdatesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListUpdates422ApplicationProblemPlusJSONResponse struct {
 	InvalidApplicationProblemPlusJSONResponse
 }
@@ -1875,6 +1922,25 @@ func (response CreateUpdate401ApplicationProblemPlusJSONResponse) VisitCreateUpd
 		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
 	}
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateUpdate403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateUpdate403ApplicationProblemPlusJSONResponse) VisitCreateUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2130,6 +2196,25 @@ func (response GetUpdate401ApplicationProblemPlusJSONResponse) VisitGetUpdateRes
 	return err
 }
 
+type GetUpdate403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetUpdate403ApplicationProblemPlusJSONResponse) VisitGetUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetUpdate404ApplicationProblemPlusJSONResponse struct {
 	NoUpdateApplicationProblemPlusJSONResponse
 }
@@ -2264,6 +2349,25 @@ func (response RetryUpdate401ApplicationProblemPlusJSONResponse) VisitRetryUpdat
 		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
 	}
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryUpdate403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetryUpdate403ApplicationProblemPlusJSONResponse) VisitRetryUpdateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }

@@ -29,8 +29,14 @@ func (s *server) CreateUpdate(ctx context.Context, in CreateUpdateRequestObject)
 	request.ID = s.newID()
 	request.Caller = g.GetString(keyCaller)
 	request.At = time.Now()
+	if err := vouch(principalOf(g), &request); err != nil {
+		return nil, err
+	}
 	note(g, slog.String("image", request.Image.String()), slog.String("version", request.Version.String()),
 		slog.Bool("dry_run", request.DryRun))
+	if err := s.permit(g, &request); err != nil {
+		return nil, err
+	}
 
 	prefer, key := parsePrefer(g.Request.Header), valueOf(in.Params.IdempotencyKey)
 	switch {

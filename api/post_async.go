@@ -51,7 +51,7 @@ func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateReques
 	queued.applied = p.applied(wait)
 	var idempotency *queue.Key
 	if key != "" {
-		idempotency = keyOf(r.Caller, key, in)
+		idempotency = keyOf(identityOf(g), key, in)
 		idempotency.Answer = queued.keep()
 	}
 	var again *queue.AnsweredError

@@ -30,7 +30,7 @@ const (
 // createOnce applies the update, unless a request with the same key was answered
 // within the last day: then it returns that answer. It waits for one that is under way.
 func (s *server) createOnce(g *gin.Context, r update.Request, in *UpdateRequest, key string) (response, error) {
-	k := keyOf(r.Caller, key, in)
+	k := keyOf(identityOf(g), key, in)
 	ctx, cancel := context.WithTimeout(g.Request.Context(), s.timeout) // of the wait and the update together
 	defer cancel()
 	switch earlier, found, err := s.reserve(ctx, *k); {

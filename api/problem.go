@@ -11,6 +11,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
 
+	"github.com/refty-yapi/refty-node-versions-service/pkg/caller"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/policy"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
@@ -22,7 +24,7 @@ var (
 	errNoMethod        = errors.New("the path does not have this method; Allow names those it has")
 	errKeys            = errors.New("the keys of the sender are unavailable now; send the delivery again")
 	errNotAuthentic    = errors.New("the delivery is not authentic")
-	errUnauthenticated = errors.New("send a token of API_TOKENS as Authorization: Bearer TOKEN")
+	errUnauthenticated = errors.New("send a caller's token as Authorization: Bearer TOKEN")
 )
 
 // invalidError is a request that the caller must change.
@@ -51,6 +53,7 @@ type problem struct {
 	detail     string
 	fields     []FieldError
 	retryAfter time.Duration // zero: no header
+	decision   policy.Decision
 }
 
 // again reports whether the same request, as it is, may well succeed later.
@@ -78,13 +81,16 @@ const (
 // problemOf is the one table of errors.
 func problemOf(err error) problem {
 	var (
-		invalid *invalidError
-		busy    *inFlightError
-		bodies  *bodiesError
-		message *update.MessageRefusedError
-		ended   *endedError
-		store   *storeError
-		failed  *failedError
+		invalid   *invalidError
+		busy      *inFlightError
+		bodies    *bodiesError
+		message   *update.MessageRefusedError
+		ended     *endedError
+		store     *storeError
+		failed    *failedError
+		refused   *caller.RefusedError
+		forbidden *caller.ForbiddenError
+		denied    *deniedError
 	)
 	switch {
 	case errors.As(err, &failed): // before its cause
@@ -103,6 +109,14 @@ func problemOf(err error) problem {
 		return problem{status: http.StatusNotFound, code: ProblemCodeNotFound, detail: errNoSource.Error()}
 	case errors.Is(err, errNoMethod):
 		return problem{status: http.StatusMethodNotAllowed, code: ProblemCodeMethodNotAllowed, detail: errNoMethod.Error()}
+	case errors.As(err, &refused):
+		return problem{status: http.StatusUnauthorized, code: ProblemCodeUnauthenticated, detail: refused.Reason}
+	case errors.As(err, &forbidden):
+		return problem{status: http.StatusForbidden, code: ProblemCodeForbidden, detail: forbidden.Reason}
+	case errors.As(err, &denied):
+		return problem{status: http.StatusForbidden, code: ProblemCodePolicyDenied, detail: denied.Error(), decision: denied.decision}
+	case errors.Is(err, caller.ErrUnavailable):
+		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: caller.ErrUnavailable.Error() + "; nothing was written, send the request again", retryAfter: retryStore}
 	case errors.Is(err, errUnauthenticated):
 		return problem{status: http.StatusUnauthorized, code: ProblemCodeUnauthenticated, detail: errUnauthenticated.Error()}
 	case errors.Is(err, errKeys):
@@ -245,6 +259,9 @@ func problemBody(c *gin.Context, p problem) Problem {
 	}
 	if len(p.fields) > 0 {
 		body.Errors = &p.fields
+	}
+	if len(p.decision.Reasons) > 0 {
+		body.Rule, body.Reasons = present(p.decision.Rule), &p.decision.Reasons
 	}
 	return body
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/refty-yapi/refty-node-versions-service/pkg/caller"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/policy"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/worker"
@@ -21,6 +23,8 @@ import (
 // Updater carries requests out. *update.Service is one.
 type Updater interface {
 	Update(ctx context.Context, r update.Request) ([]update.Result, error)
+	// Choose returns the targets that a request goes to, without asking GitHub.
+	Choose(r update.Request) ([]update.Place, error)
 }
 
 // Options say what the server serves.
@@ -41,7 +45,9 @@ type Options struct {
 	// Ready reports whether updates can be served; every GET /readyz calls it.
 	Ready func(context.Context) Readiness
 	// Callers may use the service; nil means that everybody may.
-	Callers *Callers
+	Callers *caller.Callers
+	// Policy says what callers may do; nil means that every caller may do everything.
+	Policy *policy.Policy
 	// UpdateTimeout bounds how long a caller is kept waiting for an update's end.
 	UpdateTimeout time.Duration
 	// Metrics is where the server's collectors are registered, and what GET /metrics shows.
@@ -95,6 +101,7 @@ func New(o Options) (*Server, error) {
 	bodies := cmp.Or(o.Bodies, max(DefaultBodies, 2*o.WebhookBody))
 	handlers := &server{
 		updates:     o.Updates,
+		policy:      o.Policy,
 		worker:      o.Worker,
 		queue:       o.Queue,
 		webhooks:    o.Webhooks,
@@ -168,6 +175,7 @@ func (s *server) refuseMethod(c *gin.Context) {
 // server implements the operations of the description.
 type server struct {
 	updates     Updater
+	policy      *policy.Policy // nil: no rules
 	worker      *worker.Worker
 	queue       *queue.Queue
 	webhooks    map[string]Webhook

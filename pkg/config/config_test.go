@@ -104,10 +104,26 @@ func TestFullExample(t *testing.T) {
 				},
 			},
 		},
-		Queue:  config.Queue{Retention: 720 * time.Hour, MaxWaiting: 10000, MaxHistory: 256 << 20},
-		Limits: config.Limits{WebhookBody: 1 << 20, Bodies: 32 << 20},
+		Callers: []config.Caller{
+			{Name: "release-bot", Read: config.ReadAll, Tokens: []config.Token{
+				{Secret: config.NewSecret("secret of RELEASE_BOT_TOKEN")},
+				{SHA256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
+			}},
+			{Name: "jobs", OIDC: &config.OIDC{
+				Issuer: "github", Audience: "https://versions.example.com",
+				Claims: map[string][]string{"repository_owner_id": {"42"}, "repo_property_team": {"web", "shop"}},
+				CAFile: "/etc/ssl/issuer.pem", CA: []byte("secret in /etc/ssl/issuer.pem\n"),
+			}},
+		},
+		Rules: []config.Rule{
+			{Name: "own-image", Callers: []string{"jobs"}, Images: []string{"ghcr.io/${repository}", "ghcr.io/${repository}/**"}, Targets: []string{"staging"}},
+			{Name: "releases", Callers: []string{"release-bot"}, Images: []string{"ghcr.io/octo-org/**"}, Versions: config.Tags{Semver: ">=1.0.0"}},
+		},
+		HasRules: true,
+		Queue:    config.Queue{Retention: 720 * time.Hour, MaxWaiting: 10000, MaxHistory: 256 << 20},
+		Limits:   config.Limits{WebhookBody: 1 << 20, Bodies: 32 << 20},
 	}
-	if diff := cmp.Diff(want, got, compared); diff != "" {
+	if diff := cmp.Diff(want, got, compared, withoutLines); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -11,6 +11,11 @@ import (
 type File struct {
 	Targets  []Target
 	Webhooks []Webhook
+	Callers  []Caller
+	// Rules say what callers may do. HasRules tells no rules at all, which allow
+	// everything, from an empty list, which allows nothing.
+	Rules    []Rule
+	HasRules bool
 	Queue    Queue
 	Limits   Limits
 }

@@ -37,6 +37,11 @@ type Options struct {
 	// error's Detail. The text must be fit to be shown.
 	CheckTarget  func(Target) error
 	CheckWebhook func(Webhook) error
+	CheckCaller  func(Caller) error
+	CheckRule    func(Rule) error
+	// Callers are names of callers that exist apart from the file: a rule may name
+	// them, and a caller of the file may add secrets to one.
+	Callers []string
 }
 
 // Parse reads and checks a file's content; name is what errors call it. The
@@ -58,6 +63,8 @@ func (r *reader) read(root value, f *File) {
 	root.object(
 		field{name: "targets", read: list(&f.Targets, target)},
 		field{name: "webhooks", read: list(&f.Webhooks, webhook)},
+		field{name: "callers", read: list(&f.Callers, caller)},
+		field{name: "rules", read: rules(f)},
 		field{name: "queue", read: object(
 			field{name: "retention", read: duration(&f.Queue.Retention, minRetention, maxRetention)},
 			field{name: "max_waiting", read: number(&f.Queue.MaxWaiting, 1, maxWaiting)},
@@ -72,6 +79,7 @@ func (r *reader) read(root value, f *File) {
 	r.uniqueTargets(f.Targets)
 	r.uniqueWebhooks(f.Webhooks)
 	r.knownTargets(f)
+	r.checkTrust(f)
 }
 
 // reader collects what is wrong with one file.

@@ -27,7 +27,7 @@ func OwnTrailer(message string) string {
 	for part := range strings.SplitSeq(message, divider) {
 		for line := range strings.Lines(lastParagraph(part)) {
 			match := trailer.FindStringSubmatch(line)
-			if match != nil && slices.ContainsFunc(ownTrailers(), func(own string) bool { return strings.EqualFold(own, match[1]) }) {
+			if len(match) > 1 && slices.ContainsFunc(ownTrailers(), func(own string) bool { return strings.EqualFold(own, match[1]) }) {
 				return match[1]
 			}
 		}

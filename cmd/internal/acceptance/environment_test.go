@@ -17,7 +17,7 @@ func TestEnvironmentDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := fmt.Sprintln(s.Targets[0].Repository, s.Targets[0].Branch, s.StoreURL, s.APIURL, s.ListenAddr, s.UpdateTimeout, s.LogLevel, s.LogFormat, s.GroupCommits, s.CacheBytes, s.Author, s.Callers)
+	got := fmt.Sprintln(s.Targets[0].Repository, s.Targets[0].Branch, s.StoreURL, s.APIURL, s.ListenAddr, s.UpdateTimeout, s.LogLevel, s.LogFormat, s.GroupCommits, s.CacheBytes, s.Author, s.Secrets)
 	want := fmt.Sprintln("o/r", "", "sqlite:data/versions-service.db", "https://api.github.com/", ":8080", time.Minute, "INFO", "auto", true, 128<<20, "<nil>", "<nil>")
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -175,7 +175,7 @@ func TestSecretsFromFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if name, ok := s.Callers.Authenticate("two"); !ok || name != "cd" {
+	if name, ok := s.Secrets.Holder("two"); !ok || name != "cd" {
 		t.Errorf("%q %v", name, ok)
 	}
 }

@@ -153,19 +153,36 @@ func TestCheckConfig(t *testing.T) {
 		return path
 	}
 	good := twoTargets + "webhooks:\n  - {name: hub, kind: dockerhub, secrets: [{env: NOT_SET_HERE}], targets: [production]}\n"
+	ruled := twoTargets + "callers: [{name: ours, oidc: {issuer: github, claims: {repository_owner_id: 42}}}]\n" +
+		"rules: [{name: own-image, callers: [ours], images: ['ghcr.io/${repository}'], targets: [production]}]\n"
+	claims := file(`{"repository": "octo-org/web", "repository_owner_id": "42"}`)
 	tests := map[string]struct {
 		args []string
 		code int
 		says string
 	}{
-		"good":             {[]string{file(good)}, 0, "2 targets, 1 webhooks"},
-		"unknown key":      {[]string{file(twoTargets + "target: 1\n")}, 1, ":9: target: "},
-		"no such kind":     {[]string{file(strings.Replace(good, "kind: dockerhub", "kind: docker", 1))}, 1, "webhooks[0].kind: "},
-		"zot without":      {[]string{file(strings.Replace(good, "kind: dockerhub", "kind: zot", 1))}, 1, "webhooks[0].registry: "},
-		"no repository":    {[]string{file("targets:\n  - repository: octo/in/fra\n")}, 1, "targets[0].repository: "},
-		"no such file":     {[]string{filepath.Join(t.TempDir(), "none.yaml")}, 1, "no such file"},
-		"no file at all":   {nil, 2, "check-config wants"},
-		"more than a file": {[]string{"a", "b"}, 2, "check-config wants"},
+		"good":          {[]string{file(good)}, 0, "2 targets, 1 webhooks"},
+		"unknown key":   {[]string{file(twoTargets + "target: 1\n")}, 1, ":9: target: "},
+		"no such kind":  {[]string{file(strings.Replace(good, "kind: dockerhub", "kind: docker", 1))}, 1, "webhooks[0].kind: "},
+		"zot without":   {[]string{file(strings.Replace(good, "kind: dockerhub", "kind: zot", 1))}, 1, "webhooks[0].registry: "},
+		"no repository": {[]string{file("targets:\n  - repository: octo/in/fra\n")}, 1, "targets[0].repository: "},
+		"no such file":  {[]string{filepath.Join(t.TempDir(), "none.yaml")}, 1, "no such file"},
+		"allowed": {
+			[]string{file(ruled), "--caller", "ours", "--claims", claims, "--image", "ghcr.io/octo-org/web", "--version", "1.0.0"},
+			0,
+			"main: denied; the closest rule is own-image: the target refty-yapi/refty-infra-test@main is none of production\nproduction: allowed by the rule own-image",
+		},
+		"denied": {
+			[]string{file(ruled), "--caller", "ours", "--claims", claims, "--image", "ghcr.io/octo-org/shop", "--version", "1.0.0"},
+			2,
+			"the image ghcr.io/octo-org/shop is none of ghcr.io/octo-org/web (from ghcr.io/${repository})",
+		},
+		"an unknown caller": {[]string{file(ruled), "--caller", "nobody", "--image", "ghcr.io/octo-org/web", "--version", "1.0.0"}, 2, "no rule names the caller nobody"},
+		"half a question":   {[]string{file(ruled), "--caller", "ours"}, 2, "check-config wants"},
+		"a finding":         {[]string{file(strings.Replace(ruled, "repository_owner_id: 42", "repository: octo-org/web", 1))}, 0, "warning: "},
+		"a wrong finding":   {[]string{file(strings.ReplaceAll(ruled, "${repository}", "octo-org/${actor}"))}, 1, "chooses the claim actor"},
+		"no file at all":    {nil, 2, "check-config wants"},
+		"more than a file":  {[]string{"a", "b"}, 2, "check-config wants"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -3,12 +3,10 @@ package service
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/config"
@@ -28,7 +26,9 @@ func (s *Settings) configure(env Environment) (named []string, err error) {
 			named = append(named, name)
 			return env[name]
 		}
-		if file, err = readConfig(s.configFile, config.Options{Getenv: getenv, ReadFile: os.ReadFile, Targets: s.ownTargets()}); err != nil {
+		if file, err = readConfig(s.configFile, config.Options{
+			Getenv: getenv, ReadFile: os.ReadFile, Targets: s.ownTargets(), Callers: s.Secrets.Names(),
+		}); err != nil {
 			return nil, fmt.Errorf("CONFIG_FILE: %w", oneOfMany(err))
 		}
 	}
@@ -42,7 +42,10 @@ func (s *Settings) configure(env Environment) (named []string, err error) {
 	case len(file.Targets) == 0:
 		return nil, errors.New("CONFIG_FILE: has no targets; add some, or set GITHUB_REPOSITORY")
 	}
-	return named, s.addWebhooks()
+	if err := s.addWebhooks(); err != nil {
+		return named, err
+	}
+	return named, s.addTrust(file)
 }
 
 // ownTargets is the name of the target that the variables mean, as the file would
@@ -110,7 +113,7 @@ func readConfig(path string, o config.Options) (*config.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.CheckTarget, o.CheckWebhook = checkTarget, checkWebhook
+	o.CheckTarget, o.CheckWebhook, o.CheckCaller, o.CheckRule = checkTarget, checkWebhook, checkCaller, checkRule
 	return config.Parse(path, content, o)
 }
 
@@ -121,25 +124,6 @@ func oneOfMany(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w (and %d more: versions-service check-config says all)", many[0], len(many)-1)
-}
-
-// checkConfig is the command check-config: it says what is wrong with a file, or
-// what is in it. Secrets are not looked up. A file without targets is for the one
-// that the variables mean.
-func checkConfig(path string, env Environment, stdout, stderr io.Writer) int {
-	file, err := readConfig(path, config.Options{})
-	alone := Settings{repository: strings.TrimSpace(env["GITHUB_REPOSITORY"]), branch: strings.TrimSpace(env["GITHUB_BRANCH"])}
-	if err != nil && alone.repository != "" {
-		if beside, wrong := readConfig(path, config.Options{Targets: alone.ownTargets()}); wrong == nil {
-			file, err = beside, nil
-		}
-	}
-	if err != nil {
-		fmt.Fprintf(stderr, "%v\n", err)
-		return exitFailed
-	}
-	fmt.Fprintf(stdout, "%s: good: %d targets, %d webhooks\n", path, len(file.Targets), len(file.Webhooks))
-	return exitOK
 }
 
 func checkTarget(t config.Target) error {

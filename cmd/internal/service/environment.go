@@ -13,7 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/refty-yapi/refty-node-versions-service/api"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/caller"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/config"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
@@ -32,7 +32,8 @@ type Settings struct {
 	StoreURL      string
 	Credential    github.Credential
 	APIURL        string
-	Callers       *api.Callers // nil: everybody
+	Secrets       *caller.Secrets // of API_TOKENS; nil: none
+	Trust         Trust
 	ListenAddr    string
 	UpdateTimeout time.Duration
 	LogLevel      slog.Level
@@ -64,6 +65,7 @@ type Settings struct {
 	appKey         string
 	installationID int64
 	noAuth         bool
+	audience       string
 	insecureAPI    bool
 	reread         func(name string) func() (string, error)
 }
@@ -243,10 +245,14 @@ func githubVariables() []variable {
 func serviceVariables() []variable {
 	return []variable{
 		{name: "API_TOKENS", secret: true, help: "callers as name=secret, separated by commas; a name may have several secrets", set: func(s *Settings, v string) (err error) {
-			s.Callers, err = api.ParseCallers(v)
+			s.Secrets, err = caller.ParseSecrets(v)
 			return err
 		}},
-		{name: "AUTH", help: "none lets everybody call; needed when API_TOKENS is empty", set: func(s *Settings, v string) error {
+		{name: "OIDC_AUDIENCE", help: "audience of the tokens of callers by oidc in CONFIG_FILE; the service's own URL, such as https://versions.example.com", set: func(s *Settings, v string) error {
+			s.audience = v
+			return nil
+		}},
+		{name: "AUTH", help: "none lets everybody call; needed when there are no callers", set: func(s *Settings, v string) error {
 			s.noAuth = v == "none"
 			if !s.noAuth {
 				return fmt.Errorf("%q is not known; only none is, and lets everybody call", v)
@@ -393,9 +399,9 @@ func (s *Settings) check() error {
 		return errors.New("GITHUB_APP_PRIVATE_KEY: set it to the private key of the App that GITHUB_APP_ID names")
 	case s.appID == 0 && s.appKey != "":
 		return errors.New("GITHUB_APP_ID: set it to the App that GITHUB_APP_PRIVATE_KEY belongs to")
-	case s.Callers == nil && !s.noAuth:
+	case s.Secrets == nil && !s.noAuth && s.configFile == "":
 		return errors.New("API_TOKENS: set it to name=secret pairs, or AUTH=none to let everybody call")
-	case s.Callers != nil && s.noAuth:
+	case s.Secrets != nil && s.noAuth:
 		return errors.New("AUTH: none contradicts API_TOKENS; unset one of them")
 	}
 	if err := s.checkAPIURL(); err != nil {

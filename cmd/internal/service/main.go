@@ -85,11 +85,7 @@ func (b Build) Main(ctx context.Context, args []string, env Environment, stdout,
 	case "healthcheck":
 		return healthcheck(ctx, env, stderr)
 	case "check-config":
-		if flags.NArg() != 2 {
-			fmt.Fprintln(stderr, "versions-service: check-config wants the path of one file")
-			return exitMisused
-		}
-		return checkConfig(flags.Arg(1), env, stdout, stderr)
+		return checkConfig(flags.Args()[1:], env, stdout, stderr)
 	default:
 		fmt.Fprintf(stderr, "versions-service: unknown command %q; --help shows what there is\n", flags.Arg(0))
 		return exitMisused
@@ -101,7 +97,9 @@ func usage(w io.Writer) {
 
 Usage:
   versions-service                    serve, configured by the environment
-  versions-service check-config FILE  say whether a CONFIG_FILE is right, without starting
+  versions-service check-config FILE  say whether a CONFIG_FILE is right, without starting;
+                                      with --caller NAME --image X --version Y [--claims FILE],
+                                      whether its rules allow that
   versions-service healthcheck        exit 0 when the service on LISTEN_ADDR is alive
   versions-service --version          print version, commit and date
   versions-service --help             print this

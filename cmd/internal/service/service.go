@@ -106,7 +106,8 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 		WebhookBody:   s.WebhookBody,
 		Bodies:        s.Bodies,
 		Ready:         ready.get,
-		Callers:       s.Callers,
+		Callers:       s.Trust.Callers,
+		Policy:        s.Trust.Policy,
 		UpdateTimeout: s.UpdateTimeout,
 		Metrics:       registry,
 		Logger:        logger,
@@ -200,6 +201,9 @@ func (s *Service) Run(ctx context.Context) (err error) {
 		"github", s.settings.APIURL)
 	s.logTargets()
 	s.logWarnings()
+	if trust := s.settings.Trust; trust.Callers != nil && trust.Policy == nil && !s.settings.Trial {
+		s.logger.Warn("there are no rules: every caller may move every image to any version; rules in CONFIG_FILE bound them")
+	}
 	switch err := s.queue.Start(ctx, s.worker.Apply); {
 	case err != nil && ctx.Err() != nil: // it was told to stop before it began
 		return s.listener.Close()

@@ -32,13 +32,11 @@ func (s *Settings) warn(variable, detail string) {
 // checkSecrets refuses a secret that stands for two callers, or for a caller and
 // somebody else: who has it would pass for the other. It warns of short ones.
 func (s *Settings) checkSecrets() error {
-	if s.Callers != nil {
-		for _, name := range s.Callers.Shorter(minSecret) {
-			s.warnWeak("API_TOKENS", fmt.Sprintf("the secret of %s has less than %d characters; the next major version refuses it", name, minSecret))
-		}
-		if _, taken := s.Callers.Authenticate(s.token); s.token != "" && taken {
-			return fmt.Errorf("API_TOKENS: a caller's secret is GITHUB_TOKEN itself; make one of its own, such as with openssl rand -hex 32")
-		}
+	for _, name := range s.Secrets.Shorter(minSecret) {
+		s.warnWeak("API_TOKENS", fmt.Sprintf("the secret of %s has less than %d characters; the next major version refuses it", name, minSecret))
+	}
+	if _, taken := s.Secrets.Holder(s.token); s.token != "" && taken {
+		return fmt.Errorf("API_TOKENS: a caller's secret is GITHUB_TOKEN itself; make one of its own, such as with openssl rand -hex 32")
 	}
 	senders := map[[sha256.Size]byte]string{}
 	for _, w := range s.Webhooks {
@@ -60,10 +58,8 @@ func (s *Settings) checkSender(w config.Webhook, secret config.Secret, senders m
 	if text == placeholder {
 		return fmt.Errorf("%s: the secret of webhook %s is still %s, which stands for a secret in the examples", where, w.Name, placeholder)
 	}
-	if s.Callers != nil {
-		if name, taken := s.Callers.Authenticate(text); taken {
-			return fmt.Errorf("%s: the secret of webhook %s is that of the caller %s as well; give each its own", where, w.Name, name)
-		}
+	if name, taken := s.Secrets.Holder(text); taken {
+		return fmt.Errorf("%s: the secret of webhook %s is that of the caller %s as well; give each its own", where, w.Name, name)
 	}
 	sum := sha256.Sum256([]byte(text))
 	if other := senders[sum]; other != "" && other != w.Name {

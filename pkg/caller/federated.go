@@ -1,0 +1,105 @@
+package caller
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+// IssuerGitHub is the issuer of GitHub Actions on github.com, for which a
+// configuration may say github.
+const IssuerGitHub = "https://token.actions.githubusercontent.com"
+
+// Federated is a caller that an issuer vouches for.
+type Federated struct {
+	Name string
+	// Issuer is the token's iss, exactly: an https URL, or http on loopback.
+	Issuer string
+	// CA is the PEM of certificates that the issuer's own is verified by, in place
+	// of the system's; empty for the system's.
+	CA []byte
+	// Audience is the token's aud, exactly.
+	Audience string
+	// Claims must each be a text that equals one of the values, or matches it as a
+	// doublestar glob if it holds an asterisk. One of them pins who may call.
+	Claims map[string][]string
+	// ReadAll lets it see what its rules do not cover.
+	ReadAll bool
+}
+
+// pinning are the claims of which one is needed: without them, everybody who can
+// get a token of the issuer is the caller, and with a public issuer that is
+// everybody.
+var pinning = []string{
+	"sub", "repository", "repository_id", "repository_owner", "repository_owner_id", "enterprise", "enterprise_id",
+	"project_id", "project_path", "namespace_id", "namespace_path", "job_workflow_ref",
+}
+
+// Check returns what is wrong with the caller, as New does.
+func (f *Federated) Check() error {
+	if err := CheckIssuer(f.Issuer); err != nil {
+		return err
+	}
+	if f.Audience == "" {
+		return errors.New("has no audience: give audience, or OIDC_AUDIENCE")
+	}
+	pinned := false
+	for name, values := range f.Claims {
+		if len(values) == 0 {
+			return fmt.Errorf("claim %s has no value", name)
+		}
+		for _, value := range values {
+			if value == "" || strings.Contains(value, "*") && !doublestar.ValidatePattern(value) {
+				return fmt.Errorf("claim %s has a value that matches nothing", name)
+			}
+		}
+		free := slices.ContainsFunc(values, func(v string) bool { return strings.Trim(v, "*/") == "" })
+		pinned = pinned || slices.Contains(pinning, name) && !free
+	}
+	if !pinned {
+		return errors.New("no claim pins who may call: name one of repository_id, repository_owner_id, project_id, namespace_id or sub")
+	}
+	return nil
+}
+
+// CheckIssuer returns an error unless the text is an issuer that may be trusted: an
+// https URL without query, fragment and user, or an http one on loopback (OpenID
+// Connect Discovery 1.0, section 4).
+func CheckIssuer(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("the issuer is no URL such as " + IssuerGitHub)
+	}
+	if u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()) {
+		return nil
+	}
+	return errors.New("the issuer must begin with https://")
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// fits reports whether the token's claims are the caller's.
+func (f *Federated) fits(c Claims) bool {
+	for name, values := range f.Claims {
+		text, ok := c.texts[name]
+		if !ok || !slices.ContainsFunc(values, func(v string) bool { return matches(v, text) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func matches(value, text string) bool {
+	if strings.Contains(value, "*") {
+		return doublestar.MatchUnvalidated(value, text)
+	}
+	return value == text
+}

@@ -1,0 +1,135 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+)
+
+// Rule allows callers to move images. Its Callers and Images are not empty.
+type Rule struct {
+	// Name is unique among the rules of a policy.
+	Name string
+	// Callers are names of callers.
+	Callers []string
+	Images  []Pattern
+	// Targets are names of targets; none means every target.
+	Targets []string
+	// Versions narrows the versions; its zero value takes every version.
+	Versions Versions
+}
+
+// Caller is who asks.
+type Caller struct {
+	// Names are those under which the configuration knows the caller; at least one.
+	Names []string
+	// Claims are the texts of the token's claims; nil for a caller without a token
+	// of that kind.
+	Claims map[string]string
+}
+
+// Move is what a caller asks for.
+type Move struct {
+	Image   image.Repository
+	Version image.Tag
+	// Target is the name of a target.
+	Target string
+}
+
+// Decision is the answer to a Move.
+type Decision struct {
+	Allowed bool
+	// Rule is the name of the first rule that allows the move; of a refusal, the
+	// closest of the rules that name the caller, or "" when none does.
+	Rule string
+	// Reasons say, one sentence each, what of the closest rule does not fit. It is
+	// empty when the move is allowed.
+	Reasons []string
+}
+
+// Policy is an immutable list of rules. It is safe for concurrent use.
+type Policy struct {
+	rules []Rule
+}
+
+// New returns the policy of the rules, which are not changed afterwards.
+func New(rules []Rule) *Policy { return &Policy{rules: slices.Clone(rules)} }
+
+// Decide reports whether the caller may make the move, and why not.
+func (p *Policy) Decide(c Caller, m Move) Decision {
+	closest, fewest := -1, 0
+	var reasons []string
+	for i := range p.rules {
+		rule := &p.rules[i]
+		if !rule.names(c) {
+			continue
+		}
+		against := rule.against(c, m)
+		switch {
+		case len(against) == 0:
+			return Decision{Allowed: true, Rule: rule.Name}
+		case closest < 0 || len(against) < fewest:
+			closest, fewest, reasons = i, len(against), against
+		}
+	}
+	if closest < 0 {
+		return Decision{Reasons: []string{"no rule names the caller " + strings.Join(c.Names, ", ")}}
+	}
+	return Decision{Rule: p.rules[closest].Name, Reasons: reasons}
+}
+
+// Covers reports whether a rule of the caller takes the image in the target, at
+// whatever version: what the caller may read.
+func (p *Policy) Covers(c Caller, repository image.Repository, target string) bool {
+	return slices.ContainsFunc(p.rules, func(r Rule) bool {
+		return r.names(c) && r.takesTarget(target) && r.takesImage(c, repository)
+	})
+}
+
+func (r *Rule) names(c Caller) bool {
+	return slices.ContainsFunc(c.Names, func(name string) bool { return slices.Contains(r.Callers, name) })
+}
+
+func (r *Rule) takesTarget(target string) bool {
+	return len(r.Targets) == 0 || slices.Contains(r.Targets, target)
+}
+
+func (r *Rule) takesImage(c Caller, repository image.Repository) bool {
+	return slices.ContainsFunc(r.Images, func(p Pattern) bool { return p.Matches(c.Claims, repository) })
+}
+
+// against lists what of the rule, which names the caller, does not fit the move.
+func (r *Rule) against(c Caller, m Move) []string {
+	var reasons []string
+	if !r.takesImage(c, m.Image) {
+		reasons = append(reasons, fmt.Sprintf("the image %s is none of %s", m.Image.Name(), r.described(c)))
+	}
+	if !r.takesTarget(m.Target) {
+		reasons = append(reasons, fmt.Sprintf("the target %s is none of %s", m.Target, listed(r.Targets)))
+	}
+	if err := r.Versions.Check(m.Version); err != nil {
+		reasons = append(reasons, err.Error())
+	}
+	return reasons
+}
+
+// described lists the rule's patterns as they are for the caller.
+func (r *Rule) described(c Caller) string {
+	texts := make([]string, len(r.Images))
+	for i, p := range r.Images {
+		texts[i] = p.describe(c.Claims)
+	}
+	return listed(texts)
+}
+
+// maxListed bounds what one reason lists.
+const maxListed = 5
+
+func listed(texts []string) string {
+	if more := len(texts) - maxListed; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(texts[:maxListed], ", "), more)
+	}
+	return strings.Join(texts, ", ")
+}

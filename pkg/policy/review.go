@@ -1,0 +1,125 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Known is what a review has to know of a caller.
+type Known struct {
+	Name string
+	// Federated is set for a caller by tokens of an issuer, which have claims.
+	Federated bool
+	// ByNumber is set when the claims that it must have pin a repository, owner or
+	// project by its number: a name can be given up, and taken over by somebody else.
+	ByNumber bool
+}
+
+// Finding is something about a rule, or a caller, that its author hardly means.
+type Finding struct {
+	// Rule is the name of the rule, or Caller that of the caller.
+	Rule, Caller string
+	// Wrong is set when it is surely a mistake.
+	Wrong  bool
+	Detail string
+}
+
+// chosen are claims whose text the job, or whoever starts it, may choose: the name of
+// a branch or an environment is anybody's who can push.
+var chosen = []string{
+	"actor", "base_ref", "environment", "event_name", "head_ref", "ref", "ref_path", "ref_type", "run_id", "run_number", "sha",
+	"user_email", "user_login", "workflow", "workflow_ref", "job_workflow_ref", "pipeline_source",
+}
+
+// Review returns what is surely or probably wrong with the rules, in their order, and
+// then with the callers.
+func Review(rules []Rule, callers []Known) []Finding {
+	var findings []Finding
+	by := make(map[string]Known, len(callers))
+	for _, c := range callers {
+		by[c.Name] = c
+	}
+	for i := range rules {
+		r := &rules[i]
+		add := func(wrong bool, format string, args ...any) {
+			findings = append(findings, Finding{Rule: r.Name, Wrong: wrong, Detail: fmt.Sprintf(format, args...)})
+		}
+		r.reviewImages(by, add)
+		r.reviewCallers(by, add)
+		for j := range rules {
+			if i != j && rules[j].holds(r) && (j < i || !r.holds(&rules[j])) {
+				add(false, "adds nothing: the rule %s allows all that it does", rules[j].Name)
+				break
+			}
+		}
+	}
+	for _, c := range callers {
+		if !slices.ContainsFunc(rules, func(r Rule) bool { return slices.Contains(r.Callers, c.Name) }) {
+			findings = append(findings, Finding{Caller: c.Name, Detail: "stands in no rule, so it may do nothing"})
+		}
+	}
+	return findings
+}
+
+// reviewImages looks at the rule's patterns.
+func (r *Rule) reviewImages(by map[string]Known, add func(wrong bool, format string, args ...any)) {
+	federated := slices.ContainsFunc(r.Callers, func(name string) bool { return by[name].Federated })
+	for _, p := range r.Images {
+		claims := p.Claims()
+		for _, claim := range claims {
+			switch {
+			case slices.Contains(chosen, claim):
+				add(true, "%s: whoever starts the job chooses the claim %s, and so the image: use repository, project_path or a property", p, claim)
+			case claim == "sub":
+				add(true, "%s: the claim sub holds colons, so it is no path of an image and the pattern matches nothing", p)
+			}
+		}
+		before, _, _ := strings.Cut(p.text, "${")
+		switch {
+		case len(claims) > 0 && strings.ContainsAny(before, wildcards):
+			add(false, "%s: a wildcard before the claim lets a caller move images that end like its own, of whomever they are", p)
+		case len(claims) == 0 && federated && strings.ContainsAny(p.text, wildcards):
+			add(false, "%s: every job that is one of the rule's callers may move all of these images: ${repository} would part them", p)
+		}
+	}
+}
+
+// reviewCallers looks at how callers and patterns fit together.
+func (r *Rule) reviewCallers(by map[string]Known, add func(wrong bool, format string, args ...any)) {
+	claimed := !slices.ContainsFunc(r.Images, func(p Pattern) bool { return len(p.Claims()) == 0 })
+	for _, name := range r.Callers {
+		c, known := by[name]
+		switch {
+		case !known:
+		case !c.Federated && claimed:
+			add(true, "the caller %s has no claims, so that no pattern of the rule matches anything for it", name)
+		case c.Federated && !c.ByNumber:
+			add(false, "the caller %s is pinned by names alone, which can be given up and taken over: add repository_owner_id, repository_id, namespace_id or project_id to its claims", name)
+		}
+	}
+}
+
+// holds reports whether the rule allows all that the other one does, as far as the
+// texts of both show it.
+func (r *Rule) holds(other *Rule) bool {
+	return subset(other.Callers, r.Callers) &&
+		(len(r.Targets) == 0 || len(other.Targets) > 0 && subset(other.Targets, r.Targets)) &&
+		(r.Versions.text == "" || r.Versions.text == other.Versions.text) &&
+		!slices.ContainsFunc(other.Images, func(p Pattern) bool {
+			return !slices.ContainsFunc(r.Images, func(own Pattern) bool { return own.covers(p) })
+		})
+}
+
+// covers reports whether a pattern surely matches all that the other one does.
+func (p Pattern) covers(other Pattern) bool {
+	if p.text == other.text || p.text == "**" {
+		return true
+	}
+	prefix, all := strings.CutSuffix(p.text, "/**")
+	return all && len(p.Claims()) == 0 && !strings.ContainsAny(prefix, wildcards) && strings.HasPrefix(other.text, prefix+"/")
+}
+
+func subset(texts, of []string) bool {
+	return !slices.ContainsFunc(texts, func(text string) bool { return !slices.Contains(of, text) })
+}

@@ -36,7 +36,7 @@ func TestProblems(t *testing.T) {
 		},
 		{
 			name: "image that no file names in a dry run", body: `{"image": "ghcr.io/refty-yapi/refty-nod", "version": "1", "dry_run": true}`,
-			status: 404, code: api.ProblemCodeImageNotReferenced, detail: "check its spelling",
+			status: 404, code: api.ProblemCodeImageNotReferenced, detail: "did you mean `" + node + "`",
 		},
 		{
 			name: "image outside the paths", body: `{"image": "` + node + `", "version": "1", "paths": ["elsewhere/**"]}`,

@@ -13,17 +13,16 @@ const (
 	// maxBody bounds a request's body in bytes; the largest update that the
 	// description allows is a tenth of it.
 	maxBody = 1 << 20
-	// DefaultBodies bounds the memory in bytes that the bodies of webhooks whose
-	// headers prove nothing yet may take together, and as much for all other bodies,
-	// unless configured otherwise: thirty of the largest, or thousands of the usual.
+	// DefaultBodies is the default of Options.Bodies, in bytes: room for thirty of the
+	// largest bodies, or for thousands of usual ones.
 	DefaultBodies = 32 << 20
-	// bodyPatience bounds the time in which a body arrives that may be anybody's. A
-	// registry's arrives in some milliseconds.
+	// bodyPatience bounds the time in which a body arrives whose sender is not
+	// authenticated yet. A registry's arrives within milliseconds.
 	bodyPatience = 10 * time.Second
-	// maxDrain is how many bytes of a body that is refused are still read, so
-	// that its sender gets to read the answer (RFC 9112, section 9.6).
+	// maxDrain is how many bytes of a refused body are still read, so that its sender
+	// reads the answer before the connection closes (RFC 9112, section 9.6).
 	maxDrain = 16 << 20
-	// drainPatience bounds that reading.
+	// drainPatience bounds the time of that reading.
 	drainPatience = 2 * time.Second
 	// firstRead is the first buffer for a body of undeclared length, in bytes.
 	firstRead = 8 << 10
@@ -135,8 +134,8 @@ func (b *bodyBuffer) readChunked(from io.Reader, limit int64) error {
 	}
 }
 
-// grow moves the content into a buffer of another size. While it is moved, the
-// budget holds both.
+// grow moves the content into a buffer of another size. Both count against the
+// budget until it is moved.
 func (b *bodyBuffer) grow(size int64) error {
 	if !b.budget.take(size) {
 		return &bodiesError{}
@@ -159,7 +158,8 @@ func tooLarge(limit int64) error {
 	}
 }
 
-// drain reads the rest of a body that is refused, for a while, and keeps none of it.
+// drain reads and discards the rest of a refused body, up to maxDrain and
+// drainPatience.
 func drain(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainPatience))
 	_, _ = io.CopyN(io.Discard, r.Body, maxDrain)

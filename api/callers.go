@@ -9,8 +9,8 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/caller"
 )
 
-// authenticate lets a request through whose operation needs no caller, or whose
-// bearer token is a caller's (RFC 6750, section 2.1).
+// authenticate refuses a request whose operation needs a caller and whose bearer
+// token (RFC 6750, section 2.1) belongs to no caller.
 func authenticate(contract *contract, callers *caller.Callers) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if callers == nil || !contract.secured(c) {
@@ -31,8 +31,8 @@ func authenticate(contract *contract, callers *caller.Callers) gin.HandlerFunc {
 	}
 }
 
-// identityOf tells apart those who are one caller: each job that an issuer vouches
-// for by its subject, so that no job gets the answer to another one's key.
+// identityOf is the owner of a request's Idempotency-Key: the caller, and for a job
+// its subject as well, so that no job gets the answer to another job's key.
 func identityOf(g *gin.Context) string {
 	p := principalOf(g)
 	if subject := p.Claims()["sub"]; subject != "" {
@@ -41,7 +41,7 @@ func identityOf(g *gin.Context) string {
 	return p.Name()
 }
 
-// principalOf is who sent the request; nobody where everybody may call.
+// principalOf returns who sent the request; the zero Principal with AUTH=none.
 func principalOf(ctx context.Context) caller.Principal {
 	p, _ := ctx.Value(keyPrincipal).(caller.Principal)
 	return p

@@ -73,7 +73,7 @@ func (c *contract) secured(g *gin.Context) bool {
 }
 
 // check ends a request that does not fit its operation with an *invalidError. A
-// body is read within the budget, which has its memory back when the request ends.
+// body's memory is taken from the budget, and given back when the request ends.
 func (c *contract) check(bodies *bodyBudget) gin.HandlerFunc {
 	return func(g *gin.Context) {
 		op, ok := c.operation(g)
@@ -147,14 +147,14 @@ func pathParams(g *gin.Context) map[string]string {
 	return params
 }
 
-// raw reports whether the operation takes a body of any type as it is: a registry's
-// body is not checked before it is proven to be the registry's.
+// raw reports whether the operation takes a body of any type unchecked: a webhook's
+// body is parsed only after its sender is authenticated.
 func (o operation) raw() bool {
 	return o.RequestBody != nil && o.RequestBody.Value.Content["*/*"] != nil
 }
 
-// checkQuery refuses parameters that the operation does not have: a misspelt filter
-// would be ignored, and show everything.
+// checkQuery refuses parameters that the operation does not have: if a misspelt
+// filter were ignored, the answer would be every update.
 func (o operation) checkQuery(r *http.Request) error {
 	var wrong []FieldError
 	for _, name := range slices.Sorted(maps.Keys(r.URL.Query())) {
@@ -199,13 +199,12 @@ func malformed(detail string) error {
 	}
 }
 
-// maxFieldErrors is how many errors of one request are told, about a screen.
+// maxFieldErrors is how many errors of one request are reported, about a screen.
 const maxFieldErrors = 20
 
-// wrongFields is the error of a well-formed request whose fields are wrong. Of
-// several rules that one field breaks it tells the first; of very many fields it
-// tells the first ones and how many more there are. more counts those that fields does
-// not hold.
+// wrongFields returns the error of a well-formed request with wrong fields. It
+// reports the first error of each field, and at most maxFieldErrors fields; a last
+// entry counts the others, among them more, which fields does not hold.
 func wrongFields(fields []FieldError, more int) error {
 	slices.SortStableFunc(fields, func(a, b FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
 	fields = slices.CompactFunc(fields, func(a, b FieldError) bool {
@@ -239,8 +238,8 @@ func (e FieldError) label() string {
 	return ""
 }
 
-// fieldErrors splits an error of the validation into fields. explain may have a better
-// sentence for a field's value than the schema.
+// fieldErrors splits an error of the validation into fields. explain returns a better
+// sentence for a field's value than the schema's, or "".
 func fieldErrors(err error, explain func(pointer string, value any) string) []FieldError {
 	var many openapi3.MultiError
 	var schema *openapi3.SchemaError
@@ -271,8 +270,8 @@ func fieldErrors(err error, explain func(pointer string, value any) string) []Fi
 	}
 }
 
-// pointerOf returns the RFC 6901 pointer to what the error is about. The library
-// points at the object that holds an unknown field, and names it in the reason.
+// pointerOf returns the RFC 6901 pointer to the wrong value. For an unknown field
+// the library points at the object, and names the field in its reason.
 func pointerOf(e *openapi3.SchemaError) string {
 	escape := strings.NewReplacer("~", "~0", "/", "~1")
 	tokens := e.JSONPointer()
@@ -287,13 +286,13 @@ func pointerOf(e *openapi3.SchemaError) string {
 	return b.String()
 }
 
-// parameterError is what is wrong with a parameter; in is path, query or header.
+// parameterError returns the error of a parameter; in is path, query or header.
 func parameterError(in, name, detail string) FieldError {
 	name = brief(name)
 	return FieldError{In: (*FieldErrorIn)(&in), Name: &name, Detail: detail}
 }
 
-// explainSchema returns a sentence about the rule of the schema that is broken.
+// explainSchema returns a sentence about the schema's rule that the value breaks.
 func explainSchema(e *openapi3.SchemaError) string {
 	s := e.Schema
 	switch e.SchemaField {

@@ -24,7 +24,7 @@ const (
 // inlineScript finds the scripts that Swagger UI's page holds.
 var inlineScript = regexp.MustCompile(`(?s)<script>(.*?)</script>`)
 
-// docs is Swagger UI with every file from this process.
+// docs serves Swagger UI, with all its files from this process.
 type docs struct {
 	ui     http.Handler
 	policy string
@@ -49,8 +49,8 @@ func newDocs() (*docs, error) {
 	return &docs{ui: ui, policy: contentPolicy(scripts)}, nil
 }
 
-// contentPolicy lets the page load from here alone, and run its own inline
-// scripts, which are named by their hashes (CSP Level 3).
+// contentPolicy returns the Content-Security-Policy (CSP Level 3) that allows only
+// resources of this server and the page's own inline scripts, by their hashes.
 func contentPolicy(scripts [][]string) string {
 	var hashes []string
 	for _, s := range scripts {

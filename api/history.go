@@ -11,7 +11,7 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 )
 
-// pageSize is how many updates a page has unless the caller says another number.
+// pageSize is how many updates a page has unless the caller sets limit.
 const pageSize = 20
 
 // ListUpdates answers GET /v1/updates.
@@ -43,7 +43,7 @@ func (s *server) ListUpdates(ctx context.Context, in ListUpdatesRequestObject) (
 	return ListUpdates200JSONResponse{Body: body}, nil
 }
 
-// storedStatus is the queue's word for one of the contract, "" for none.
+// storedStatus returns the queue's status for one of the contract, "" for none.
 func storedStatus(word string) queue.Status {
 	for stored, shown := range statuses {
 		if string(shown) == word {
@@ -91,7 +91,7 @@ func (s *server) RetryUpdate(ctx context.Context, in RetryUpdateRequestObject) (
 		return nil, asStoreError(err)
 	}
 	noteOutcome(ginContext(ctx), string(statuses[u.Status]))
-	if u.Status != queue.Queued { // a newer one had come meanwhile
+	if u.Status != queue.Queued { // superseded by a newer one meanwhile
 		return newResponse(http.StatusOK, "", storedView(u))
 	}
 	return queuedResponse(u)

@@ -9,12 +9,12 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// maxInFlight bounds the updates of one caller that are under way: a pipeline
-// that runs wild then waits for itself, not the others for it. A release of a
-// few hundred services at once still passes.
+// maxInFlight bounds the updates of one caller that are under way, so that a
+// runaway pipeline slows down itself and no other caller. It leaves room for a
+// release of a few hundred services at once.
 const maxInFlight = 256
 
-// inFlightError says that a caller has its share of updates under way.
+// inFlightError is the refusal of a caller that has maxInFlight updates under way.
 type inFlightError struct {
 	limit int
 }
@@ -39,8 +39,7 @@ func newInFlight(limit int) *inFlight {
 	return f
 }
 
-// begin takes a place for one update of the caller, which end gives back. The
-// error is an *inFlightError.
+// begin counts one update of the caller, until end. The error is an *inFlightError.
 func (f *inFlight) begin(caller string) (end func(), err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -54,8 +53,8 @@ func (f *inFlight) begin(caller string) (end func(), err error) {
 	return func() { f.end(caller) }, nil
 }
 
-// limitInFlight takes a place for a request that posts an update before anything is
-// spent on its body, until it is answered.
+// limitInFlight counts a request that posts an update from before its body is read
+// until it is answered.
 func (s *server) limitInFlight(c *gin.Context) {
 	if c.FullPath() != updatesRoute || c.Request.Method != http.MethodPost {
 		return
@@ -80,8 +79,7 @@ func (f *inFlight) end(caller string) {
 	}
 }
 
-// idle returns when no update is under way, or with the cause of ctx when that
-// ends before.
+// idle returns when no update is under way, or with ctx's cause if ctx ends first.
 func (f *inFlight) idle(ctx context.Context) error {
 	f.mu.Lock()
 	empty := f.empty

@@ -16,20 +16,19 @@ import (
 const (
 	// maxDepth bounds the nesting of a body; no request needs more than a few levels.
 	maxDepth = 32
-	// maxElements bounds how many elements of an array are kept where the schema has
-	// no bound.
+	// maxElements bounds how many elements of an array are kept when the schema has no
+	// bound.
 	maxElements = 100
 )
 
 // strictJSON reads a body as one value of a schema. It refuses what encoding/json
-// lets pass or reads in its own way: more than one value, a field that stands twice
-// in an object, text that is not UTF-8 (RFC 8259, sections 4 and 8.1). The error is
-// a short sentence.
+// accepts: more than one value, an object with a field twice, text that is not UTF-8
+// (RFC 8259, sections 4 and 8.1). The error is a short sentence.
 //
-// The value holds what the check against the schema needs, so that its size is
-// bounded by the schema and not by the body: of fields that the schema does not
-// have, the names of the first maxFieldErrors and no values, and of an array one
-// element more than it may have. leftOut counts the other unknown fields.
+// The value holds only what the check against the schema needs, so that the schema
+// bounds its size, not the body: of unknown fields the names of the first
+// maxFieldErrors and no values, and of an array one element more than it may have.
+// leftOut counts the other unknown fields.
 func strictJSON(body []byte, schema *openapi3.Schema) (value any, leftOut int, err error) {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, 0, errors.New("it is empty")
@@ -53,7 +52,7 @@ type strictDecoder struct {
 	unknown, leftOut int // fields that the schema does not have
 }
 
-// value reads one value. A nil schema means that it is read and not kept.
+// value reads one value; with a nil schema it discards it.
 func (d *strictDecoder) value(schema *openapi3.Schema, depth int) (any, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("it is nested deeper than %d levels", maxDepth)
@@ -140,7 +139,7 @@ func (d *strictDecoder) object(schema *openapi3.Schema, depth int) (any, error) 
 	return fields, err
 }
 
-// property returns the schema of an object's field, or nil where there is none.
+// property returns the schema of an object's field, or nil for an unknown field.
 func property(schema *openapi3.Schema, name string) *openapi3.Schema {
 	if schema == nil || schema.Properties[name] == nil {
 		return nil

@@ -18,7 +18,7 @@ import (
 // requestIDHeader carries the request's id in and out.
 const requestIDHeader = "X-Request-Id"
 
-// saneRequestID is what of a caller's ids may reach logs and commits.
+// saneRequestID matches the ids of callers that are fit for logs and commits.
 var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=@-]{1,128}$`)
 
 // The keys under which a request's facts are kept in its gin.Context.
@@ -31,7 +31,8 @@ const (
 // keyStack is the attribute of a panic's stack.
 const keyStack = "stack"
 
-// identify gives the request an id: the caller's when it is sane, else a new one.
+// identify gives the request an id: the caller's if saneRequestID matches it, else a
+// new one.
 func identify(c *gin.Context) {
 	id := c.GetHeader(requestIDHeader)
 	if !saneRequestID.MatchString(id) {
@@ -44,8 +45,7 @@ func identify(c *gin.Context) {
 
 type requestIDKey struct{}
 
-// RequestID returns the id of the request that ctx belongs to, empty when it
-// belongs to none.
+// RequestID returns the id of the request that ctx belongs to, or "".
 func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id
@@ -56,7 +56,7 @@ func requestID(c *gin.Context) string { return RequestID(c.Request.Context()) }
 // facts are what the handlers add to the request's log line.
 type facts struct {
 	attrs   []slog.Attr
-	outcome string // empty when the request was no update
+	outcome string // "" unless the request was an update
 }
 
 // note adds attributes to the request's log line.
@@ -82,8 +82,8 @@ func factsOf(c *gin.Context) *facts {
 	return c.MustGet(keyFacts).(*facts)
 }
 
-// logRequests writes one line for each request, at its end, and counts it.
-// Probes and pages are logged at debug level.
+// logRequests logs one line for each request, at its end, and counts it. Probes and
+// pages are logged at debug level.
 func logRequests(logger *slog.Logger, m *metrics) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		start := time.Now()
@@ -118,14 +118,14 @@ func logRequests(logger *slog.Logger, m *metrics) gin.HandlerFunc {
 	}
 }
 
-// The bounds of one log line: a caller chooses the path, and what an error quotes.
+// The bounds of one log line, whose path and quotations come from the caller.
 const (
 	maxLogText  = 1 << 10 // bytes of one text
 	maxLogStack = 16 << 10
 	maxLogTexts = 20 // texts of one list
 )
 
-// bounded cuts what is too long for a log line.
+// bounded shortens a value that is too long for a log line.
 func bounded(attrs []slog.Attr) []slog.Attr {
 	for i, a := range attrs {
 		most := maxLogText
@@ -142,8 +142,7 @@ func bounded(attrs []slog.Attr) []slog.Attr {
 	return attrs
 }
 
-// clip returns the beginning of a text, of at most most bytes, and says how much
-// was left out.
+// clip shortens a text to at most most bytes, and appends how many are left out.
 func clip(text string, most int) string {
 	if len(text) <= most {
 		return text
@@ -162,8 +161,8 @@ func clipAll(texts []string) []string {
 	return out
 }
 
-// level tells failures of the service from everything else, and what changes
-// something from noise.
+// level returns error for failures of the service, info for posts and refused
+// requests, and debug for everything else.
 func level(method, route string, status int) slog.Level {
 	switch {
 	case status >= http.StatusInternalServerError && route != readinessRoute:

@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics counts requests and updates. Labels are routes, statuses and
-// outcomes: their number is bounded, so images and callers are none.
+// metrics counts requests and updates. Its labels are routes, statuses and outcomes,
+// which are few; images and callers are no labels, since their number is unbounded.
 type metrics struct {
 	requests       *prometheus.CounterVec
 	requestSeconds *prometheus.HistogramVec
@@ -54,8 +54,8 @@ func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 	return m, nil
 }
 
-// request counts one request. Paths outside the routes count as one, so that
-// nobody can make series.
+// request counts one request. All paths without a route share one label, so that no
+// caller can create series.
 func (m *metrics) request(method, route string, status int, d time.Duration) {
 	if route == "" {
 		method, route = "other", "other"

@@ -362,12 +362,12 @@ type Change struct {
 	// Line Example: 35
 	Line int `json:"line"`
 
-	// Column In characters, where the reference's value begins.
+	// Column The character at which the reference's value begins.
 	//
 	// Example: 18
 	Column int `json:"column"`
 
-	// Pointer JSON pointer (RFC 6901) within its YAML document; left out where no parser could give one.
+	// Pointer JSON pointer (RFC 6901) within its YAML document; left out when the file cannot be parsed.
 	//
 	// Example: /spec/template/spec/containers/0/image
 	Pointer *string `json:"pointer,omitempty"`
@@ -378,18 +378,18 @@ type Change struct {
 	// To Example: 05-06-42a252
 	To string `json:"to"`
 
-	// FromDigest The digest that stood there; left out when there was none.
+	// FromDigest The digest before the change; left out when there was none.
 	//
 	// Example: sha256:1111111111111111111111111111111111111111111111111111111111111111
 	FromDigest *string `json:"from_digest,omitempty"`
 
-	// ToDigest The digest that stands there now; left out when there is none.
+	// ToDigest The digest after the change; left out when there is none.
 	//
 	// Example: sha256:9b2a28eb47540823042a2ba401386845089bb7b62a9637d55816132c4c3c36eb
 	ToDigest *string `json:"to_digest,omitempty"`
 
-	// NamedIn Where the image is named whose version stands in another file, as `tag` in `values-prod.yaml` belongs to
-	// `repository` in `values.yaml`. Left out when it is the same file.
+	// NamedIn The place of the image's name when the version is in another file, such as `repository` in `values.yaml`
+	// for `tag` in `values-prod.yaml`. Left out when both are in one file.
 	NamedIn *NamedIn `json:"named_in,omitempty"`
 }
 
@@ -401,7 +401,7 @@ type Commit struct {
 	// Url Example: https://github.com/refty-yapi/refty-infra-test/commit/6dcb09b5b57875f334f61aebed695e2e4193db5e
 	Url string `json:"url"`
 
-	// Message The commit's message; of a stored update its first line.
+	// Message The commit's message; for a stored update its first line.
 	//
 	// Example: Update ghcr.io/refty-yapi/refty-node/refty-node to 05-06-42a252
 	Message string `json:"message"`
@@ -451,7 +451,7 @@ type GitHubReadiness struct {
 	// Branches One entry for each branch that is written to.
 	Branches []BranchReadiness `json:"branches"`
 
-	// RateLimit GitHub's hourly budget as it was last told.
+	// RateLimit GitHub's hourly budget as last reported.
 	RateLimit *RateLimit `json:"rate_limit,omitempty"`
 }
 
@@ -472,13 +472,12 @@ type Health struct {
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
 
-// IdleReceipt The outcome of a webhook's delivery for which nothing is left to do.
+// IdleReceipt The outcome of a webhook's delivery with nothing to do.
 type IdleReceipt struct {
-	// Id Of a duplicate, the update that it repeats.
+	// Id For a duplicate, the update that it repeats.
 	Id *string `json:"id,omitempty"`
 
-	// Status `duplicate`: received before, nothing is done. `ignored`: nothing that this service writes;
-	// `reason` says why.
+	// Status `duplicate`: received before. `ignored`: not a push that this source writes; `reason` has the cause.
 	Status IdleReceiptStatus `json:"status"`
 
 	// Reason Why it was ignored: `other_registry` (a push of another registry than the source's),
@@ -492,12 +491,11 @@ type IdleReceipt struct {
 	Updates []ReceivedUpdate `json:"updates"`
 }
 
-// IdleReceiptStatus `duplicate`: received before, nothing is done. `ignored`: nothing that this service writes;
-// `reason` says why.
+// IdleReceiptStatus `duplicate`: received before. `ignored`: not a push that this source writes; `reason` has the cause.
 type IdleReceiptStatus string
 
-// NamedIn Where the image is named whose version stands in another file, as `tag` in `values-prod.yaml` belongs to
-// `repository` in `values.yaml`. Left out when it is the same file.
+// NamedIn The place of the image's name when the version is in another file, such as `repository` in `values.yaml`
+// for `tag` in `values-prod.yaml`. Left out when both are in one file.
 type NamedIn struct {
 	// Path Example: charts/web/values.yaml
 	Path string `json:"path"`
@@ -535,11 +533,11 @@ type Problem struct {
 	// RequestId Example: 019a8f5e-7c1b-7d3f-8a51-3f0f6a3f9c10
 	RequestId string `json:"request_id"`
 
-	// Errors What is wrong with the body, field by field, or with parameters. Of more than 20 the first are told,
-	// and a last entry says how many more there are.
+	// Errors What is wrong with the body, field by field, or with parameters. At most 20 are listed, and a last entry
+	// counts the others.
 	Errors *[]FieldError `json:"errors,omitempty"`
 
-	// Reasons With `policy_denied`, what of that rule does not fit.
+	// Reasons With `policy_denied`, what does not fit that rule.
 	//
 	// Example: ["the target production is none of staging"]
 	Reasons *[]string `json:"reasons,omitempty"`
@@ -553,7 +551,7 @@ type Problem struct {
 // ProblemCode Stable, for programs.
 type ProblemCode string
 
-// RateLimit GitHub's hourly budget as it was last told.
+// RateLimit GitHub's hourly budget as last reported.
 type RateLimit struct {
 	// Limit Example: 5000
 	Limit int `json:"limit"`
@@ -583,16 +581,16 @@ type Receipt struct {
 	// Id The update with the most left to do.
 	Id *string `json:"id,omitempty"`
 
-	// Status `queued`: stored. `retried`: received before and failed, and is tried again. `failed`: stored as
-	// failed, because it cannot become an update; the update says why.
+	// Status `queued`: stored. `retried`: the same push failed before and is tried again. `failed`: stored as
+	// failed, because it cannot become an update; the update has the reason.
 	Status ReceiptStatus `json:"status"`
 
 	// Updates One for each image and version that was pushed.
 	Updates []ReceivedUpdate `json:"updates"`
 }
 
-// ReceiptStatus `queued`: stored. `retried`: received before and failed, and is tried again. `failed`: stored as
-// failed, because it cannot become an update; the update says why.
+// ReceiptStatus `queued`: stored. `retried`: the same push failed before and is tried again. `failed`: stored as
+// failed, because it cannot become an update; the update has the reason.
 type ReceiptStatus string
 
 // ReceivedUpdate defines model for ReceivedUpdate.
@@ -611,25 +609,25 @@ type Skip struct {
 	// Path Example: charts/x/templates/deploy.yaml
 	Path string `json:"path"`
 
-	// Line Left out when it is about the whole file.
+	// Line Left out when the whole file is skipped.
 	//
 	// Example: 7
 	Line *int `json:"line,omitempty"`
 
 	// Reason Stable, for instance `symlink`, `templated` (a template or another placeholder), `variable`, `untagged`,
 	// `ambiguous`, `output` (what a build makes, tags, pushes, caches or signs), `several_versions` (a list to
-	// choose from; told once for each), `signed` (the file holds a signature or a checksum over its content, such
-	// as that of SOPS), `digest_only` (a digest without a version: give a `digest`, or say `pin_digests: false`
-	// in the target, else the pin would be lost), `shared_anchor`, `escaped`, `held`, `other_version`, `override` (the version stands in another file
-	// than the name, and the target does not say `overrides: edit`), `override_ambiguous` (the same, but
+	// choose from; reported once for each list), `signed` (the file holds a signature or a checksum over its content, such
+	// as that of SOPS), `digest_only` (a digest without a version, which would be lost: send a `digest`, or set
+	// `pin_digests: false` in the target), `shared_anchor`, `escaped`, `held`, `other_version`, `override` (the version stands in another file
+	// than the name, and the target has no `overrides: edit`), `override_ambiguous` (the same, but
 	// several images may be meant), `not_utf8`, `unparsable`, `too_large`, `unverified`, `workflow_permission`.
 	//
 	//
 	// Example: templated
 	Reason string `json:"reason"`
 
-	// NamedIn Where the image is named whose version stands in another file, as `tag` in `values-prod.yaml` belongs to
-	// `repository` in `values.yaml`. Left out when it is the same file.
+	// NamedIn The place of the image's name when the version is in another file, such as `repository` in `values.yaml`
+	// for `tag` in `values-prod.yaml`. Left out when both are in one file.
 	NamedIn *NamedIn `json:"named_in,omitempty"`
 }
 
@@ -648,10 +646,10 @@ type Source struct {
 	Url *string `json:"url,omitempty"`
 }
 
-// Status `committed`: one commit is on the branch. `unchanged`: nothing to write, each reference has the
-// version already or stands under `skipped`. `superseded`: a newer request for the image won.
-// `planned`: a dry run. `queued`: stored, and under way. `failed`: ended with a problem, on one
-// target at least.
+// Status `committed`: one commit is on the branch. `unchanged`: nothing to write; each reference has the
+// version already or is listed under `skipped`. `superseded`: a newer request for the image won.
+// `planned`: a dry run. `queued`: stored, and under way. `failed`: ended with a problem, on at
+// least one target.
 type Status string
 
 // StoreReadiness The durable queue's database.
@@ -665,10 +663,10 @@ type StoreReadiness struct {
 // StoreReadinessState defines model for StoreReadiness.State.
 type StoreReadinessState string
 
-// TargetProblem Why it failed on this target; while it is queued, why it will be tried again; and of a webhook's
-// update that ended `unchanged`, that no file names the image.
+// TargetProblem Why the update failed on this target; while it is queued, why it will be tried again; `image_not_referenced`
+// for a webhook's update that ended `unchanged` because no file names the image.
 type TargetProblem struct {
-	// Status The HTTP status that the problem has as an answer.
+	// Status The HTTP status of the problem.
 	//
 	// Example: 409
 	Status int `json:"status"`
@@ -688,38 +686,37 @@ type TargetUpdate struct {
 	// Repository Example: refty-yapi/refty-infra-test
 	Repository string `json:"repository"`
 
-	// Branch Left out for a default branch that was not read yet.
+	// Branch Left out for a default branch whose name is not known yet.
 	//
 	// Example: main
 	Branch string `json:"branch,omitempty"`
 
-	// Status `committed`: one commit is on the branch. `unchanged`: nothing to write, each reference has the
-	// version already or stands under `skipped`. `superseded`: a newer request for the image won.
-	// `planned`: a dry run. `queued`: stored, and under way. `failed`: ended with a problem, on one
-	// target at least.
+	// Status `committed`: one commit is on the branch. `unchanged`: nothing to write; each reference has the
+	// version already or is listed under `skipped`. `superseded`: a newer request for the image won.
+	// `planned`: a dry run. `queued`: stored, and under way. `failed`: ended with a problem, on at
+	// least one target.
 	Status Status  `json:"status"`
 	Commit *Commit `json:"commit,omitempty"`
 
 	// Files The files that change, sorted by path.
 	Files []FileUpdate `json:"files"`
 
-	// MergedVersions The different versions that one file had, sorted, where the update turns several into one: a
-	// surprise, unless it is meant. Left out when there are none. `present` keeps variants apart.
+	// MergedVersions The different versions of one file, sorted, when the update turns several into one, which may be
+	// unintended. Left out when there are none. `present` keeps variants apart.
 	//
 	//
 	// Example: ["api-1.0","frontend-1.0"]
 	MergedVersions *[]string `json:"merged_versions,omitempty"`
 
-	// Skipped References that were left alone, files that were too large to read, symbolic links to files that name
-	// the image, and versions of it in files that do not name it (`override`, `override_ambiguous`): only
-	// those need not hold the image's name themselves.
+	// Skipped References that are not edited, files that are too large to read, symbolic links to files that name the
+	// image, and versions of the image in files that do not name it (`override`, `override_ambiguous`).
 	Skipped []Skip `json:"skipped"`
 
 	// Diff Dry run only. A unified diff that `git apply` takes.
 	Diff *string `json:"diff,omitempty"`
 
-	// Problem Why it failed on this target; while it is queued, why it will be tried again; and of a webhook's
-	// update that ended `unchanged`, that no file names the image.
+	// Problem Why the update failed on this target; while it is queued, why it will be tried again; `image_not_referenced`
+	// for a webhook's update that ended `unchanged` because no file names the image.
 	Problem *TargetProblem `json:"problem,omitempty"`
 }
 
@@ -730,10 +727,10 @@ type Update struct {
 	// Example: 019a8f5e-7c1b-7d3f-8a51-3f0f6a3f9c10
 	Id string `json:"id"`
 
-	// Status `committed`: one commit is on the branch. `unchanged`: nothing to write, each reference has the
-	// version already or stands under `skipped`. `superseded`: a newer request for the image won.
-	// `planned`: a dry run. `queued`: stored, and under way. `failed`: ended with a problem, on one
-	// target at least.
+	// Status `committed`: one commit is on the branch. `unchanged`: nothing to write; each reference has the
+	// version already or is listed under `skipped`. `superseded`: a newer request for the image won.
+	// `planned`: a dry run. `queued`: stored, and under way. `failed`: ended with a problem, on at
+	// least one target.
 	Status Status `json:"status"`
 
 	// Image As it was sent.
@@ -759,10 +756,10 @@ type UpdateRecord struct {
 	// Id Example: 019a8f5e-7c1b-7d3f-8a51-3f0f6a3f9c10
 	Id string `json:"id"`
 
-	// Status `committed`: one commit is on the branch. `unchanged`: nothing to write, each reference has the
-	// version already or stands under `skipped`. `superseded`: a newer request for the image won.
-	// `planned`: a dry run. `queued`: stored, and under way. `failed`: ended with a problem, on one
-	// target at least.
+	// Status `committed`: one commit is on the branch. `unchanged`: nothing to write; each reference has the
+	// version already or is listed under `skipped`. `superseded`: a newer request for the image won.
+	// `planned`: a dry run. `queued`: stored, and under way. `failed`: ended with a problem, on at
+	// least one target.
 	Status Status `json:"status"`
 
 	// Image Example: ghcr.io/refty-yapi/refty-node/refty-node
@@ -785,7 +782,7 @@ type UpdateRecord struct {
 	// Example: ghcr
 	Webhook *string `json:"webhook,omitempty"`
 
-	// Attempts The number of tries, on the target with the most.
+	// Attempts The number of tries; of several targets, the highest.
 	//
 	// Example: 1
 	Attempts int `json:"attempts"`
@@ -793,10 +790,10 @@ type UpdateRecord struct {
 	// LastError Why the last try failed.
 	LastError *string `json:"last_error,omitempty"`
 
-	// NextAttemptAt When a queued one is tried next.
+	// NextAttemptAt When a queued update is tried next.
 	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty"`
 
-	// PushedAt When the image was pushed, if the registry tells.
+	// PushedAt When the image was pushed, if the registry reports it.
 	PushedAt   *time.Time `json:"pushed_at,omitempty"`
 	CreatedAt  time.Time  `json:"created_at"`
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
@@ -815,7 +812,7 @@ type UpdateRequest struct {
 	// Example: sha256:9b2a28eb47540823042a2ba401386845089bb7b62a9637d55816132c4c3c36eb
 	Digest *string `json:"digest,omitempty"`
 
-	// DryRun Answer with the files, changes and diff, and write nothing. It is left out like false.
+	// DryRun Answer with the files, changes and diff, and write nothing; false when left out.
 	DryRun *bool `json:"dry_run,omitempty"`
 
 	// Image The image's repository name, without tag or digest. `nginx`, `docker.io/library/nginx` and
@@ -842,17 +839,17 @@ type UpdateRequest struct {
 	// Example: ["apps/**"]
 	Paths *[]string `json:"paths,omitempty"`
 
-	// Present A regular expression of RE2 that a reference's present version must match; anywhere in it, unless
-	// `^` and `$` say otherwise, and the empty text where no version stands. Others are listed under
-	// `skipped` with the reason `other_version`, unless they have the new version already. So variants of
-	// one image, such as `1.2` and `1.2-alpine`, live in one repository. A target and a webhook source
-	// may have one as well, and then all must match.
+	// Present A regular expression (RE2) that the present version of a reference must match. It matches anywhere in
+	// the version, unless `^` and `$` anchor it; a reference without a version has the empty text. Other
+	// references are listed under `skipped` as `other_version`, unless they have the new version already.
+	// It keeps variants of one image, such as `1.2` and `1.2-alpine`, apart. A target and a webhook source
+	// may have a pattern as well; then all of them must match.
 	//
 	//
 	// Example: -alpine$
 	Present *string `json:"present,omitempty"`
 
-	// Repository Only this target, as `owner/name`. Every target that names the image when left out.
+	// Repository Only targets in this repository, as `owner/name`; when left out, every target that names the image.
 	//
 	// Example: refty-yapi/refty-infra-test
 	Repository *string `json:"repository,omitempty"`
@@ -938,7 +935,7 @@ type ListUpdatesParams struct {
 	// Status Only updates with this status.
 	Status *ListUpdatesParamsStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// Limit How many at most.
+	// Limit The most updates of one page.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor `next_cursor` of the page before.
@@ -956,12 +953,12 @@ type CreateUpdateParams struct {
 	// XRequestId Used as the request's id when it is 1 to 128 characters of `A-Z a-z 0-9 . _ : / + = @ -`, else replaced.
 	XRequestId *RequestId `json:"X-Request-Id,omitempty"`
 
-	// Prefer RFC 7240: `respond-async`, or `wait=N` with a number of seconds. Others are ignored, and so are all
-	// in a dry run.
+	// Prefer RFC 7240: `respond-async`, or `wait=N` with a number of seconds. Other preferences are ignored; a dry run
+	// ignores all of them.
 	Prefer *Prefer `json:"Prefer,omitempty"`
 
 	// IdempotencyKey Any text that is new for each update, such as a UUID. For a day, the same key with the same body gets the same
-	// answer, and with another body a 422. An answer that says to try again later is not kept.
+	// answer, and with another body a 422. An answer that asks for another try is not kept.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -982,13 +979,13 @@ type CreateUpdateJSONRequestBody = UpdateRequest
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// GetHealth Is the process alive
+	// GetHealth Report whether the process is alive
 	// (GET /healthz)
 	GetHealth(c *gin.Context)
 	// GetMetrics Metrics for Prometheus
 	// (GET /metrics)
 	GetMetrics(c *gin.Context)
-	// GetReadiness Can updates be served
+	// GetReadiness Report whether updates can be served
 	// (GET /readyz)
 	GetReadiness(c *gin.Context)
 	// ListUpdates The latest updates, newest first
@@ -2458,13 +2455,13 @@ func (response RetryUpdate503ApplicationProblemPlusJSONResponse) VisitRetryUpdat
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// GetHealth Is the process alive
+	// GetHealth Report whether the process is alive
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
 	// GetMetrics Metrics for Prometheus
 	// (GET /metrics)
 	GetMetrics(ctx context.Context, request GetMetricsRequestObject) (GetMetricsResponseObject, error)
-	// GetReadiness Can updates be served
+	// GetReadiness Report whether updates can be served
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
 	// ListUpdates The latest updates, newest first

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// readinessRoute is where Kubernetes asks; a 503 there is no failure of the service.
+// readinessRoute is the readiness probe's; its 503 is not logged as a failure.
 const readinessRoute = "/readyz"
 
 // GetHealth answers GET /healthz.
@@ -30,7 +30,7 @@ func (s *server) GetMetrics(ctx context.Context, _ GetMetricsRequestObject) (Get
 	return exposition{handler: s.metrics.handler, request: ginContext(ctx).Request}, nil
 }
 
-// exposition answers in the format that the asking Prometheus wants.
+// exposition answers in the format that the client negotiates.
 type exposition struct {
 	handler http.Handler
 	request *http.Request

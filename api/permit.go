@@ -15,12 +15,12 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
-// deniedError is a move that no rule allows its caller.
+// deniedError is an update that no rule allows its caller.
 type deniedError struct {
 	decision policy.Decision
 }
 
-// Error says why, and what of the rules was closest.
+// Error returns the reasons and the closest rule.
 func (e *deniedError) Error() string {
 	reasons := strings.Join(e.decision.Reasons, "; ")
 	if e.decision.Rule == "" {
@@ -29,9 +29,8 @@ func (e *deniedError) Error() string {
 	return "no rule allows this; the closest is " + e.decision.Rule + ": " + reasons
 }
 
-// permit narrows the request to the targets in which the caller may make the move,
-// before anything is asked of GitHub. The error is a *deniedError when there is none,
-// or that of Choose.
+// permit narrows the request to the targets in which a rule allows it, before GitHub
+// is asked. The error is a *deniedError when no target is left, or that of Choose.
 func (s *server) permit(g *gin.Context, r *update.Request) error {
 	if s.policy == nil {
 		return nil
@@ -60,7 +59,7 @@ func (s *server) permit(g *gin.Context, r *update.Request) error {
 	return nil
 }
 
-// audit writes the line of one decision.
+// audit logs one decision.
 func (s *server) audit(g *gin.Context, p caller.Principal, r *update.Request, target string, d policy.Decision) {
 	outcome := "denied"
 	if d.Allowed {
@@ -82,7 +81,7 @@ func (s *server) audit(g *gin.Context, p caller.Principal, r *update.Request, ta
 	s.logger.LogAttrs(g.Request.Context(), slog.LevelInfo, "audit", bounded(attrs)...)
 }
 
-// auditedClaims say which job it was; the others of a token are many and long.
+// auditedClaims identify the job; a token has many others, and long ones.
 var auditedClaims = []string{
 	"iss", "sub", "repository", "repository_id", "repository_owner_id", "ref", "event_name", "run_id", "run_attempt", "actor",
 	"project_path", "project_id", "namespace_id", "pipeline_source", "job_id", "user_login",
@@ -92,8 +91,8 @@ func asCaller(p caller.Principal) policy.Caller {
 	return policy.Caller{Names: p.Names(), Claims: p.Claims()}
 }
 
-// vouch puts in where the caller's job runs, by its token. The error is an
-// *invalidError for a body that says something else.
+// vouch fills the request's source from the caller's token. The error is an
+// *invalidError for a body that contradicts the token.
 func vouch(p caller.Principal, r *update.Request) error {
 	source := p.Source()
 	if source == (caller.Source{}) {
@@ -123,8 +122,8 @@ func vouch(p caller.Principal, r *update.Request) error {
 	return nil
 }
 
-// visible is the update as far as the caller may see it: without the targets that
-// its rules do not cover. It is false when nothing is left.
+// visible returns the update without the targets that the caller's rules do not
+// cover. It reports whether any target is left.
 func (s *server) visible(g *gin.Context, u queue.Update) (queue.Update, bool) {
 	p := principalOf(g)
 	if s.policy == nil || p.ReadsAll() {
@@ -140,8 +139,8 @@ func (s *server) visible(g *gin.Context, u queue.Update) (queue.Update, bool) {
 	return u, len(u.Tasks) > 0
 }
 
-// mayRetry returns a *deniedError unless the caller may make the stored move in each
-// of its targets.
+// mayRetry returns a *deniedError unless rules allow the caller the stored update in
+// every target.
 func (s *server) mayRetry(g *gin.Context, u queue.Update) error {
 	if s.policy == nil {
 		return nil

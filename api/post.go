@@ -14,9 +14,9 @@ import (
 // updatesRoute is where updates are posted.
 const updatesRoute = "/v1/updates"
 
-// CreateUpdate answers POST /v1/updates. There are three roads: at once, as most
-// callers want it; at once but only once, for a caller who sent an
-// Idempotency-Key; and through the store, for one who does not wait to the end.
+// CreateUpdate answers POST /v1/updates in one of three ways: without either header
+// it carries the update out and answers; with an Idempotency-Key alone it does so
+// once for each key; with Prefer it stores the update.
 func (s *server) CreateUpdate(ctx context.Context, in CreateUpdateRequestObject) (CreateUpdateResponseObject, error) {
 	g := ginContext(ctx)
 	request, err := parseUpdate(in.Body)
@@ -51,7 +51,7 @@ func (s *server) CreateUpdate(ctx context.Context, in CreateUpdateRequestObject)
 	}
 }
 
-// createNow applies the update, and answers when that has ended.
+// createNow carries the update out, and answers with the outcome.
 func (s *server) createNow(ctx context.Context, g *gin.Context, r update.Request) (response, error) {
 	note(g, slog.String("update", r.ID))
 	leave := s.enter(ctx, g, &r)
@@ -75,9 +75,9 @@ func (s *server) createNow(ctx context.Context, g *gin.Context, r update.Request
 	return conclude(body, retryAfterOf(results))
 }
 
-// enter gives the update its place in the order of all replicas, before anything is
-// done. Without the store it is the time of its arrival. leave gives the place up,
-// when the history did not take it over.
+// enter gives the update its place in the order of all replicas, before it is
+// planned; while the store is away the place is its time of arrival. leave gives the
+// place up unless the history has taken it over.
 func (s *server) enter(ctx context.Context, g *gin.Context, r *update.Request) (leave func()) {
 	u, err := s.worker.FromRequest(*r)
 	if r.DryRun || err != nil {
@@ -96,7 +96,7 @@ func (s *server) enter(ctx context.Context, g *gin.Context, r *update.Request) (
 	}
 }
 
-// retryAfterOf is the longest wait that one of the results asks for.
+// retryAfterOf returns the longest wait that any of the results asks for.
 func retryAfterOf(results []update.Result) (longest time.Duration) {
 	for _, r := range results {
 		if failure, failed := r.Failure(); failed {
@@ -106,7 +106,7 @@ func retryAfterOf(results []update.Result) (longest time.Duration) {
 	return longest
 }
 
-// noteResults tells the log line how the update went.
+// noteResults adds the update's outcome to the log line.
 func noteResults(g *gin.Context, results []update.Result) {
 	files, spent := 0, 0
 	var commits, failed []string

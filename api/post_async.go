@@ -23,7 +23,7 @@ var errStore = errors.New("the store does not answer now; nothing was written, s
 
 // errStoreUnknown is the client-facing error when the store went away before it
 // confirmed a write.
-var errStoreUnknown = errors.New("the store went away before it told whether it took the update; send the request again: what is stored is not stored twice with an Idempotency-Key, or by a webhook")
+var errStoreUnknown = errors.New("the store went away before it confirmed the update, which may be stored; send the request again: with an Idempotency-Key, and by a webhook, nothing is stored twice")
 
 // storeError is errStore for the caller, with the cause for the log.
 type storeError struct {
@@ -36,8 +36,8 @@ func (e *storeError) Error() string { return "store: " + e.cause.Error() }
 // Unwrap returns the cause.
 func (e *storeError) Unwrap() error { return e.cause }
 
-// createStored stores the update. It answers with the address of the update, or with
-// its outcome when that is known within the time that the caller waits.
+// createStored stores the update. It answers with the update's Location, or with the
+// outcome if that is known within the time that the caller waits.
 func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateRequest, p prefer, key string) (response, error) {
 	stored, err := s.worker.FromRequest(r)
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateReques
 	return final, err
 }
 
-// await returns the update and whether it ended in time.
+// await returns the update, and reports whether it ended in time.
 func (s *server) await(ctx context.Context, id string, wait time.Duration) (queue.Update, bool) {
 	if wait == 0 {
 		return queue.Update{}, false
@@ -90,8 +90,8 @@ func (s *server) await(ctx context.Context, id string, wait time.Duration) (queu
 	return u, err == nil
 }
 
-// asStoreError returns what the store says about an update, and a caller's hanging up,
-// as they are; any other error becomes a *storeError.
+// asStoreError wraps err as a *storeError, unless it is a fact about the update or
+// the caller hung up.
 func asStoreError(err error) error {
 	for _, known := range []error{queue.ErrFull, queue.ErrTooMany, queue.ErrKeyReused, queue.ErrKeyBusy, queue.ErrNotFound, queue.ErrNotFailed, context.Canceled} {
 		if errors.Is(err, known) {
@@ -101,8 +101,8 @@ func asStoreError(err error) error {
 	return &storeError{cause: err}
 }
 
-// record puts an update that has ended into the history. The answer is known, so a
-// store that is away or slow does not hold it back for long.
+// record puts an update that has ended into the history. It waits at most
+// recordPatience for the store, since the answer is known.
 func (s *server) record(g *gin.Context, u queue.Update) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.Request.Context()), recordPatience)
 	defer cancel()
@@ -112,7 +112,7 @@ func (s *server) record(g *gin.Context, u queue.Update) {
 	}
 }
 
-// encode marshals a value of this package, which never fails.
+// encode marshals a value of this package, whose types always marshal.
 func encode(v any) []byte {
 	content, err := json.Marshal(v)
 	if err != nil {

@@ -21,14 +21,14 @@ const (
 	renewLease = 4 * time.Second
 	// keepPatience bounds how long an answer waits until it is kept for its key.
 	keepPatience = 5 * time.Second
-	// lookAgain is how often a second request checks whether the first is answered.
+	// lookAgain is how often a waiting request checks whether the first is answered.
 	lookAgain = 200 * time.Millisecond
 	// outcomeReplayed is the outcome of a request that received an earlier answer.
 	outcomeReplayed = "replayed"
 )
 
-// createOnce applies the update, unless a request with the same key was answered
-// within the last day: then it returns that answer. It waits for one that is under way.
+// createOnce carries the update out, unless a request with the same key was answered
+// within the last day: then it returns that answer. If one is under way, it waits.
 func (s *server) createOnce(g *gin.Context, r update.Request, in *UpdateRequest, key string) (response, error) {
 	k := keyOf(identityOf(g), key, in)
 	ctx, cancel := context.WithTimeout(g.Request.Context(), s.timeout) // of the wait and the update together
@@ -65,7 +65,7 @@ func (s *server) hold(ctx context.Context, k queue.Key) (letGo func()) {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				_ = s.queue.Renew(ctx, k, lease) // the next one comes before the lease ends
+				_ = s.queue.Renew(ctx, k, lease) // if it fails, the next try is before the lease ends
 			}
 		}
 	})
@@ -75,13 +75,13 @@ func (s *server) hold(ctx context.Context, k queue.Key) (letGo func()) {
 	}
 }
 
-// keyOf returns the caller's key for this body. Bodies with the same content are the
-// same, whatever their layout.
+// keyOf returns the caller's key for this body. Bodies that differ only in layout
+// count as equal.
 func keyOf(caller, key string, in *UpdateRequest) *queue.Key {
 	return &queue.Key{Caller: caller, Key: key, Hash: sha256.Sum256(encode(in))}
 }
 
-// reserve takes the key, or returns the answer of the request that had it.
+// reserve reserves the key, or returns the answer of the first request with it.
 func (s *server) reserve(ctx context.Context, k queue.Key) (earlier response, found bool, err error) {
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
@@ -109,8 +109,8 @@ func (s *server) reserve(ctx context.Context, k queue.Key) (earlier response, fo
 	}
 }
 
-// keep stores the answer for the key. An answer that asks to send the request again
-// is not stored, and frees the key. err is the problem that is answered in place of a.
+// keep stores the answer for the key: a, or the problem of err. An answer that asks
+// for another try is not stored, and frees the key.
 func (s *server) keep(g *gin.Context, k queue.Key, a response, err error) {
 	if err != nil {
 		p := problemOf(err)
@@ -138,12 +138,12 @@ func (s *server) release(g *gin.Context, k queue.Key) {
 	}
 }
 
-// keep is the answer as the store has it.
+// keep returns the answer in its stored form.
 func (r response) keep() queue.Answer {
 	return queue.Answer{Status: r.status, Location: r.location, Body: r.body}
 }
 
-// kept is the answer that the store has.
+// kept returns the answer from its stored form.
 func kept(a queue.Answer) response {
 	return response{status: a.Status, location: a.Location, body: a.Body}
 }

@@ -11,13 +11,13 @@ import (
 
 // prefer holds the caller's preferences (RFC 7240).
 type prefer struct {
-	stored bool // do not wait for the end in any case
+	stored bool // store the update, whether or not the caller waits
 	waits  bool
 	wait   time.Duration // but for this long
 }
 
-// applied is how a preference that was followed is told back: one to wait, with
-// the time that was granted.
+// applied returns the value of Preference-Applied: the preference that was followed,
+// with the granted time.
 func (p prefer) applied(wait time.Duration) string {
 	if !p.waits {
 		return "respond-async"
@@ -25,16 +25,17 @@ func (p prefer) applied(wait time.Duration) string {
 	return "wait=" + strconv.Itoa(int(wait/time.Second))
 }
 
-// foldPrefer makes one line of several, which mean the same (RFC 9110, section 5.3).
+// foldPrefer joins several Prefer lines into one, which means the same (RFC 9110,
+// section 5.3).
 func foldPrefer(c *gin.Context) {
 	if lines := c.Request.Header.Values("Prefer"); len(lines) > 1 {
 		c.Request.Header.Set("Prefer", strings.Join(lines, ", "))
 	}
 }
 
-// parsePrefer reads the preferences that this server knows; of two with one name
-// the first counts, and what it cannot read it passes over, as the RFC asks for.
-// Asked for both, to wait and to be answered without the end, it waits first.
+// parsePrefer reads the preferences that this server knows. Of two with one name the
+// first counts, and unreadable ones are ignored (RFC 7240, section 2). With both wait
+// and respond-async the server waits, and then answers 202.
 func parsePrefer(h http.Header) (p prefer) {
 	seen := map[string]bool{}
 	for preference := range strings.SplitSeq(h.Get("Prefer"), ",") {

@@ -17,9 +17,9 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
-// Facts about a request that the server itself finds.
+// Errors that the server itself finds in a request.
 var (
-	errNoRoute         = errors.New("no such path; GET /docs shows what there is")
+	errNoRoute         = errors.New("no such path; GET /docs shows all of them")
 	errNoSource        = errors.New("no webhook source of this name is configured; add it to CONFIG_FILE, or set the secret of its kind")
 	errNoMethod        = errors.New("the path does not have this method; Allow names those it has")
 	errKeys            = errors.New("the keys of the sender are unavailable now; send the delivery again")
@@ -41,12 +41,12 @@ func (e *invalidError) Error() string { return e.detail }
 // problemType is the media type of RFC 9457.
 const problemType = "application/problem+json"
 
-// wrongParameter is the error of a parameter in the query.
+// wrongParameter returns the error of a query parameter.
 func wrongParameter(name, detail string) error {
 	return wrongFields([]FieldError{parameterError(openapi3.ParameterInQuery, name, detail)}, 0)
 }
 
-// problem is what an error looks like from outside.
+// problem is an error as the client sees it.
 type problem struct {
 	status     int
 	code       ProblemCode
@@ -56,7 +56,7 @@ type problem struct {
 	decision   policy.Decision
 }
 
-// again reports whether the same request, as it is, may well succeed later.
+// again reports whether the same request may succeed later.
 func (p problem) again() bool {
 	for code, row := range failures {
 		if row.code == p.code {
@@ -67,18 +67,18 @@ func (p problem) again() bool {
 }
 
 const (
-	// retryStore is about the time in which a database comes back, and retryFull
-	// that in which a full queue gets some room.
+	// retryStore is about how long a database takes to come back, and retryFull how
+	// long until a full queue has room.
 	retryStore = 10 * time.Second
 	retryFull  = time.Minute
 	// retryInFlight is about the time of one update.
 	retryInFlight = time.Second
-	// statusGone is the logged status of a request whose caller hung up; nobody
-	// receives it. The number is nginx's.
+	// statusGone is the logged status of a request whose caller hung up, as in nginx.
+	// It is never sent.
 	statusGone = 499
 )
 
-// problemOf is the one table of errors.
+// problemOf returns the problem of an error; it is the one table of errors.
 func problemOf(err error) problem {
 	var (
 		invalid   *invalidError
@@ -136,7 +136,8 @@ func problemOf(err error) problem {
 	return ofThisRequest(problemOfFailure(update.FailureOf(err)))
 }
 
-// ofThisRequest names, in a fault of the service, the id under which the log has more.
+// ofThisRequest completes a fault of the service with the request's id, which leads
+// to its log lines.
 func ofThisRequest(p problem) problem {
 	if p.code == ProblemCodeInternal {
 		p.detail = "the service failed; its log has more under this request_id"
@@ -144,7 +145,7 @@ func ofThisRequest(p problem) problem {
 	return p
 }
 
-// failures maps why an update failed to the status and code of its problem.
+// failures maps the code of an update's failure to the status and code of a problem.
 var failures = map[update.Code]struct {
 	status int
 	code   ProblemCode
@@ -214,7 +215,7 @@ func queueProblem(err error) (problem, bool) {
 	return problem{}, false
 }
 
-// failedError is a request that failed on its only target.
+// failedError is the error of a request that failed on its only target.
 type failedError struct {
 	failure update.Failure
 	place   update.Place
@@ -224,7 +225,7 @@ type failedError struct {
 // Error is for the log.
 func (e *failedError) Error() string { return e.place.String() + ": " + e.err.Error() }
 
-// Unwrap returns what went wrong.
+// Unwrap returns the cause.
 func (e *failedError) Unwrap() error { return e.err }
 
 // writeErrors answers the request with the problem of its last error.

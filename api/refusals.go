@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// refusalsEvery is how often the log warns of refused deliveries of one source.
+// refusalsEvery is the shortest time between two warnings about one source.
 const refusalsEvery = time.Minute
 
-// refusals warns of deliveries whose secret or signature is wrong, once a minute
-// for each source. It is safe for concurrent use.
+// refusals logs deliveries with a wrong secret or signature, once a minute for each
+// source. It is safe for concurrent use.
 type refusals struct {
 	now func() time.Time
 
@@ -28,8 +28,8 @@ func newRefusals() *refusals {
 	return &refusals{now: time.Now, since: map[string]*refused{}}
 }
 
-// warn counts one refused delivery, and writes a line about it and those before it
-// unless the last line of the source is less than a minute old.
+// warn counts one refused delivery, and logs all of them since the last warning
+// unless that is less than a minute ago.
 func (r *refusals) warn(ctx context.Context, logger *slog.Logger, source string, cause error) {
 	if n := r.due(source); n > 0 {
 		logger.LogAttrs(ctx, slog.LevelWarn, "webhook deliveries refused; compare the secret with the registry's",
@@ -37,8 +37,8 @@ func (r *refusals) warn(ctx context.Context, logger *slog.Logger, source string,
 	}
 }
 
-// due returns how many refusals there were since the last warning, or 0 while no
-// other one is due.
+// due returns the number of refusals since the last warning, or 0 while no further
+// warning is due.
 func (r *refusals) due(source string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -15,8 +15,8 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
-// parseUpdate turns the body, which fits the description, into a request. The
-// error is an *invalidError with every field that is wrong.
+// parseUpdate turns a body that matches the description into a request. The error is
+// an *invalidError with every wrong field.
 func parseUpdate(in *UpdateRequest) (update.Request, error) {
 	var r update.Request
 	var wrong []FieldError
@@ -63,20 +63,20 @@ func parseUpdate(in *UpdateRequest) (update.Request, error) {
 	return r, nil
 }
 
-// The bounds of one glob: how long a match takes grows with the number of ways in
-// which stars and braces can be read, multiplied.
+// The bounds of one glob: the cost of a match grows with the product of the ways in
+// which its stars and braces can match.
 const (
 	maxDeepStars = 3  // **
 	maxBraces    = 2  // {a,b}, side by side or nested
 	maxCommas    = 10 // in all braces together
 )
 
-// maxGlobWeight bounds all globs of a request together. A match of weight 1 takes
-// about a microsecond, so that the files of a large repository are matched within two
-// seconds; a hundred plain globs are well below it.
+// maxGlobWeight bounds the sum of globWeight over a request's globs. A match of weight
+// 1 takes about a microsecond, so the files of a large repository are matched within
+// two seconds. A hundred plain globs are well below the bound.
 const maxGlobWeight = 150
 
-// checkGlobs refuses globs that are too costly together.
+// checkGlobs refuses globs whose total cost is too high.
 func checkGlobs(globs []string) error {
 	weight := 0
 	for _, glob := range globs {
@@ -88,11 +88,11 @@ func checkGlobs(globs []string) error {
 	return nil
 }
 
-// globWeight estimates how much longer a match of the glob takes than one of a plain
-// path: it grows with the ways in which ** and braces can be read, multiplied.
+// globWeight estimates the cost of a match, relative to that of a plain path: the
+// product of the ways in which ** and braces can match.
 func globWeight(glob string) int {
 	weight := 1 + strings.Count(strings.TrimSuffix(glob, "/**"), "**")
-	var open []int // the alternatives so far of the braces around
+	var open []int // for each open brace, its alternatives so far
 	for _, r := range glob {
 		switch n := len(open); {
 		case r == '{':
@@ -122,8 +122,8 @@ func checkGlob(glob string) error {
 	return nil
 }
 
-// explainParameter has a sentence for a parameter that the schema refuses; empty
-// where the schema's own serves.
+// explainParameter returns a sentence about a parameter that the schema refuses, or
+// "" for the schema's own.
 func explainParameter(name string) string {
 	if name == "Idempotency-Key" {
 		return "must be 1 to 255 printable ASCII characters without spaces"
@@ -131,8 +131,8 @@ func explainParameter(name string) string {
 	return ""
 }
 
-// explainField has the sentence of the parsers for a value that the schema
-// refuses as well; empty where the schema's own serves.
+// explainField returns the parser's sentence about a value that the schema refuses,
+// or "" for the schema's own.
 func explainField(pointer string, value any) string {
 	text, ok := value.(string)
 	if !ok {

@@ -14,11 +14,11 @@ type response struct {
 	status   int
 	location string
 	applied  string // the preference that was followed
-	again    bool   // a part of it failed for a reason that may pass soon
+	again    bool   // a target failed for a reason that may pass
 	body     []byte
 }
 
-// newAnswer encodes the body as every other answer is encoded.
+// newResponse encodes the body in the way of the generated responses.
 func newResponse(status int, location string, body any) (response, error) {
 	var b bytes.Buffer
 	err := json.NewEncoder(&b).Encode(body)
@@ -48,9 +48,8 @@ func (r response) send(w http.ResponseWriter) error {
 	return err
 }
 
-// conclude turns an update that ended into its response. When it failed on every
-// target for the same reason, that reason is the answer: the error is an *endedError
-// with retryAfter.
+// conclude returns the response of an update that ended. If it failed on every target
+// for the same reason, the error is an *endedError with that reason and retryAfter.
 func conclude(u Update, retryAfter time.Duration) (response, error) {
 	failed := slices.DeleteFunc(slices.Clone(u.Targets), func(t TargetUpdate) bool { return t.Status != StatusFailed })
 	switch {
@@ -87,7 +86,7 @@ func concludeWell(u Update) (response, error) {
 	return newResponse(http.StatusCreated, location, u)
 }
 
-// endedError is an update that failed with a problem that is known already.
+// endedError is the error of an update that failed with a known problem.
 type endedError struct {
 	problem problem
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/worker"
 )
 
-// Updater carries requests out. *update.Service is one.
+// Updater carries out requests. *update.Service is one.
 type Updater interface {
 	Update(ctx context.Context, r update.Request) ([]update.Result, error)
 	// Choose returns the targets that a request goes to, without asking GitHub.
@@ -38,19 +38,19 @@ type Options struct {
 	Webhooks map[string]Webhook
 	// WebhookBody bounds a webhook's body in bytes; 0 means DefaultWebhookBody.
 	WebhookBody int64
-	// Bodies bounds in bytes what the bodies of webhooks that are not proven yet
-	// take together, and as much for all other bodies; 0 means DefaultBodies, or twice
-	// WebhookBody where that is more.
+	// Bodies bounds, in bytes, the bodies of all webhooks that are not authenticated
+	// yet, and separately all other bodies; 0 means the larger of DefaultBodies and
+	// twice WebhookBody.
 	Bodies int64
-	// Ready reports whether updates can be served; every GET /readyz calls it.
+	// Ready returns the answer to GET /readyz, which calls it every time.
 	Ready func(context.Context) Readiness
-	// Callers may use the service; nil means that everybody may.
+	// Callers may use the service; nil means that no token is needed.
 	Callers *caller.Callers
-	// Policy says what callers may do; nil means that every caller may do everything.
+	// Policy decides what callers may do; nil allows everything.
 	Policy *policy.Policy
-	// UpdateTimeout bounds how long a caller is kept waiting for an update's end.
+	// UpdateTimeout bounds how long a caller waits for an update's outcome.
 	UpdateTimeout time.Duration
-	// Metrics is where the server's collectors are registered, and what GET /metrics shows.
+	// Metrics gets the server's collectors; GET /metrics shows it.
 	Metrics *prometheus.Registry
 	Logger  *slog.Logger
 }
@@ -61,21 +61,20 @@ type Server struct {
 	handlers *server
 }
 
-// Stop answers 202 to those who wait for the end of a stored update. Everything
-// else goes on.
+// Stop answers 202 to every request that waits for a stored update. Other requests
+// go on.
 func (s *Server) Stop() { s.handlers.stop() }
 
-// Interrupt ends the updates under way with update.ErrStopping, and every later
-// one, but for those whose commit may be on its branch already: they are followed
-// to their end.
+// Interrupt ends updates under way, and later ones, with update.ErrStopping. An update
+// whose commit may be on its branch already is completed instead.
 func (s *Server) Interrupt() { s.handlers.interrupt() }
 
-// Idle returns when no update of a caller is under way, or with the cause of ctx
-// when that ends before.
+// Idle returns when no update of a caller is under way, or with ctx's cause if ctx
+// ends first.
 func (s *Server) Idle(ctx context.Context) error { return s.handlers.inFlight.idle(ctx) }
 
-// New returns a Server. An error says that the embedded description or the
-// metrics are broken.
+// New returns a Server. It fails if the embedded description or Swagger UI is broken,
+// or the metrics are registered already.
 func New(o Options) (*Server, error) {
 	contract, err := loadContract()
 	if err != nil {
@@ -145,8 +144,8 @@ func New(o Options) (*Server, error) {
 	return &Server{Handler: engine, handlers: handlers}, nil
 }
 
-// answerHead answers HEAD wherever GET is answered (RFC 9110, section 9.1). The
-// server of net/http leaves the body out.
+// answerHead answers HEAD wherever GET is answered (RFC 9110, section 9.1). Package
+// net/http omits the body.
 func answerHead(engine *gin.Engine) {
 	for _, route := range engine.Routes() {
 		if route.Method == http.MethodGet {
@@ -155,8 +154,8 @@ func answerHead(engine *gin.Engine) {
 	}
 }
 
-// refuseMethod answers a method that a path does not have. Gin has put those that
-// it has into Allow, among them OPTIONS for every webhook, which few sources take.
+// refuseMethod answers a method that the path does not have. Gin sets Allow, with
+// OPTIONS for every webhook; here it is removed for sources that have no handshake.
 func (s *server) refuseMethod(c *gin.Context) {
 	if name, ok := strings.CutPrefix(c.Request.URL.Path, webhooksPath); ok {
 		hook, known := s.webhooks[name]
@@ -180,8 +179,8 @@ type server struct {
 	queue       *queue.Queue
 	webhooks    map[string]Webhook
 	webhookBody int64
-	bodies      *bodyBudget // of requests that are known to be a caller's or a source's
-	unproven    *bodyBudget // of webhooks whose signature is still to be compared
+	bodies      *bodyBudget // of authenticated requests
+	unproven    *bodyBudget // of webhooks whose signature is checked with the body
 	refusals    *refusals
 	ready       func(context.Context) Readiness
 	timeout     time.Duration
@@ -195,9 +194,8 @@ type server struct {
 	interrupt   context.CancelFunc
 }
 
-// ginContext is the gin.Context behind the context that a generated handler gets. It
-// is used again for another request, so nobody may keep it: pass on the context of
-// its Request.
+// ginContext returns the gin.Context behind the context of a generated handler. Gin
+// reuses it for other requests, so it must not be kept: pass on its Request's context.
 func ginContext(ctx context.Context) *gin.Context { return ctx.(*gin.Context) }
 
 // fail answers every request with err.

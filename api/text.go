@@ -10,10 +10,10 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
-// checkNew refuses of a new request what must not reach a commit's message:
-// characters that show something else than they are, credentials, and trailers that
-// would pass for the service's; and globs that cost too much. What was stored before
-// is not asked. The body fits the description. The error is an *invalidError.
+// checkNew refuses text that must not reach a commit's message: control and format
+// characters, credentials, and trailers with the service's names; and globs that cost
+// too much. It is for new requests alone, not for stored ones. The body matches the
+// description. The error is an *invalidError.
 func checkNew(in *UpdateRequest) error {
 	var wrong []FieldError
 	if in.Paths != nil {
@@ -43,8 +43,8 @@ func checkNew(in *UpdateRequest) error {
 	return wrongFields(wrong, 0)
 }
 
-// checkCharacters refuses control characters but tabs and line ends, and format
-// characters: those that change the direction of text, or have no width.
+// checkCharacters refuses control characters other than tabs and line ends, and
+// format characters, which change the direction of text or have no width.
 func checkCharacters(text string) error {
 	for _, r := range strings.ReplaceAll(text, "\r\n", "\n") {
 		if r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
@@ -54,8 +54,8 @@ func checkCharacters(text string) error {
 	return nil
 }
 
-// credentials finds the userinfo of an address (RFC 3986, section 3.2.1) when it
-// holds a password, or may be a token.
+// credentials matches the userinfo of an address (RFC 3986, section 3.2.1) that holds
+// a password, or may be a token.
 var credentials = regexp.MustCompile(`(?i)\b(?:https?://[^\s/?#@]+|[a-z][a-z0-9+.-]*://[^\s/?#@:]*:[^\s/?#@]*)@`)
 
 func checkCredentials(text string) error {

@@ -11,7 +11,7 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/worker"
 )
 
-// statuses are the contract's words for what became of a stored update or task.
+// statuses maps the status of a stored update or task to the contract's.
 var statuses = map[queue.Status]Status{
 	queue.Queued:     StatusQueued,
 	queue.Committed:  StatusCommitted,
@@ -20,7 +20,7 @@ var statuses = map[queue.Status]Status{
 	queue.Failed:     StatusFailed,
 }
 
-// ends are the contract's words for how a request ended well.
+// ends maps the status of a result to the contract's.
 var ends = map[update.Status]Status{
 	update.Committed:  StatusCommitted,
 	update.Unchanged:  StatusUnchanged,
@@ -28,7 +28,7 @@ var ends = map[update.Status]Status{
 	update.Planned:    StatusPlanned,
 }
 
-// viewOf is a request that was carried out at once, as an answer shows it.
+// viewOf returns the view of a request that was carried out at once.
 func viewOf(r update.Request, results []update.Result) Update {
 	body := Update{Id: r.ID, Image: r.Image.String(), Version: r.Version.String(), Targets: []TargetUpdate{}}
 	for _, result := range results {
@@ -42,8 +42,8 @@ func viewOf(r update.Request, results []update.Result) Update {
 	return body
 }
 
-// together is the status of an update whose targets have these: that which says
-// most of what is left to do, and then of what was done.
+// together returns the status of an update whose targets have these: the one with the
+// most left to do, and then the one with the most done.
 func together(targets []TargetUpdate) Status {
 	for _, s := range []Status{StatusQueued, StatusFailed, StatusCommitted, StatusPlanned, StatusUnchanged} {
 		if slices.ContainsFunc(targets, func(t TargetUpdate) bool { return t.Status == s }) {
@@ -53,8 +53,8 @@ func together(targets []TargetUpdate) Status {
 	return StatusSuperseded
 }
 
-// storedView is a stored update as an answer shows it. Targets that do not name the
-// image are left out once another one does.
+// storedView returns the view of a stored update. Targets that do not name the image
+// are left out if another target does.
 func storedView(u queue.Update) Update {
 	body := Update{Id: u.ID, Status: statuses[u.Status], Image: u.Image, Version: u.Version, Targets: []TargetUpdate{}}
 	if r, err := update.DecodeRequest(u.Request); err == nil {
@@ -71,15 +71,15 @@ func storedView(u queue.Update) Update {
 	return body
 }
 
-// taskView is a task with its last result, as an answer shows it. absentAs is how a
-// task counts whose target does not name the image.
+// taskView returns the view of a task with its last result. absentAs is the status of
+// a task whose target does not name the image.
 func taskView(task queue.Task, result update.Result, absentAs queue.Status) TargetUpdate {
 	status := cmp.Or(task.Status, queue.Queued)
 	switch {
 	case status == queue.Absent:
 		status = cmp.Or(absentAs, queue.Unchanged)
 	case status == queue.Superseded, status == queue.Queued && task.Attempts == 0 && task.LastError == "":
-		result.Err = nil // of a try that does not count any more
+		result.Err = nil // of an earlier try
 	}
 	view := targetView(result, statuses[status])
 	if task.Status == queue.Failed && view.Problem == nil {
@@ -88,7 +88,7 @@ func taskView(task queue.Task, result update.Result, absentAs queue.Status) Targ
 	return view
 }
 
-// recordView is a stored update with its history.
+// recordView returns the view of a stored update with its history.
 func recordView(u queue.Update) UpdateRecord {
 	body := storedView(u)
 	r := UpdateRecord{
@@ -111,7 +111,7 @@ func recordView(u queue.Update) UpdateRecord {
 	return r
 }
 
-// targetView is what a request came to on one target, as an answer shows it.
+// targetView returns the view of a request's result on one target.
 func targetView(r update.Result, status Status) TargetUpdate {
 	t := TargetUpdate{
 		Name: present(r.Name), Repository: r.Repo.String(), Branch: r.Branch, Status: status,
@@ -158,7 +158,7 @@ func namedIn(n update.NamedIn) *NamedIn {
 	return &NamedIn{Path: n.Path, Line: n.Line}
 }
 
-// present is nil for a zero value, which the answer leaves out.
+// present returns nil for a zero value, which the answer leaves out.
 func present[T comparable](v T) *T {
 	var zero T
 	if v == zero {

@@ -26,7 +26,7 @@ const (
 // DefaultWebhookBody bounds a webhook's body in bytes, unless configured otherwise.
 const DefaultWebhookBody = maxBody
 
-// Webhook is a source of webhooks, and what its pushes may change.
+// Webhook is a source of webhooks and the bounds of its pushes.
 type Webhook struct {
 	Source *webhook.Source
 	// Targets are ids of targets; none means all.
@@ -35,15 +35,14 @@ type Webhook struct {
 	Present image.Pattern
 }
 
-// Verdicts on deliveries that do not get as far as a receipt, for the metrics.
+// Verdicts, in the metrics, on deliveries that end without a receipt.
 const (
 	verdictHandshake = "handshake"
 	verdictRefused   = "refused"
 	verdictFailed    = "failed"
 )
 
-// receiveWebhook answers POST /v1/webhooks/{source}: it stores what was pushed, and
-// then answers.
+// receiveWebhook answers POST /v1/webhooks/{source}, after it has stored the pushes.
 func (s *server) receiveWebhook(c *gin.Context) {
 	name := c.Param("source")
 	hook, ok := s.webhooks[name]
@@ -115,7 +114,7 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 // reasonExpired is why a replay of an old push is ignored.
 const reasonExpired = "the push is older than the history is kept (queue.retention), so what came after it is not known"
 
-// ignoredReceipt tells of a delivery without a push to store.
+// ignoredReceipt returns the receipt of a delivery without a push to store.
 func ignoredReceipt(d webhook.Delivery) IdleReceipt {
 	r := IdleReceipt{Status: IdleReceiptStatusIgnored, Reason: &d.Ignored, Updates: []ReceivedUpdate{}}
 	if d.Refusal != "" {
@@ -132,8 +131,9 @@ func respondWebhook(c *gin.Context, status int, location string, body any) error
 	return a.send(c.Writer)
 }
 
-// readDelivery judges the request by its headers and URL, and reads its body only
-// when they pass. The body's memory belongs to the budget of its kind.
+// readDelivery checks the request's headers and URL, and reads the body only if they
+// pass. The body's memory counts against s.bodies if they authenticate the sender, and
+// against s.unproven otherwise.
 func (s *server) readDelivery(c *gin.Context, hook Webhook) (webhook.Delivery, error) {
 	r := c.Request
 	if err := wantPlain(r.Header); err != nil {
@@ -158,7 +158,7 @@ func (s *server) readDelivery(c *gin.Context, hook Webhook) (webhook.Delivery, e
 	return delivery, asDeliveryError(err)
 }
 
-// asDeliveryError gives an error of a source its place in the table of errors.
+// asDeliveryError translates an error of a source for the table of errors.
 func asDeliveryError(err error) error {
 	var bad *webhook.MalformedError
 	switch {
@@ -172,7 +172,7 @@ func asDeliveryError(err error) error {
 	return err
 }
 
-// wantPlain refuses bodies that are packed in a way that nobody signs.
+// wantPlain refuses compressed bodies and forms, over which no sender signs.
 func wantPlain(h http.Header) error {
 	if err := wantIdentity(h); err != nil {
 		return err
@@ -184,9 +184,9 @@ func wantPlain(h http.Header) error {
 	return nil
 }
 
-// receiptOf tells what became of the updates: of several, that for which most is
-// left to do. It has no status when all were duplicates, and no updates when all
-// were too old.
+// receiptOf returns the receipt of the accepted updates, with the status of the one
+// that has the most left to do. It has no status when all are duplicates, and no
+// updates when all are too old.
 func receiptOf(accepted []queue.Accepted) Receipt {
 	words := map[queue.Disposition]ReceivedUpdateStatus{
 		queue.Stored: ReceivedUpdateStatusQueued, queue.Retried: ReceivedUpdateStatusRetried, queue.Duplicate: ReceivedUpdateStatusDuplicate,

@@ -59,30 +59,29 @@ type step int
 const (
 	landed   step = iota // the commit is on the branch
 	lost                 // it is not, and never will be
-	judge                // GitHub's words tell whether sending it again is of use
-	resend               // send it again
-	look                 // look again, but do not send: that could undo what somebody set back
+	judge                // GitHub's message decides whether to send the update again
+	resend               // send the update again
+	look                 // look again, but do not send: that could undo somebody's reset of the branch
 	giveUp               // the refusal of the update stands
 	giveUpOn             // the refusal to show the branch stands
 )
 
-// steps tells what follows from where the branch is seen: when every update so far
-// was surely refused or never sent, and when one is in doubt.
+// steps is the next step for each place where the branch is seen: sure when every update
+// so far was refused or never sent, doubt when one may have been carried out.
 var steps = map[sight]struct{ sure, doubt step }{
 	atCommit:  {landed, landed},
-	above:     {lost, landed}, // what was surely not done is not below either: it is not compared
+	above:     {lost, landed}, // a refused update is not below the head either, so nothing is compared
 	atParent:  {judge, resend},
-	before:    {lost, look}, // in doubt it may be an old answer
+	before:    {lost, look}, // in doubt, the read may be stale
 	elsewhere: {lost, lost},
 	unclear:   {lost, look},
 	gone:      {giveUpOn, resend},
 	unseen:    {giveUp, resend},
 }
 
-// fastForward moves the branch from the snapshot's commit to c, and calls before,
-// which may be nil, when it is about to. When it returns nil c is on the branch;
-// when ErrBranchMoved it is not and never will be; when an *UnknownOutcomeError it
-// may be.
+// fastForward moves the branch from the snapshot's commit to c. It calls before, which
+// may be nil, right before it sends the update. After nil, c is on the branch; after
+// ErrBranchMoved, it is not and never will be; after an *UnknownOutcomeError, it may be.
 func (b *Branch) fastForward(ctx context.Context, s *Snapshot, c Commit, before func(context.Context, SHA) error) error {
 	if err := b.client.limits.admit(ctx); err != nil {
 		return translate(ctx, opUpdateRef, nil, err)
@@ -99,19 +98,19 @@ func (b *Branch) fastForward(ctx context.Context, s *Snapshot, c Commit, before 
 	return u.follow(ctx)
 }
 
-// follow sends the update and looks at the branch until it is known what became of
-// it. While nothing is in doubt ctx ends that; else refPatience does.
+// follow sends the update, and looks at the branch until the outcome is known. While no
+// update is in doubt, ctx bounds it; otherwise refPatience does.
 func (u *refUpdate) follow(ctx context.Context) error {
 	followed, cancel := detached(ctx)
 	defer func() { cancel() }()
 	next := resend
 	var failure error
 	for attempt := 1; ; attempt++ {
-		if attempt > 1 && !u.doubt && ctx.Err() == nil { // nothing is on its way that would be followed
+		if attempt > 1 && !u.doubt && ctx.Err() == nil { // no request is under way that would have to be followed
 			cancel()
 			followed, cancel = detached(ctx)
 		}
-		if followed.Err() != nil { // what is not sent any more is in no doubt
+		if followed.Err() != nil { // nothing more is sent, so no further doubt arises
 			return u.outcome(failure)
 		}
 		if next == resend {
@@ -119,8 +118,8 @@ func (u *refUpdate) follow(ctx context.Context) error {
 				return nil
 			}
 		}
-		if isLimited(failure) && !u.doubt { // nothing is on its way: the caller's own deadline counts
-			if attempt == maxRefAttempts || u.b.client.limits.admit(ctx) != nil || ctx.Err() != nil {
+		if isLimited(failure) && !u.doubt { // no request is under way: the caller's own deadline counts
+			if !u.mayRepeat(ctx, attempt) {
 				return failure
 			}
 			continue
@@ -139,13 +138,18 @@ func (u *refUpdate) follow(ctx context.Context) error {
 	}
 }
 
-// detached returns the context of an update that is about to be sent, which goes
-// on without ctx.
+// mayRepeat waits for the rate limit and reports whether the update may be sent again.
+func (u *refUpdate) mayRepeat(ctx context.Context, attempt int) bool {
+	return attempt < maxRefAttempts && u.b.client.limits.admit(ctx) == nil && ctx.Err() == nil
+}
+
+// detached returns a context for an update that is about to be sent. It goes on after
+// ctx ends, for refPatience.
 func detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), refPatience)
 }
 
-// send asks once to move the branch.
+// send requests the update once.
 func (u *refUpdate) send(ctx context.Context) error {
 	c, ref := u.b.client, "heads/"+u.s.Branch
 	r := request{op: opUpdateRef, repo: u.s.Repo, write: true}
@@ -161,8 +165,8 @@ func (u *refUpdate) send(ctx context.Context) error {
 	return err
 }
 
-// decide finds out what an update that was not plainly accepted came to. last is the
-// step that led here, and end the error when the next one is an end.
+// decide looks at the branch after an update that GitHub did not confirm, and returns the
+// next step. last is the step before; end is the error when next ends the update.
 func (u *refUpdate) decide(ctx context.Context, last step, failure error) (next step, end error) {
 	if !isRefusal(failure) && !neverSent(failure) {
 		u.doubt = true

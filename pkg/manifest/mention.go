@@ -240,7 +240,8 @@ func (r *reader) endSentence(m *mention) {
 	*last = bare
 }
 
-// split cuts the reference into its parts and looks its name up.
+// split cuts the reference into its parts and looks its name up. It reports whether the
+// text is a reference to a wanted image.
 func (r *reader) split(m *mention) bool {
 	ref := r.text[m.start:m.end]
 	m.name = m.end
@@ -264,18 +265,8 @@ func (r *reader) split(m *mention) bool {
 	if colon < 0 && digest < 0 && !m.whole {
 		return false
 	}
-	var ok bool
-	behind := m.whole && !m.scheme && r.registry.precedes(named)
-	if behind {
-		m.repo, m.update, ok = r.want.match(r.registry.host + "/" + named)
-	}
-	if !ok {
-		if m.repo, m.update, ok = r.want.match(named); !ok {
-			return false
-		}
-		if behind && m.reason == "" {
-			m.reason = Ambiguous
-		}
+	if !r.matchName(m, named) {
+		return false
 	}
 	if !m.whole {
 		r.endSentence(m)
@@ -289,6 +280,22 @@ func (r *reader) split(m *mention) bool {
 		m.tag, m.digest = "", ""
 	}
 	return good || m.whole
+}
+
+// matchName matches a name with the wanted images, and reports whether one matches. A name
+// that is the whole text belongs to the registry of the mapping, if there is one.
+func (r *reader) matchName(m *mention, named string) bool {
+	behind := m.whole && !m.scheme && r.registry.precedes(named)
+	var ok bool
+	if behind {
+		if m.repo, m.update, ok = r.want.match(r.registry.host + "/" + named); ok {
+			return true
+		}
+	}
+	if m.repo, m.update, ok = r.want.match(named); ok && behind && m.reason == "" {
+		m.reason = Ambiguous
+	}
+	return ok
 }
 
 // opensText reports whether nothing but a scheme stands before a mention.

@@ -10,21 +10,20 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// change is a transaction of the queue, with what is to be done at its end and
-// told once it is committed. It has the transaction's life and is used by one
-// goroutine.
+// change is a transaction of the queue. It collects what has to be done at the end of
+// the transaction, and the events to publish once it is committed. It is valid for the
+// transaction only and is not safe for concurrent use.
 type change struct {
 	tx
 	q   *Queue
 	now time.Time
 
-	// told are the updates whose tasks changed, by their place in the order of
-	// arrival, each with what became of the tasks.
-	told   map[int64][]Event
-	wakes  map[string]bool // branches that have something due
-	events []Event
-	ended  []string // IDs of updates
-	kept   int64    // bytes of the updates that ended
+	// changed holds the events of tasks that changed, by the seq of their update.
+	changed map[int64][]Event
+	wakes   map[string]bool // branches that have due tasks
+	events  []Event         // to publish
+	ended   []string        // IDs of updates that ended
+	kept    int64           // size of the updates that ended, in bytes
 }
 
 // write runs f in a transaction and commits it. f may run more than once.
@@ -50,26 +49,27 @@ func (q *Queue) write(ctx context.Context, f func(context.Context, *change) erro
 }
 
 func newChange(q *Queue, t tx, now time.Time) *change {
-	return &change{tx: t, q: q, now: now, told: map[int64][]Event{}, wakes: map[string]bool{}}
+	return &change{tx: t, q: q, now: now, changed: map[int64][]Event{}, wakes: map[string]bool{}}
 }
 
-// finish brings the updates whose tasks changed up to date, in the order that
-// every transaction keeps, and wakes the branches.
+// finish updates the status of each update whose tasks changed and wakes the branches.
+// It locks the updates in the order of seq, as every transaction does, so that two
+// transactions cannot wait for each other.
 func (c *change) finish(ctx context.Context) error {
-	if _, err := c.updateStatuses(ctx, slices.Sorted(maps.Keys(c.told))...); err != nil {
+	if _, err := c.updateStatuses(ctx, slices.Sorted(maps.Keys(c.changed))...); err != nil {
 		return err
 	}
 	return c.wake(ctx, slices.Sorted(maps.Keys(c.wakes)))
 }
 
-// tell notes that a task of an update changed, and what there is to tell of it.
-func (c *change) tell(seq int64, events ...Event) {
-	c.told[seq] = append(c.told[seq], events...)
+// noteTask records that a task of an update changed, with the events to publish.
+func (c *change) noteTask(seq int64, events ...Event) {
+	c.changed[seq] = append(c.changed[seq], events...)
 }
 
-// updateStatuses brings the statuses of updates up to date with their tasks', and
-// returns them. The rows of the updates are locked first: two branches may be at
-// tasks of the same one.
+// updateStatuses recomputes the statuses of updates from their tasks, stores them and
+// returns them by seq. It locks the updates' rows first, because the tasks of one update
+// may be applied on two branches at once.
 func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]Status, error) {
 	type summary struct {
 		id, webhook string
@@ -109,11 +109,11 @@ func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]S
 	for i, seq := range seqs {
 		u := found[i]
 		since := c.now.Sub(fromMicros(u.accepted))
-		for _, e := range c.told[seq] {
+		for _, e := range c.changed[seq] {
 			e.Webhook, e.Since = u.webhook, since
 			c.events = append(c.events, e)
 		}
-		delete(c.told, seq)
+		delete(c.changed, seq)
 		now := aggregate(u.tasks, u.absentAs)
 		statuses[seq] = now
 		if now == u.status {
@@ -143,26 +143,28 @@ func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]S
 	return statuses, nil
 }
 
+// end records that an update ended.
 func (c *change) end(id string, e Event) {
 	c.ended = append(c.ended, id)
 	c.events = append(c.events, e)
 }
 
-// needsRequest reports whether Retry may try an update again that has ended: its
-// request is kept for that alone.
+// needsRequest reports whether Retry can queue an ended update again. Only then is its
+// request kept.
 func needsRequest(s Status, tasks []Task) bool {
 	return s == Failed || s == Unchanged && !slices.ContainsFunc(tasks, func(t Task) bool { return t.Status != Absent })
 }
 
-// wake has branches looked at now. A job that runs sees what this transaction
-// stores: it completes only in one that looks again.
+// wake makes each branch's job run now, and inserts the job where there is none. A job
+// that is running already needs no wake-up: the transaction that completes it looks for
+// tasks again.
 func (c *change) wake(ctx context.Context, branches []string) error {
 	live, err := c.insert(ctx, branches, time.Time{})
 	if err != nil {
 		return err
 	}
 	for _, job := range live {
-		// One that is available at a time to come was inserted by a clock that was set back since.
+		// An available job with a future time was inserted by a clock that has been put back since.
 		later := job.State == rivertype.JobStateAvailable && time.Until(job.ScheduledAt) > clockSlack
 		if later || job.State == rivertype.JobStateScheduled || job.State == rivertype.JobStateRetryable {
 			if err := c.runNow(ctx, job.ID); err != nil {

@@ -120,7 +120,7 @@ func (r *run) failSuspects(ctx context.Context, c *change) error {
 		if err := scan(&seq, &target); err != nil {
 			return err
 		}
-		c.tell(seq, Event{Kind: TaskEnded, Status: Failed, Target: target})
+		c.noteTask(seq, Event{Kind: TaskEnded, Status: Failed, Target: target})
 		return nil
 	}, `
 		UPDATE versions_task SET status = 'failed', last_error = $1, finished_at = $2, claim = '', sent_commit = ''
@@ -151,9 +151,9 @@ func (r *run) storeOutcomes(ctx context.Context, c *change, done applied) error 
 				switch {
 				case affected == 0:
 				case kind == "":
-					c.tell(t.seq)
+					c.noteTask(t.seq)
 				default:
-					c.tell(t.seq, Event{Kind: kind, Status: after.Status, Target: t.Task.Target})
+					c.noteTask(t.seq, Event{Kind: kind, Status: after.Status, Target: t.Task.Target})
 				}
 			},
 		}

@@ -17,17 +17,18 @@ import (
 
 const (
 	riverQueue = "versions"
-	// jobAttempts is more than any job needs: a run that fails (the store was away)
-	// is followed by another, and the sweeper sees to a branch without a job.
+	// jobAttempts is more than any job needs: a run that fails because the store is
+	// unavailable is repeated, and the sweeper inserts a job for a branch without one.
 	jobAttempts = 1000
-	// batchSize bounds what one call of Apply is given.
+	// batchSize bounds the items of one Batch.
 	batchSize = 500
 )
 
-// jobWaits part the runs of a job that fails because the store is away.
+// jobWaits is the back-off between runs of a job while the store is unavailable.
 var jobWaits = backoff.Policy{First: 2 * time.Second, Most: 30 * time.Second}
 
-// drainArgs is a job: look at the branch. At most one of a branch lives.
+// drainArgs are the arguments of a job: the branch whose tasks it applies. At most one
+// unfinished job exists per branch.
 type drainArgs struct {
 	Branch string `json:"branch"`
 }
@@ -59,29 +60,28 @@ func (d *drainer) NextRetry(job *river.Job[drainArgs]) time.Time {
 	return time.Now().Add(jobWaits.After(job.Attempt, 0))
 }
 
-// run is one run of a job, in the goroutine that River gave it.
+// run is one attempt at a job. It is used by the goroutine that River runs it in.
 type run struct {
 	q   *Queue
 	job *river.Job[drainArgs]
-	// alone says that the run applies a suspect, and nothing else of this process
-	// is applied meanwhile.
+	// alone means that the run applies suspects, while this process applies nothing else.
 	alone bool
-	// last is the latest time to begin a further call of Apply, so that it ends
-	// within the run.
+	// last is the latest time at which a call of Apply may begin and still end within
+	// the run.
 	last time.Time
 }
 
-// errSuccession ends a run whose job was taken for dead and given to another one.
+// errSuccession ends a run that River presumed dead and replaced by another.
 var errSuccession = errors.New("the job was given to another run")
 
-// claim marks the tasks that the run applies.
+// claim returns the mark of the tasks that the run applies.
 func (r *run) claim() string { return fmt.Sprintf("%d.%d", r.job.ID, r.job.Attempt) }
 
-// drain works off a branch. Each step but the last is followed by Apply.
+// drain applies the tasks of a branch until none is due.
 func (q *Queue) drain(ctx context.Context, job *river.Job[drainArgs]) error {
 	r := &run{q: q, job: job, last: time.Now().Add(q.options.times.run - q.options.ApplyTimeout - runMargin/2)}
 	if !q.beginRun(job.Args.Branch, r.claim()) {
-		return errors.New("an earlier run is still at the branch")
+		return errors.New("an earlier run still works on the branch")
 	}
 	defer q.endRun(job.Args.Branch)
 	leave, err := q.gate(ctx, false)
@@ -97,8 +97,8 @@ func (q *Queue) drain(ctx context.Context, job *river.Job[drainArgs]) error {
 		}
 		switch {
 		case len(next.tasks) > 0:
-			done = q.apply(ctx, job.Args.Branch, next.tasks)
-		case next.turn:
+			done = q.callApply(ctx, job.Args.Branch, next.tasks)
+		case next.otherKind:
 			done = applied{}
 			leave()
 			leave = func() {}
@@ -112,7 +112,8 @@ func (q *Queue) drain(ctx context.Context, job *river.Job[drainArgs]) error {
 	}
 }
 
-// gate lets runs apply side by side, and one with a suspect alone. leave opens it again.
+// gate waits until the run may call Apply: normal runs share the gate, and a run with
+// suspects has it alone. leave must be called once.
 func (q *Queue) gate(ctx context.Context, alone bool) (leave func(), err error) {
 	var weight int64 = 1
 	if alone {
@@ -124,8 +125,8 @@ func (q *Queue) gate(ctx context.Context, alone bool) (leave func(), err error) 
 	return func() { q.applying.Release(weight) }, nil
 }
 
-// beginRun keeps a second run of this process off a branch: the first was taken
-// for dead, and its Apply has not returned.
+// beginRun reports whether the run may work on the branch. It may not while an earlier
+// run of this process, which River presumed dead, is still in Apply.
 func (q *Queue) beginRun(branch, claim string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -136,7 +137,7 @@ func (q *Queue) beginRun(branch, claim string) bool {
 	return true
 }
 
-// claimOf is the claim of this process's run at a branch, "" when there is none.
+// claimOf returns the claim of this process's run on a branch, "" when there is none.
 func (q *Queue) claimOf(branch string) string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -149,16 +150,18 @@ func (q *Queue) endRun(branch string) {
 	delete(q.draining, branch)
 }
 
-// applied is what a call of Apply made of the tasks that it was given.
+// applied holds the tasks of one call of Apply and their outcomes.
 type applied struct {
 	tasks    []claimed
 	outcomes []Outcome
-	// interrupted says that Stop ended the call: what is Queued was not tried.
+	// interrupted means that Stop ended the call: the tasks that are still Queued were
+	// not attempted.
 	interrupted bool
 }
 
-// apply calls Apply. What panics or miscounts has failed for all.
-func (q *Queue) apply(ctx context.Context, branch string, tasks []claimed) (done applied) {
+// callApply calls Apply. When it panics or returns a wrong number of outcomes, all tasks
+// count as failed attempts.
+func (q *Queue) callApply(ctx context.Context, branch string, tasks []claimed) (done applied) {
 	batch := Batch{Branch: branch, Items: make([]Item, len(tasks))}
 	for i, t := range tasks {
 		batch.Items[i] = t.Item
@@ -166,103 +169,105 @@ func (q *Queue) apply(ctx context.Context, branch string, tasks []claimed) (done
 	done.tasks = tasks
 	defer func() {
 		if r := recover(); r != nil {
-			q.options.Logger.ErrorContext(ctx, "applying updates panicked", slog.String("branch", branch),
+			q.options.Logger.ErrorContext(ctx, "Apply panicked", slog.String("branch", branch),
 				slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
-			done.outcomes = failure(len(tasks))
+			done.outcomes = failedOutcomes(len(tasks))
 		}
 		done.interrupted = q.isStopping() && ctx.Err() != nil
 	}()
 	limited, cancel := context.WithTimeout(ctx, q.options.ApplyTimeout)
 	defer cancel()
-	done.outcomes = q.work(limited, batch)
+	done.outcomes = q.apply(limited, batch)
 	if len(done.outcomes) != len(tasks) {
-		q.options.Logger.ErrorContext(ctx, "applying updates gave a wrong number of outcomes",
+		q.options.Logger.ErrorContext(ctx, "Apply returned a wrong number of outcomes",
 			slog.String("branch", branch), slog.Int("tasks", len(tasks)), slog.Int("outcomes", len(done.outcomes)))
-		done.outcomes = failure(len(tasks))
+		done.outcomes = failedOutcomes(len(tasks))
 	}
 	return done
 }
 
-func failure(n int) []Outcome {
+// failedOutcomes returns n failed attempts.
+func failedOutcomes(n int) []Outcome {
 	return slices.Repeat([]Outcome{{Status: Queued, Error: "internal error"}}, n)
 }
 
-// stepWaits part the tries of a step while the store is away.
+// stepWaits is the back-off between attempts at a step while the store is unavailable.
 var stepWaits = backoff.Policy{First: 100 * time.Millisecond, Most: 2 * time.Second}
 
-// work is what a step found to do.
-type work struct {
+// claims is what a step claimed.
+type claims struct {
 	tasks []claimed
-	// turn says that there are none of the run's kind, but some of the other: those
-	// to be applied alone after the rest, or the other way round. With neither tasks
-	// nor turn the job is completed.
-	turn bool
+	// otherKind means that no task of the run's kind is due, but some of the other are:
+	// suspects, which are applied alone, or the rest. With neither tasks nor otherKind
+	// the job is complete.
+	otherKind bool
 }
 
-// step stores what was applied and claims the next tasks. When the store is away it
-// is tried as long as the run lasts: what was applied would be applied again else.
-func (r *run) step(ctx context.Context, done applied) (work, error) {
+// step stores the outcomes of done and claims the next tasks. While the store is
+// unavailable it retries for as long as the run lasts, because tasks whose outcome is
+// not stored are applied again.
+func (r *run) step(ctx context.Context, done applied) (claims, error) {
 	for tries := 1; ; tries++ {
 		over := r.q.isStopping() || ctx.Err() != nil || len(done.tasks) > 0 && time.Now().After(r.last)
 		var (
-			next work
+			next claims
 			mine bool
 		)
-		// A run that is told to end hands its tasks back nevertheless.
+		// A run that is cancelled still hands its tasks back.
 		err := r.q.write(context.WithoutCancel(ctx), func(ctx context.Context, c *change) (err error) {
 			next, mine, err = r.stepIn(ctx, c, done, over)
 			return err
 		})
 		if err == nil && !mine {
-			return work{}, errSuccession
+			return claims{}, errSuccession
 		}
 		if err == nil || len(done.tasks) == 0 {
 			return next, err
 		}
 		if backoff.Sleep(ctx, stepWaits.After(tries, 0)) != nil {
-			return work{}, err
+			return claims{}, err
 		}
 	}
 }
 
-// stepIn is a step's transaction. A run that is over claims nothing more. mine is
-// false when the job is another run's by now; then only what was applied counts.
-func (r *run) stepIn(ctx context.Context, c *change, done applied, over bool) (next work, mine bool, err error) {
+// stepIn is the transaction of a step. A run that is over claims nothing more. mine
+// reports whether the job still belongs to this run; if not, only the outcomes are stored.
+func (r *run) stepIn(ctx context.Context, c *change, done applied, over bool) (next claims, mine bool, err error) {
 	branch := r.job.Args.Branch
 	if err := c.lock(ctx, []string{branchLock(branch)}); err != nil {
-		return work{}, false, err
+		return claims{}, false, err
 	}
 	if err := r.storeOutcomes(ctx, c, done); err != nil {
-		return work{}, false, err
+		return claims{}, false, err
 	}
 	var attempt int
 	if mine, err = one(ctx, c, []any{&attempt}, `
 		SELECT attempt FROM river_job WHERE id = $1 AND attempt = $2 AND state = 'running'`,
 		r.job.ID, r.job.Attempt); err != nil || !mine {
-		return work{}, false, err
+		return claims{}, false, err
 	}
 	if err := c.supersedeReplaced(ctx, branch); err != nil {
-		return work{}, false, err
+		return claims{}, false, err
 	}
 	if err := r.failSuspects(ctx, c); err != nil {
-		return work{}, false, err
+		return claims{}, false, err
 	}
 	if over {
-		return work{}, true, r.finish(ctx, c)
+		return claims{}, true, r.completeJob(ctx, c)
 	}
 	if next.tasks, err = r.claimTasks(ctx, c); err != nil || len(next.tasks) > 0 {
 		return next, true, err
 	}
-	if next.turn, err = r.othersDue(ctx, c); err != nil || next.turn {
+	if next.otherKind, err = r.othersDue(ctx, c); err != nil || next.otherKind {
 		return next, true, err
 	}
-	return work{}, true, r.finish(ctx, c)
+	return claims{}, true, r.completeJob(ctx, c)
 }
 
-// finish completes the job. When tasks are left, they get a new one, at the time
-// of the first that is due. It completes first and looks then: who stores a task
-// after that look finds no live job and inserts one.
-func (r *run) finish(ctx context.Context, c *change) error {
+// completeJob completes the job. When tasks are left, it inserts a new job for the time
+// at which the first is due. It completes the job before it looks for tasks: whoever
+// stores a task after that finds no unfinished job and inserts one.
+func (r *run) completeJob(ctx context.Context, c *change) error {
 	if err := c.complete(ctx, r.job); err != nil {
 		return err
 	}

@@ -8,86 +8,87 @@ import (
 )
 
 const (
-	// groupSize and groupTasks bound the entries that share a transaction, so that
-	// none waits long for the others.
-	groupSize  = 64
-	groupTasks = 2_000
-	// acceptTimeout bounds an acceptance, or the reservation of a key, beside a
-	// database next door: a webhook's sender waits for a few seconds, and comes again
-	// after a refusal. A database that is further away adds roundTripsOfEntry, up to
-	// acceptMost.
+	// groupSize and groupRows bound the entries of one transaction, so that no entry
+	// waits long for the others.
+	groupSize = 64
+	groupRows = 2_000
+	// acceptTimeout bounds an acceptance or the reservation of a key when the database
+	// is near: a webhook's sender waits a few seconds and repeats a refused delivery. A
+	// distant database adds the time of roundTripsOfEntry, up to acceptMost.
 	acceptTimeout     = 3 * time.Second
 	acceptMost        = 10 * time.Second
 	roundTripsOfEntry = 20
 )
 
-// entry is what one caller hands in to be stored.
+// entry is what one call of Accept or Record stores.
 type entry struct {
 	updates []Update
 	key     *Key
-	record  bool // the updates ended before
-	answer  chan answer
+	record  bool          // the updates have already ended
+	done    chan admitted // receives one value
 }
 
-func (e *entry) tasks() (n int) {
+// rows returns how many rows the entry adds to the store.
+func (e *entry) rows() (n int) {
 	for _, u := range e.updates {
 		n += 1 + len(u.Tasks)
 	}
 	return n
 }
 
-type answer struct {
+// admitted is what became of an entry: what Accept returns.
+type admitted struct {
 	accepted []Accepted
 	err      error
 }
 
-// share stores an entry, together with those that come in while a transaction is
-// under way: what makes one durable takes about as long for many. Several
-// transactions at a time would not be faster: SQLite knows one writer, and on
-// PostgreSQL they wait for each other's branches. When ctx ends while the entry
-// waits for its turn, it is withdrawn; later, only one that nobody depends on
-// leaves its caller go.
+// share stores an entry together with those that arrive while a transaction runs: a
+// durable commit takes about as long for many entries as for one. Concurrent
+// transactions would not be faster, because SQLite has one writer and on PostgreSQL they
+// wait for each other's branch locks. When ctx ends before the entry's transaction
+// begins, the entry is withdrawn. After that, share returns early only for Record, whose
+// caller does not depend on the result.
 func (q *Queue) share(ctx context.Context, e *entry) ([]Accepted, error) {
-	e.answer = make(chan answer, 1)
+	e.done = make(chan admitted, 1)
 	q.entries.Add(e)
 	select {
-	case a := <-e.answer:
+	case a := <-e.done:
 		return a.accepted, a.err
 	case <-ctx.Done():
 	}
 	if q.entries.Withdraw(e) || e.record {
 		return nil, fmt.Errorf("queue: store the update: %w", context.Cause(ctx))
 	}
-	a := <-e.answer
+	a := <-e.done
 	return a.accepted, a.err
 }
 
-// commit stores entries in transactions of no more than groupTasks, and answers them.
-func (q *Queue) commit(entries []*entry) {
+// storeEntries stores entries in transactions of at most groupRows rows.
+func (q *Queue) storeEntries(entries []*entry) {
 	for len(entries) > 0 {
-		n, tasks := 0, 0
+		n, rows := 0, 0
 		for n < len(entries) {
-			if tasks += entries[n].tasks(); n > 0 && tasks > groupTasks {
+			if rows += entries[n].rows(); n > 0 && rows > groupRows {
 				break
 			}
 			n++
 		}
-		q.commitTogether(entries[:n])
+		q.storeGroup(entries[:n])
 		entries = entries[n:]
 	}
 }
 
-// commitTogether stores entries in one transaction and answers them.
-func (q *Queue) commitTogether(entries []*entry) {
-	answers, err := q.admit(entries)
+// storeGroup stores entries in one transaction and sends each its outcome.
+func (q *Queue) storeGroup(entries []*entry) {
+	outcomes, err := q.admit(entries)
 	for i, e := range entries {
 		if err != nil {
-			answers[i] = answer{err: err}
+			outcomes[i] = admitted{err: err}
 		}
-		if failed := answers[i].err; failed != nil && !refusal(failed) {
-			answers[i].err = fmt.Errorf("queue: store the update: %w", failed)
+		if failed := outcomes[i].err; failed != nil && !refusal(failed) {
+			outcomes[i].err = fmt.Errorf("queue: store the update: %w", failed)
 		}
-		e.answer <- answers[i]
+		e.done <- outcomes[i]
 	}
 }
 
@@ -96,10 +97,10 @@ func (q *Queue) acceptTimeout() time.Duration {
 	return min(acceptTimeout+q.store.roundTrips(roundTripsOfEntry), acceptMost)
 }
 
-// concernsOne reports whether an error is about an entry, not about the store.
+// concernsOne reports whether an error concerns one entry and not the store.
 func (q *Queue) concernsOne(err error) bool { return refusal(err) || q.store.refusesValue(err) }
 
-// refusal reports whether the queue itself refuses an entry.
+// refusal reports whether an error is a refusal by the queue itself.
 func refusal(err error) bool {
 	var answered *AnsweredError
 	if errors.As(err, &answered) {
@@ -113,8 +114,8 @@ func refusal(err error) bool {
 	return false
 }
 
-// locks are the keys under which entries are stored: the branches that they go
-// to, and what must be there once only.
+// locks returns the keys to lock before entries are stored: their branches, and their
+// idempotency keys and deliveries, which must be unique.
 func locks(entries []*entry) []string {
 	var keys []string
 	for _, e := range entries {

@@ -45,7 +45,7 @@ func (q *Queue) trim(ctx context.Context, before time.Time) error {
 		SELECT count(*), coalesce(sum(bytes), 0) FROM versions_update WHERE finished_at > 0`); err != nil {
 		return fmt.Errorf("measure the history: %w", err)
 	}
-	over := excess{rows: rows - MaxHistoryRows, bytes: bytes - q.options.MaxHistory}
+	over := excess{rows: rows - maxHistoryRows, bytes: bytes - q.options.MaxHistory}
 	for {
 		deleted, err := q.deleteOldest(ctx, before, over)
 		if err != nil || deleted.rows < sweepStep {

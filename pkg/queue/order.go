@@ -5,28 +5,27 @@ import "context"
 // This file is the store's part of "the newest push wins"; the whole rule is in the
 // documentation of pkg/update.
 
-// place is where a task stands among those of its target and image. pos is the
-// order of arrival. told is when the image was pushed, as the sender says; 0 when
-// it does not.
-type place struct {
-	target    string
-	pos, told int64
-	sender    string
+// position is where a task stands in the order of its target and image.
+type position struct {
+	target string
+	pos    int64  // the order of arrival
+	pushed int64  // when the image was pushed, as the sender reports; 0 when it does not
+	sender string // see senderName
 }
 
-// replaces reports whether a task at p takes the place of an older one: it arrived
-// later, and not with a push that their common sender says is the earlier one.
-func (p place) replaces(older place) bool {
-	if p.sender == older.sender && p.told > 0 && p.told < older.told {
+// replaces reports whether a task at p supersedes an older one: it arrived later, and
+// their common sender, if they have one, does not report an earlier push.
+func (p position) replaces(older position) bool {
+	if p.sender == older.sender && p.pushed > 0 && p.pushed < older.pushed {
 		return false
 	}
 	return p.pos > older.pos
 }
 
-// newerExists is a condition on versions_task AS t: a task that replaces it waits,
-// was committed or found nothing to do. Those of one scope replace each other, and
-// one of the scope "", which is everything, also those of every other scope. $1 is
-// now: a told time ahead of it comes from a clock that was set back since.
+// newerExists is a condition on versions_task AS t: a task that replaces t is queued,
+// committed or unchanged. A task replaces those of its own scope; one of the scope "",
+// which is everything, replaces those of every scope. $1 is now: a told_at after it was
+// set by a clock that has been put back since.
 const newerExists = `(EXISTS (
 		SELECT 1 FROM versions_task AS newer
 		WHERE newer.target = t.target AND newer.image = t.image AND newer.scope IN (t.scope, '')
@@ -40,7 +39,7 @@ const newerExists = `(EXISTS (
 			AND newer.status IN ('queued', 'committed', 'unchanged')
 	))`
 
-// newestStatement finds the last place in the order of a target and image.
+// newestStatement finds the last position of a target and image.
 func newestStatement(at imageAt, row func(pos int64)) statement {
 	return statement{
 		text: `
@@ -57,9 +56,9 @@ func newestStatement(at imageAt, row func(pos int64)) statement {
 	}
 }
 
-// supersedeReplaced ends all tasks of a branch that wait although a newer one is
-// known, but for those whose commit may be on the branch: that is looked up first.
-// Nothing of the branch is being applied.
+// supersedeReplaced ends the queued tasks of a branch that a newer task replaces,
+// except those whose announced commit may be on the branch: Apply looks that up first.
+// The caller ensures that no task of the branch is being applied.
 func (c *change) supersedeReplaced(ctx context.Context, branch string) error {
 	return each(ctx, c, func(scan func(...any) error) error {
 		var (
@@ -69,7 +68,7 @@ func (c *change) supersedeReplaced(ctx context.Context, branch string) error {
 		if err := scan(&seq, &target); err != nil {
 			return err
 		}
-		c.tell(seq, Event{Kind: TaskEnded, Status: Superseded, Target: target})
+		c.noteTask(seq, Event{Kind: TaskEnded, Status: Superseded, Target: target})
 		return nil
 	}, `
 		UPDATE versions_task AS t SET status = 'superseded', finished_at = $1, claim = ''

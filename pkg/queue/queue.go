@@ -17,14 +17,14 @@ import (
 
 // Limits and defaults.
 const (
-	DefaultRetention  = 30 * 24 * time.Hour
-	DefaultMaxWaiting = 10_000
-	DefaultMaxHistory = 256 << 20
-	// MaxHistoryRows bounds the ended updates that are kept, whatever their size.
-	MaxHistoryRows      = 500_000
-	DefaultApplyTimeout = time.Minute
-	// MaxApplyTimeout keeps the promise that the work of a replica that died goes
-	// on within five minutes.
+	defaultRetention  = 30 * 24 * time.Hour
+	defaultMaxWaiting = 10_000
+	defaultMaxHistory = 256 << 20
+	// maxHistoryRows bounds the ended updates that are kept, whatever their size.
+	maxHistoryRows      = 500_000
+	defaultApplyTimeout = time.Minute
+	// MaxApplyTimeout bounds ApplyTimeout so that the tasks of a replica that died are
+	// taken over within five minutes.
 	MaxApplyTimeout = 3 * time.Minute
 )
 
@@ -45,7 +45,7 @@ type Options struct {
 	MaxHistory int64
 	// ApplyTimeout bounds one call of Apply. Default a minute, at most MaxApplyTimeout.
 	ApplyTimeout time.Duration
-	// Observe is told what happens, after it is stored; it must not block. Optional.
+	// Observe receives each Event once it is stored. It must not block. Optional.
 	Observe func(Event)
 	Now     func() time.Time // default time.Now
 	Random  func() float64   // in [0, 1), for jitter; safe for concurrent use; default math/rand/v2
@@ -55,30 +55,30 @@ type Options struct {
 
 // times are those of River's jobs.
 type times struct {
-	run    time.Duration // the longest run of a job
-	rescue time.Duration // how long after its start a run is taken for dead
+	run    time.Duration // the bound of one run of a job
+	rescue time.Duration // the age at which a run is presumed dead
 }
 
-// EventKind says what an Event tells.
+// EventKind is the kind of an Event.
 type EventKind string
 
 // The kinds of events.
 const (
-	TaskRetried   EventKind = "retried"   // an attempt failed, another follows
-	TaskPostponed EventKind = "postponed" // to be tried later, nothing failed
+	TaskRetried   EventKind = "retried"   // an attempt failed and another follows
+	TaskPostponed EventKind = "postponed" // deferred without a failed attempt
 	TaskEnded     EventKind = "ended"     // with Status
 	UpdateEnded   EventKind = "update_ended"
-	WriteFailed   EventKind = "write_failed" // the store did not take a change
+	WriteFailed   EventKind = "write_failed" // the store failed to take a change
 )
 
-// Event is something that happened in this process, for metrics. What Record
-// stores had ended before and makes none.
+// Event is something that happened in this process, for metrics. Record causes none,
+// because its updates have already ended.
 type Event struct {
 	Kind    EventKind
 	Status  Status        // of the ended
 	Target  string        // of a task
 	Webhook string        // the update's source, "" for an API caller's
-	Since   time.Duration // since it was accepted
+	Since   time.Duration // the update's age since it was accepted
 }
 
 // Queue is a store of updates and the workers on it. It is safe for concurrent use.
@@ -87,12 +87,12 @@ type Queue struct {
 	store   store
 	entries *batch.Batcher[*entry]
 	waiters waiters
-	// underway are the requests that are carried out at once.
+	// underway holds the synchronous requests.
 	underway *underway
-	work     Apply // set by Start
+	apply    Apply // set by Start
 	writes   writes
 	history  history
-	// applying has room for runs side by side, or for one alone.
+	// applying admits branchesAtOnce runs, or one that runs alone.
 	applying *semaphore.Weighted
 
 	mu       sync.Mutex
@@ -105,9 +105,9 @@ type Queue struct {
 }
 
 // Open opens the store and brings its tables up to date, which several replicas
-// may do at once. ctx bounds the opening only. The error names what is wrong
-// with the file or the server, and never holds the URL's password; ErrInUse says
-// that another process has the file of SQLite. The caller ends it with Close.
+// may do at once. ctx bounds the opening only. The error names what is wrong with the
+// file or the server and never contains the URL's password; it is ErrInUse when another
+// process has the SQLite file open. The caller closes the queue with Close.
 func Open(ctx context.Context, o Options) (*Queue, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		stopping: make(chan struct{}),
 		waiters:  waiters{of: map[string]map[chan struct{}]bool{}},
 	}
-	q.entries = batch.New(groupSize, nil, q.commit)
+	q.entries = batch.New(groupSize, nil, q.storeEntries)
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -141,16 +141,16 @@ func (o *Options) complete() error {
 		o.Logger = quiet()
 	}
 	if o.Retention == 0 {
-		o.Retention = DefaultRetention
+		o.Retention = defaultRetention
 	}
 	if o.MaxWaiting == 0 {
-		o.MaxWaiting = DefaultMaxWaiting
+		o.MaxWaiting = defaultMaxWaiting
 	}
 	if o.MaxHistory == 0 {
-		o.MaxHistory = DefaultMaxHistory
+		o.MaxHistory = defaultMaxHistory
 	}
 	if o.ApplyTimeout == 0 {
-		o.ApplyTimeout = DefaultApplyTimeout
+		o.ApplyTimeout = defaultApplyTimeout
 	}
 	if o.Observe == nil {
 		o.Observe = func(Event) {}
@@ -171,16 +171,16 @@ func (o *Options) complete() error {
 	return nil
 }
 
-// Start begins to work, with what a former run left first: apply carries updates
-// out. Only Stop ends that, not the end of ctx. A queue starts once; a tool that only
-// reads does not start it.
+// Start starts the workers, which call apply, beginning with the tasks that an earlier
+// process left. The workers run until Stop, also after ctx ends. A queue starts once; a
+// tool that only reads need not start it.
 func (q *Queue) Start(ctx context.Context, apply Apply) error {
 	if apply == nil {
-		return errors.New("queue: there is nothing that carries updates out")
+		return errors.New("queue: Start needs a function that applies updates")
 	}
 	err := errors.New("queue: it was started or stopped before")
 	q.started.Do(func() {
-		q.work = apply
+		q.apply = apply
 		err = q.begin(ctx)
 	})
 	return err
@@ -200,14 +200,14 @@ func (q *Queue) begin(ctx context.Context) error {
 	return nil
 }
 
-// handBack is how long cancelled calls of Apply have to return, and their tasks
-// to be given back.
+// handBack bounds how long cancelled calls of Apply may take to return and to hand their
+// tasks back.
 const handBack = 15 * time.Second
 
-// Stop takes no new work and waits for running calls of Apply. When ctx ends
-// they are cancelled, and what they did not carry out is handed back as it was,
-// for another replica or the next start; then the error is ctx's cause. Accept
-// and everything that reads go on until Close.
+// Stop claims no further tasks and waits for running calls of Apply. When ctx ends first,
+// Stop cancels them, hands the tasks that they did not carry out back unchanged, for
+// another replica or the next start, and returns ctx's cause. Accept and the methods that
+// read work until Close.
 func (q *Queue) Stop(ctx context.Context) error {
 	var err error
 	q.stopped.Do(func() {
@@ -230,7 +230,7 @@ func (q *Queue) end(ctx context.Context) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), handBack)
 	defer cancel()
 	if err := q.store.stop(last, true); err != nil {
-		return fmt.Errorf("queue: work that was told to end did not: %w", err)
+		return fmt.Errorf("queue: stop the workers: %w", err)
 	}
 	return context.Cause(ctx)
 }
@@ -243,7 +243,7 @@ func (q *Queue) Close() error {
 	return nil
 }
 
-// fromWarn passes on what somebody has to know: River tells much of itself.
+// fromWarn drops River's log records below the level Warn.
 type fromWarn struct{ slog.Handler }
 
 func (h fromWarn) Enabled(ctx context.Context, level slog.Level) bool {
@@ -266,16 +266,16 @@ func (q *Queue) isStopping() bool {
 }
 
 const (
-	// A run has room for what surrounds its last call of Apply, and is taken for
-	// dead some time after it must be over.
+	// A run has runMargin beyond its last call of Apply for the transactions around it,
+	// and is presumed dead rescueMargin after its bound.
 	runMinimum   = 150 * time.Second
 	runMargin    = 30 * time.Second
 	rescueMargin = 30 * time.Second
-	// branchesAtOnce is how many branches a process works on at the same time.
+	// branchesAtOnce bounds the branches that a process works on at the same time.
 	branchesAtOnce = 16
-	// finishedJobs is how long River keeps what is no more than a trace.
+	// finishedJobs is how long River keeps finished jobs, which nothing reads.
 	finishedJobs = time.Hour
-	// fetchEvery is how late a job may start of which no notification came.
+	// fetchEvery is how often River polls for jobs whose notification was lost.
 	fetchEvery = 500 * time.Millisecond
 )
 

@@ -11,15 +11,15 @@ import (
 
 // The bounds of Filter.Limit.
 const (
-	DefaultLimit = 50
-	MaxLimit     = 200
+	defaultLimit = 50
+	maxLimit     = 200
 )
 
 // Filter selects updates.
 type Filter struct {
 	Image  string // normalised; "" is any
 	Status Status // "" is any
-	Limit  int    // of a page; 0 is DefaultLimit, more than MaxLimit is MaxLimit
+	Limit  int    // of a page; 0 means 50, and more than 200 means 200
 	Cursor string // Page.Next of the page before; "" is the first page
 }
 
@@ -32,11 +32,11 @@ type Page struct {
 // Stats are figures of the queue.
 type Stats struct {
 	Waiting int           // queued tasks
-	Oldest  time.Duration // how long the oldest of them waits; 0 when none does
-	Failed  int           // failed updates in the history, without those of Record, whose callers were told
+	Oldest  time.Duration // the age of the oldest queued task; 0 when there is none
+	Failed  int           // failed updates in the history, except those of Record, whose callers received the error
 }
 
-// Get returns an update. ErrNotFound.
+// Get returns an update, or ErrNotFound.
 func (q *Queue) Get(ctx context.Context, id string) (Update, error) {
 	found, err := q.find(ctx, `u.id = $1`, id)
 	if err != nil {
@@ -48,8 +48,8 @@ func (q *Queue) Get(ctx context.Context, id string) (Update, error) {
 	return found[0].Update, nil
 }
 
-// List returns updates, the latest arrival first. Pages do not shift when updates
-// arrive meanwhile. ErrCursor.
+// List returns updates, the latest arrival first. Pages do not shift when updates arrive
+// between two calls. It returns ErrCursor for a cursor that List did not return.
 func (q *Queue) List(ctx context.Context, f Filter) (Page, error) {
 	var (
 		conditions []string
@@ -72,11 +72,11 @@ func (q *Queue) List(ctx context.Context, f Filter) (Page, error) {
 	if f.Status != "" {
 		where("status =", string(f.Status))
 	}
-	limit := min(f.Limit, MaxLimit)
+	limit := min(f.Limit, maxLimit)
 	if limit <= 0 {
-		limit = DefaultLimit
+		limit = defaultLimit
 	}
-	args = append(args, limit+1) // one more tells whether there is a next page
+	args = append(args, limit+1) // one more, to find out whether there is a next page
 	some := ""
 	if len(conditions) > 0 {
 		some = " WHERE " + strings.Join(conditions, " AND ")
@@ -97,8 +97,8 @@ func (q *Queue) List(ctx context.Context, f Filter) (Page, error) {
 	return p, nil
 }
 
-// find reads updates with their tasks, the latest first, in one statement and so
-// as they were at one moment.
+// find reads updates with their tasks, the latest first. It is one statement, so that the
+// result is consistent.
 func (q *Queue) find(ctx context.Context, condition string, args ...any) ([]updateRow, error) {
 	var found []updateRow
 	err := each(ctx, q.store.read(), func(scan func(...any) error) error {
@@ -143,7 +143,7 @@ func parseCursor(s string) (int64, error) {
 	return seq, nil
 }
 
-// Stats counts.
+// Stats returns the current figures.
 func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 	var (
 		s      Stats

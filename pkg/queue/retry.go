@@ -7,51 +7,12 @@ import (
 	"fmt"
 )
 
-// Retry queues the failed tasks of an update again, their attempts counted from
-// none; where there are none, those that were Absent, if all were. One that is
-// older than what was done meanwhile ends as Superseded at once. It returns the
-// update as it is then. ErrNotFound, ErrFull, and ErrNotFailed when there is
-// nothing to try again.
+// Retry queues the failed tasks of an update again, with their attempts reset. When none
+// failed and all are Absent, it queues those. A task that is older than what was
+// committed since ends as Superseded at once. Retry returns the update afterwards. It
+// returns ErrNotFound, ErrFull, or ErrNotFailed when no task can be retried.
 func (q *Queue) Retry(ctx context.Context, id string) (Update, error) {
-	err := q.write(ctx, func(ctx context.Context, c *change) error {
-		var (
-			seq    int64
-			status Status
-		)
-		found, err := one(ctx, c, []any{&seq}, `SELECT seq FROM versions_update WHERE id = $1`, id)
-		if err != nil {
-			return err
-		}
-		if !found {
-			return ErrNotFound
-		}
-		if err := c.lockTasks(ctx, seq); err != nil {
-			return err
-		}
-		var from sender
-		if _, err := one(ctx, c, []any{&status, &from.caller, &from.webhook}, `
-			SELECT status, caller, webhook FROM versions_update WHERE seq = $1`, seq); err != nil {
-			return err
-		}
-		if status != Failed && status != Unchanged {
-			return ErrNotFailed
-		}
-		again, err := c.requeue(ctx, seq)
-		if err != nil || !again {
-			return cmp.Or(err, ErrNotFailed)
-		}
-		if _, err := c.updateStatuses(ctx, seq); err != nil {
-			return err
-		}
-		queued := map[sender]int{}
-		if err := c.all(ctx, []statement{queuedStatement(queued)}); err != nil {
-			return err
-		}
-		if len(c.wakes) > 0 && !q.hasRoom(from, queued) {
-			return ErrFull
-		}
-		return nil
-	})
+	err := q.write(ctx, func(ctx context.Context, c *change) error { return c.retry(ctx, id) })
 	switch {
 	case err == nil:
 		return q.Get(ctx, id)
@@ -61,7 +22,54 @@ func (q *Queue) Retry(ctx context.Context, id string) (Update, error) {
 	return Update{}, fmt.Errorf("queue: retry update %q: %w", id, err)
 }
 
-// lockTasks locks the branches that the tasks of an update go to.
+// retry is Retry's transaction.
+func (c *change) retry(ctx context.Context, id string) error {
+	seq, from, err := c.lockRetriable(ctx, id)
+	if err != nil {
+		return err
+	}
+	again, err := c.requeue(ctx, seq)
+	if err != nil || !again {
+		return cmp.Or(err, ErrNotFailed)
+	}
+	if _, err := c.updateStatuses(ctx, seq); err != nil {
+		return err
+	}
+	queued := map[sender]int{}
+	if err := c.all(ctx, []statement{queuedStatement(queued)}); err != nil {
+		return err
+	}
+	if len(c.wakes) > 0 && !c.q.hasRoom(from, queued) {
+		return ErrFull
+	}
+	return nil
+}
+
+// lockRetriable locks the tasks of an update and returns its seq and sender. It
+// returns ErrNotFound, or ErrNotFailed when its status rules out a retry.
+func (c *change) lockRetriable(ctx context.Context, id string) (seq int64, from sender, err error) {
+	found, err := one(ctx, c, []any{&seq}, `SELECT seq FROM versions_update WHERE id = $1`, id)
+	if err != nil {
+		return 0, sender{}, err
+	}
+	if !found {
+		return 0, sender{}, ErrNotFound
+	}
+	if err := c.lockTasks(ctx, seq); err != nil {
+		return 0, sender{}, err
+	}
+	var status Status // read under the lock
+	if _, err := one(ctx, c, []any{&status, &from.caller, &from.webhook}, `
+		SELECT status, caller, webhook FROM versions_update WHERE seq = $1`, seq); err != nil {
+		return 0, sender{}, err
+	}
+	if status != Failed && status != Unchanged {
+		return 0, sender{}, ErrNotFailed
+	}
+	return seq, from, nil
+}
+
+// lockTasks locks the branches of an update's tasks.
 func (c *change) lockTasks(ctx context.Context, seq int64) error {
 	var keys []string
 	if err := each(ctx, c, func(scan func(...any) error) error {
@@ -75,8 +83,8 @@ func (c *change) lockTasks(ctx context.Context, seq int64) error {
 	return c.lock(ctx, keys)
 }
 
-// requeue has the failed tasks of an update tried again, or those that were
-// absent if none failed. It reports whether there were any. lockTasks comes first.
+// requeue queues the failed tasks of an update again or, when all are Absent, those. It
+// reports whether there were any. The caller holds the locks of lockTasks.
 func (c *change) requeue(ctx context.Context, seq int64) (bool, error) {
 	type past struct {
 		n      int64
@@ -114,7 +122,7 @@ func (c *change) requeue(ctx context.Context, seq int64) (bool, error) {
 				WHERE seq = $5 AND n = $6`,
 			args: []any{string(status), now, next, finished, seq, p.n},
 		})
-		c.tell(seq)
+		c.noteTask(seq)
 	}
 	if err := c.all(ctx, statements); err != nil {
 		return false, fmt.Errorf("queue the tasks again: %w", err)

@@ -19,6 +19,8 @@ type Words struct {
 	all bool
 	// pairs is set when a key may be that of a pair.
 	pairs bool
+	// releases is set when a key may list the files of values of a release.
+	releases bool
 }
 
 const (
@@ -35,9 +37,13 @@ func IndexWords(content []byte) Words {
 		return Words{all: true}
 	}
 	var hashes []uint64
-	pairs := false
+	pairs, releases := false, false
 	for start, end := nextWord(content, 0); start < end; start, end = nextWord(content, end) {
-		pairs = pairs || maySayPair(content, start, end)
+		if hasColon(content, end) {
+			key := content[start:end]
+			pairs = pairs || (start == 0 || content[start-1] != '/') && maySayPair(key)
+			releases = releases || maySayRelease(key)
+		}
 		if isKey(content, end) {
 			continue
 		}
@@ -49,9 +55,9 @@ func IndexWords(content []byte) Words {
 	slices.Sort(hashes)
 	hashes = slices.Compact(hashes)
 	if len(hashes) == 0 {
-		return Words{pairs: pairs}
+		return Words{pairs: pairs, releases: releases}
 	}
-	w := Words{bits: make([]byte, min(len(hashes)*bitsPerWord/8+1, maxFilter)), pairs: pairs}
+	w := Words{bits: make([]byte, min(len(hashes)*bitsPerWord/8+1, maxFilter)), pairs: pairs, releases: releases}
 	for _, h := range hashes {
 		for i := range uint64(hashesPerWord) {
 			bit := w.bit(h, i)
@@ -71,34 +77,57 @@ func isKey(content []byte, end int) bool {
 // name's or its version's. image is none, because it makes no pair alone.
 var pairSuffixes = [...]string{"tag", "version", "digest", "repository", "repo"}
 
-// maySayPair reports whether the word is a key of a pair. apiVersion and what has a
-// slash before it, as in app.kubernetes.io/version, are none.
-func maySayPair(content []byte, start, end int) bool {
-	switch content[end-1] {
+// maySayPair reports whether a key is one of a pair. apiVersion is none.
+func maySayPair(key []byte) bool {
+	switch key[len(key)-1] {
 	case 'g', 'n', 'o', 't', 'y', 'G', 'N', 'O', 'T', 'Y':
 	default:
 		return false
 	}
-	if start > 0 && content[start-1] == '/' || string(content[start:end]) == "apiVersion" {
-		return false
-	}
-	after := end
-	if after < len(content) && (content[after] == '"' || content[after] == '\'') {
-		after++
-	}
-	for after < len(content) && (content[after] == ' ' || content[after] == '\t') {
-		after++
-	}
-	if after == len(content) || content[after] != ':' {
+	if string(key) == "apiVersion" {
 		return false
 	}
 	for _, suffix := range pairSuffixes {
-		if from := end - len(suffix); from >= start && strings.EqualFold(string(content[from:end]), suffix) {
+		if from := len(key) - len(suffix); from >= 0 && strings.EqualFold(string(key[from:]), suffix) {
 			return true
 		}
 	}
 	return false
 }
+
+// maySayRelease reports whether a key lists the files of values of a release.
+func maySayRelease(key []byte) bool {
+	switch string(key) {
+	case "valueFiles", "valuesFiles", "valuesFile", "additionalValuesFiles", "releases":
+		return true
+	}
+	return false
+}
+
+// hasColon reports whether a colon follows the word that ends at offset end, so that
+// it may be a key.
+func hasColon(content []byte, end int) bool {
+	if end == len(content) {
+		return false
+	}
+	switch content[end] {
+	case ':':
+		return true
+	case '"', '\'':
+		end++
+	case ' ', '\t':
+	default:
+		return false
+	}
+	for end < len(content) && (content[end] == ' ' || content[end] == '\t') {
+		end++
+	}
+	return end < len(content) && content[end] == ':'
+}
+
+// MayHoldRelease reports whether the indexed file may tell of a release. A false
+// answer is certain, unless a key is written with ? before it.
+func (w Words) MayHoldRelease() bool { return w.all || w.releases }
 
 // MayHoldPair reports whether the indexed file may have fields of a pair: a name
 // that has no version, a version that has no name, or both. A false answer is

@@ -9,10 +9,13 @@ import (
 )
 
 // Pairs is a compact index of one file: where it names images by fields of their
-// own, and where it has a version without a name. It stays useful when the content
-// is gone. Its zero value is the index of a file that has neither. Pairs are immutable
-// and safe for concurrent use.
-type Pairs struct{ entries []pairEntry }
+// own, and where it has a version without a name; and of the releases that it tells
+// of. It stays useful when the content is gone. Its zero value is the index of a file
+// that has none of them. Pairs are immutable and safe for concurrent use.
+type Pairs struct {
+	entries  []pairEntry
+	releases []Release
+}
 
 // pairEntry is one group of fields.
 type pairEntry struct {
@@ -42,8 +45,12 @@ func IndexPairs(content []byte) Pairs {
 		entries = append(entries, e)
 	}
 	slices.SortFunc(entries, func(a, b pairEntry) int { return cmp.Compare(a.place, b.place) })
-	return Pairs{entries: slices.Clip(entries)}
+	return Pairs{entries: slices.Clip(entries), releases: releasesOf(f.docs)}
 }
+
+// Releases returns the releases that the file tells of, in file order. They are not to
+// be changed.
+func (p Pairs) Releases() []Release { return p.releases }
 
 // hashName returns the hash of a normalised name, or that of a text that is none.
 func hashName(text string) uint64 {
@@ -85,4 +92,14 @@ func (p Pairs) Names(k Key, image Spellings) (this, other bool) {
 }
 
 // Size returns about how many bytes of memory the index takes.
-func (p Pairs) Size() int { return 24 + 32*cap(p.entries) }
+func (p Pairs) Size() int {
+	size := 48 + 32*cap(p.entries)
+	for i := range p.releases {
+		r := &p.releases[i]
+		size += 64 + len(r.Repository) + len(r.Chart)
+		for _, file := range r.Files {
+			size += 16 + len(file)
+		}
+	}
+	return size
+}

@@ -22,19 +22,23 @@ const (
 // families are the files of a snapshot among which the versions of its pairs may
 // stand. Which of them belong to a pair, judge decides:
 //
-//	first   the files of the pair's folder
+//	first   those that a release gets together with the pair's file
+//	then    the files of the pair's folder
 //	then    those below the nearest folder that has a Chart.yaml, a helmfile or a kustomization
 //	last    those of the pair's file name, or of that name with an ending, anywhere
 type families struct {
-	plan  *plan
-	roots map[string]bool // folders
-	files []member        // that may hold a pair, sorted by path
+	plan     *plan
+	roots    map[string]bool // folders
+	charts   map[string]bool // those with a Chart.yaml
+	files    []member        // that may hold a pair or tell of a release, sorted by path
+	releases releases
 }
 
 // member is a file that may belong to a family.
 type member struct {
 	entry     github.Entry
 	dir, stem string
+	tells     bool // may tell of a release
 	chosen    bool // to be looked into
 	indexed   bool // pairs is filled in
 	pairs     manifest.Pairs
@@ -46,22 +50,26 @@ var rootFiles = map[string]bool{
 	"kustomization.yaml": true, "kustomization.yml": true, "Kustomization": true,
 }
 
-// newFamilies collects the files of the target that may hold a pair, by what is
-// remembered of their words.
+// newFamilies collects the files of the target that may hold a pair or tell of a
+// release, by what is remembered of their words. What is not remembered may hold a
+// pair, but is not read for a release.
 func (s *Service) newFamilies(p *plan) *families {
-	f := &families{plan: p, roots: map[string]bool{}}
+	f := &families{plan: p, roots: map[string]bool{}, charts: map[string]bool{}}
 	for _, entry := range p.snapshot.Entries {
 		dir, base := path.Split(entry.Path)
 		if rootFiles[base] {
 			f.roots[dir] = true
+			f.charts[dir] = f.charts[dir] || base == "Chart.yaml"
 		}
 		if entry.Mode == github.ModeSymlink || entry.Size > manifest.MaxSize || !p.target.takesKind(entry.Path) {
 			continue
 		}
-		if words, ok := s.words.get(entry.SHA); ok && !words.MayHoldPair() || !p.target.takesFile(entry.Path) {
+		words, known := s.words.get(entry.SHA)
+		tells := known && words.MayHoldRelease()
+		if known && !words.MayHoldPair() && !tells || !p.target.takesFile(entry.Path) {
 			continue
 		}
-		f.files = append(f.files, member{entry: entry, dir: dir, stem: stemOf(base)})
+		f.files = append(f.files, member{entry: entry, dir: dir, stem: stemOf(base), tells: tells})
 	}
 	return f
 }
@@ -174,9 +182,12 @@ type voice struct {
 }
 
 // voices are what is said at one place for one image.
-type voices struct{ dirs, roots, stems map[string]*voice }
+type voices struct {
+	releases           map[int]*voice
+	dirs, roots, stems map[string]*voice
+}
 
-func say(voices map[string]*voice, key string) *voice {
+func say[K comparable](voices map[K]*voice, key K) *voice {
 	if voices[key] == nil {
 		voices[key] = &voice{}
 	}
@@ -186,17 +197,20 @@ func say(voices map[string]*voice, key string) *voice {
 // listen collects who names the image of the namings, which have one key and one
 // request and are sorted, and who names another one there.
 func (f *families) listen(namings []naming) voices {
-	v := voices{map[string]*voice{}, map[string]*voice{}, map[string]*voice{}}
-	note := func(dir, stem string, note func(*voice)) {
+	v := voices{map[int]*voice{}, map[string]*voice{}, map[string]*voice{}, map[string]*voice{}}
+	note := func(file string, note func(*voice)) {
+		for _, n := range f.releases.of[file] {
+			note(say(v.releases, n))
+		}
+		dir, base := path.Split(file)
 		note(say(v.dirs, dir))
 		if root, ok := f.rootOf(dir); ok {
 			note(say(v.roots, root))
 		}
-		note(say(v.stems, stem))
+		note(say(v.stems, stemOf(base)))
 	}
 	for _, n := range namings {
-		dir, base := path.Split(n.path)
-		note(dir, stemOf(base), func(v *voice) {
+		note(n.path, func(v *voice) {
 			if v.here == (NamedIn{}) {
 				v.here = NamedIn{Path: n.path, Line: n.line}
 			}
@@ -206,7 +220,7 @@ func (f *families) listen(namings []naming) voices {
 	for i := range f.files {
 		m := &f.files[i]
 		if _, other := m.pairs.Names(namings[0].key, image); other {
-			note(m.dir, m.stem, func(v *voice) { v.other = true })
+			note(m.entry.Path, func(v *voice) { v.other = true })
 		}
 	}
 	return v
@@ -215,6 +229,13 @@ func (f *families) listen(namings []naming) voices {
 // judge returns who decides about a version without a name in the file, nil when
 // nobody does.
 func (f *families) judge(v voices, m *member) *voice {
+	var together *voice
+	for _, n := range f.releases.of[m.entry.Path] {
+		together = together.and(v.releases[n])
+	}
+	if together != nil {
+		return together
+	}
 	if here := v.dirs[m.dir]; here != nil {
 		return here
 	}
@@ -228,17 +249,22 @@ func (f *families) judge(v voices, m *member) *voice {
 	}
 	var all *voice
 	for stem := range stems(m.stem) {
-		here := v.stems[stem]
-		switch {
-		case here == nil:
-		case all == nil:
-			all = new(*here)
-		default:
-			all.other = all.other || here.other
-			if all.here == (NamedIn{}) {
-				all.here = here.here
-			}
-		}
+		all = all.and(v.stems[stem])
 	}
 	return all
+}
+
+// and joins what two say; either may be nil.
+func (v *voice) and(other *voice) *voice {
+	switch {
+	case other == nil:
+		return v
+	case v == nil:
+		return new(*other)
+	}
+	v.other = v.other || other.other
+	if v.here == (NamedIn{}) {
+		v.here = other.here
+	}
+	return v
 }

@@ -73,12 +73,16 @@ func groupNamings(namings []naming) [][]naming {
 // without a name that are found there: who stands beside such a version may name
 // another image.
 func (s *Service) lookInto(ctx context.Context, f *families, groups [][]naming) error {
+	if err := s.readReleases(ctx, f); err != nil {
+		return err
+	}
 	var named []string
 	for _, g := range groups {
 		for _, n := range g {
 			named = append(named, n.path)
 		}
 	}
+	f.mark(f.releases.with(named))
 	f.choose(f.around(named))
 	if err := s.index(ctx, f); err != nil {
 		return err
@@ -90,35 +94,45 @@ func (s *Service) lookInto(ctx context.Context, f *families, groups [][]naming) 
 			lone = append(lone, m.entry.Path)
 		}
 	}
+	f.mark(f.releases.with(lone))
 	f.mark(f.around(lone).near)
 	return s.index(ctx, f)
 }
 
-// index fills in the pairs of the chosen files, from what is remembered or from
-// their content.
+// index fills in the pairs of the chosen files.
 func (s *Service) index(ctx context.Context, f *families) error {
-	var missing []*member
-	var entries []github.Entry
+	var chosen []*member
 	for i := range f.files {
-		m := &f.files[i]
-		if !m.chosen || m.indexed {
+		if m := &f.files[i]; m.chosen && !m.indexed {
+			m.indexed = true
+			chosen = append(chosen, m)
+		}
+	}
+	return s.pairsOf(ctx, f.plan, chosen, func(i int, pairs manifest.Pairs) { chosen[i].pairs = pairs })
+}
+
+// pairsOf gives the index of each file to take, from what is remembered or from the
+// file's content.
+func (s *Service) pairsOf(ctx context.Context, p *plan, files []*member, take func(int, manifest.Pairs)) error {
+	var missing []int
+	var entries []github.Entry
+	for i, m := range files {
+		if pairs, ok := s.pairs.Get(m.entry.SHA); ok {
+			take(i, pairs)
 			continue
 		}
-		m.indexed = true
-		var ok bool
-		if m.pairs, ok = s.pairs.Get(m.entry.SHA); !ok {
-			missing = append(missing, m)
-			entries = append(entries, m.entry)
-		}
+		missing = append(missing, i)
+		entries = append(entries, m.entry)
 	}
 	if len(entries) == 0 {
 		return nil
 	}
-	return f.plan.target.Repository.Read(ctx, f.plan.snapshot, entries, func(i int, content []byte) error {
+	return p.target.Repository.Read(ctx, p.snapshot, entries, func(i int, content []byte) error {
 		return guard(func() error {
 			s.words.learn(entries[i].SHA, content)
-			missing[i].pairs = manifest.IndexPairs(content)
-			s.pairs.Put(entries[i].SHA, missing[i].pairs)
+			pairs := manifest.IndexPairs(content)
+			s.pairs.Put(entries[i].SHA, pairs)
+			take(missing[i], pairs)
 			return nil
 		})
 	})

@@ -11,21 +11,20 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
 )
 
-// maxCandidates bounds the names that are tried until one is a reference that can
-// be set.
+// maxCandidates bounds the names that are tried as the example's image.
 const maxCandidates = 200
 
-// candidate is where an image's name probably stands: the text behind a key that
-// says so, without quotes and without a tag or digest.
+// candidate matches a key that probably holds an image's name, and captures the name
+// without quotes, tag and digest.
 var candidate = regexp.MustCompile(`(?m)^[ \t-]*(?:[A-Za-z]*[iI]mage|repository|name|newName):[ \t]*["']?([A-Za-z0-9][A-Za-z0-9._/-]*(?::[0-9]+/[A-Za-z0-9._/-]+)?)`)
 
-// example is a request that changes something in the repository.
+// example is a request that changes a file of the repository.
 type example struct {
 	Image   string `json:"image"`
 	Version string `json:"version"`
 }
 
-// body is the request's.
+// body returns the request's JSON.
 func (e example) body() string {
 	body, err := json.Marshal(e)
 	if err != nil {
@@ -34,8 +33,8 @@ func (e example) body() string {
 	return string(body)
 }
 
-// exampleFor is the request of the documentation, unless the files do not name its
-// image: then it is for the first image of them that can be set. ok reports whether
+// exampleFor returns the request of the documentation, or, if the files do not name
+// its image, one for the first image of theirs that can be set. ok reports whether
 // there is one.
 func exampleFor(files sandbox.Files) (e example, ok bool) {
 	e = example{Image: exampleImage, Version: exampleVersion}
@@ -60,7 +59,7 @@ func exampleFor(files sandbox.Files) (e example, ok bool) {
 	return e, false
 }
 
-// settable reports whether a file would change.
+// settable reports whether an update of the image would change a file.
 func settable(files sandbox.Files, paths []string, name string) bool {
 	repository, err := image.ParseRepository(name)
 	if err != nil {

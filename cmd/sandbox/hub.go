@@ -17,15 +17,15 @@ import (
 type hub struct {
 	url           string
 	repositoryDir string
-	dataDir       string // for what the service stores
+	dataDir       string // of the service
 	example       example
 	kept          bool // the repository outlives the program
 	stop          func() error
 }
 
-// startHub serves an embedded GitHub on addr that holds the repository: as it
-// was left in dir, or with files. On loopback archives come from an address of
-// their own, as those of github.com do; elsewhere nobody might reach it.
+// startHub serves an embedded GitHub on addr with the repository: the one in dir, or a
+// new one with files. On loopback archives have an address of their own, as on
+// github.com; elsewhere clients might not reach a second address.
 func startHub(dir, addr string, files sandbox.Files) (*hub, error) {
 	server, err := sandbox.New(sandbox.Options{Dir: dir})
 	if err != nil {
@@ -75,10 +75,11 @@ type web struct {
 	stop     func() error
 }
 
-// ioTimeout bounds what one request takes; injected latency must fit in ten of it.
+// ioTimeout bounds the reading of a request; an answer, injected latency included, may
+// take ten times that.
 const ioTimeout = time.Minute
 
-// stopTimeout bounds the wait for answers that are on their way.
+// stopTimeout bounds the wait for answers under way.
 const stopTimeout = 5 * time.Second
 
 func listenAndServe(addr string, handler http.Handler) (*web, error) {

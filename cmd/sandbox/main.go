@@ -1,6 +1,6 @@
 // Command sandbox runs the service in front of an embedded GitHub that holds a
-// small infra repository: no token, no network, nothing to install. It is for
-// trying the service out and for other people's tests.
+// small infra repository: no token, no network, nothing to install. It is for trying
+// the service out, and for tests of other programs.
 package main
 
 import (

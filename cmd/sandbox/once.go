@@ -24,7 +24,7 @@ const onceTimeout = time.Minute
 func once(ctx context.Context, hub *hub, env service.Environment, stdout, stderr io.Writer) (err error) {
 	quiet := service.Environment{}
 	maps.Copy(quiet, env)
-	delete(quiet, "API_TOKENS") // nobody else calls
+	delete(quiet, "API_TOKENS") // there is no other caller
 	delete(quiet, "API_TOKENS_FILE")
 	quiet["LISTEN_ADDR"] = "127.0.0.1:0"
 	quiet["LOG_LEVEL"] = cmp.Or(env["LOG_LEVEL"], "warn")

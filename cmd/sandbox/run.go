@@ -16,12 +16,12 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/cmd/internal/service"
 )
 
-// What the sandbox is made of, for everybody who tries it.
+// The fixed names of the sandbox, which the documentation uses.
 const (
 	repository = "refty-yapi/refty-infra-test"
 	branch     = "main"
 	token      = "sandbox"
-	// webhookSecret is that of every webhook that a secret alone switches on.
+	// webhookSecret is the secret of every webhook that a secret alone enables.
 	webhookSecret = "sandbox"
 
 	exampleImage   = "ghcr.io/refty-yapi/refty-node/refty-node"
@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, env service.Environment, stdout, st
 		fmt.Fprint(stdout, usage)
 		return 0
 	case err != nil:
-		fmt.Fprintf(stderr, "sandbox: %v; --help shows what there is\n", err)
+		fmt.Fprintf(stderr, "sandbox: %v; see --help\n", err)
 		return 2
 	}
 	ctx, release := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
@@ -134,8 +134,8 @@ func (o options) run(ctx context.Context, env service.Environment, stdout, stder
 	return errors.Join(err, hub.stop())
 }
 
-// folder is where the repositories live; clean removes it when it is a
-// temporary one that nobody needs any more.
+// folder returns the folder of the repositories; clean removes it if it is
+// temporary.
 func (o options) folder() (dir string, clean func(), err error) {
 	if o.dir != "" {
 		return o.dir, func() {}, nil
@@ -151,7 +151,7 @@ func listenAddr(env service.Environment) string {
 	return cmp.Or(env["LISTEN_ADDR"], defaultListenAddr)
 }
 
-// environment is the service's environment in front of the hub.
+// environment returns the service's environment in front of the hub.
 func environment(hub *hub, env service.Environment) service.Environment {
 	own := service.Environment{}
 	maps.Copy(own, env)
@@ -239,7 +239,7 @@ Press Ctrl-C to stop.
 
 `
 
-// browse is the URL under which a person reaches an address.
+// browse returns the URL by which a browser reaches an address.
 func browse(addr net.Addr) string {
 	host, port, err := net.SplitHostPort(addr.String())
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 // enterprisePath is where an Enterprise Server has its REST API.
 const enterprisePath = "/api/v3/"
 
-// checkAPIURL refuses URLs that cannot be GitHub's API and names the one that is
-// probably meant. It warns of those that are no API of any GitHub that is known.
+// checkAPIURL refuses URLs that cannot be GitHub's API, and suggests the right one. It
+// warns of URLs that are no known API of GitHub.
 func (s *Settings) checkAPIURL() error {
 	u, err := url.Parse(s.APIURL)
 	if err != nil {

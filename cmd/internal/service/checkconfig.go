@@ -16,20 +16,20 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/policy"
 )
 
-// exitDenied is the exit code of a move that no rule allows.
+// exitDenied is the exit code for a move that no rule allows.
 const exitDenied = 2
 
-// maxClaimsFile is the most bytes of a file of claims: those of a token have up to 4,000.
+// maxClaimsFile bounds a file of claims in bytes; a token has up to 4,000.
 const maxClaimsFile = 64 << 10
 
-// question is a move to decide by the rules of a file.
+// question is a move that the rules of a file decide.
 type question struct {
 	caller, claims, image, version string
 }
 
-// checkConfig is the command check-config: it says what is wrong with a file, or what
-// is in it, and decides a move by its rules. Secrets are not looked up. A file without
-// targets is for the one that the variables mean.
+// checkConfig is the command check-config: it reports what is wrong with a file, or
+// counts what is in it, and decides a move by its rules. It looks up no secret. A file
+// without targets is checked with the target of the variables.
 func checkConfig(args []string, env Environment, stdout, stderr io.Writer) int {
 	var q question
 	flags := flag.NewFlagSet("check-config", flag.ContinueOnError)
@@ -73,7 +73,7 @@ func checkConfig(args []string, env Environment, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// readForCheck reads the file, and the names of the targets that there are apart from it.
+// readForCheck reads the file, and the names of targets outside of it.
 func readForCheck(path string, env Environment) (*config.File, []string, error) {
 	o := config.Options{Callers: namedCallers(env)}
 	file, err := readConfig(path, o)
@@ -88,7 +88,7 @@ func readForCheck(path string, env Environment) (*config.File, []string, error) 
 	return file, nil, err
 }
 
-// namedCallers are the callers of API_TOKENS, as far as it can be read.
+// namedCallers returns the callers of API_TOKENS, or none if it cannot be read.
 func namedCallers(env Environment) []string {
 	secrets, err := caller.ParseSecrets(env["API_TOKENS"])
 	if err != nil {
@@ -97,7 +97,7 @@ func namedCallers(env Environment) []string {
 	return secrets.Names()
 }
 
-// decide prints what the rules say of the move in each target.
+// decide prints the decision of the rules on the move, for each target.
 func (q question) decide(file *config.File, own []string, stdout, stderr io.Writer) int {
 	who, move, err := q.parse()
 	if err != nil {

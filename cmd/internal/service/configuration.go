@@ -16,9 +16,9 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
 )
 
-// configure reads the configuration file, if there is one, and adds what the
-// variables say. named are the variables that the file names. The error begins
-// with a variable's name.
+// configure reads the configuration file, if there is one, and adds the settings of
+// the variables. named are the variables that the file names. The error begins with
+// a variable's name.
 func (s *Settings) configure(env Environment) (named []string, err error) {
 	file := &config.File{}
 	if s.configFile != "" {
@@ -48,7 +48,7 @@ func (s *Settings) configure(env Environment) (named []string, err error) {
 	return named, s.addTrust(file)
 }
 
-// ownTargets is the name of the target that the variables mean, as the file would
+// ownTargets returns the name of the target of GITHUB_REPOSITORY, as the file would
 // name it.
 func (s *Settings) ownTargets() []string {
 	switch {
@@ -61,7 +61,7 @@ func (s *Settings) ownTargets() []string {
 	}
 }
 
-// addWebhooks adds the sources that variables switch on.
+// addWebhooks adds the sources that variables enable.
 func (s *Settings) addWebhooks() error {
 	for _, kind := range webhook.SwitchedOnBySecret() {
 		secret := s.secrets[kind]
@@ -92,8 +92,7 @@ func (s *Settings) addWebhooks() error {
 	return nil
 }
 
-// boundsWithoutSource refuses variables that bound a source which no secret
-// switched on.
+// boundsWithoutSource refuses variables that bound a source which no secret enables.
 func (s *Settings) boundsWithoutSource(kind webhook.Kind) error {
 	var what string
 	switch {
@@ -117,13 +116,13 @@ func readConfig(path string, o config.Options) (*config.File, error) {
 	return config.Parse(path, content, o)
 }
 
-// oneOfMany is the first of the errors of a file, and says how many more there are.
+// oneOfMany returns the first error of a file, with the number of the others.
 func oneOfMany(err error) error {
 	var many config.Errors
 	if !errors.As(err, &many) || len(many) == 1 {
 		return err
 	}
-	return fmt.Errorf("%w (and %d more: versions-service check-config says all)", many[0], len(many)-1)
+	return fmt.Errorf("%w (and %d more: versions-service check-config lists them)", many[0], len(many)-1)
 }
 
 func checkTarget(t config.Target) error {
@@ -133,7 +132,7 @@ func checkTarget(t config.Target) error {
 	return nil
 }
 
-// checkWebhook takes a secret that was not looked up for one.
+// checkWebhook checks a source as if each secret that is not looked up were set.
 func checkWebhook(w config.Webhook) error {
 	w.Secrets = slices.Clone(w.Secrets)
 	for i, secret := range w.Secrets {
@@ -149,7 +148,7 @@ func checkWebhook(w config.Webhook) error {
 	return err
 }
 
-// newSource builds a webhook source, which asks for keys through transport.
+// newSource builds a webhook source, which fetches keys through transport.
 func newSource(w config.Webhook, transport http.RoundTripper) (*webhook.Source, error) {
 	o := webhook.Options{
 		Name: w.Name, Kind: webhook.Kind(w.Kind), Registry: w.Registry, Images: w.Images,
@@ -191,7 +190,7 @@ func newWebhooks(sources []config.Webhook, transport http.RoundTripper) (map[str
 	return webhooks, nil
 }
 
-// warnUnbounded names the sources whose senders may move any image.
+// warnUnbounded warns of sources whose senders may move any image.
 func warnUnbounded(logger *slog.Logger, sources []config.Webhook, webhooks map[string]api.Webhook) {
 	for _, w := range sources {
 		if !webhooks[w.Name].Source.Bounded() {
@@ -201,7 +200,7 @@ func warnUnbounded(logger *slog.Logger, sources []config.Webhook, webhooks map[s
 	}
 }
 
-// newTargets are the targets as the use case wants them.
+// newTargets converts the targets for package update.
 func newTargets(targets []config.Target, client *github.Client) ([]update.Target, error) {
 	var out []update.Target
 	for _, t := range targets {

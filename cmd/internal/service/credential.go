@@ -6,8 +6,8 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 )
 
-// rereader returns how a secret is read again: by the variable's name, as it is now
-// in the file that the environment names for it. It is nil for a secret without one.
+// rereader returns a function that reads the variable's secret again from its file. It
+// returns nil for a secret without a file.
 func rereader(env Environment) func(name string) func() (string, error) {
 	return func(name string) func() (string, error) {
 		if strings.TrimSpace(env[name+"_FILE"]) == "" {
@@ -17,8 +17,8 @@ func rereader(env Environment) func(name string) func() (string, error) {
 	}
 }
 
-// credential is GitHub's. A token or key that a file names is read again when
-// GitHub refuses it.
+// credential returns the credential for GitHub. A token or key from a file is read
+// again when GitHub refuses it.
 func (s *Settings) credential() github.Credential {
 	if s.appID == 0 {
 		return github.RereadToken(s.token, s.reread("GITHUB_TOKEN"))

@@ -20,11 +20,11 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
 )
 
-// Settings are what the environment says, checked.
+// Settings are the checked settings of the environment and the configuration file.
 type Settings struct {
-	// Targets is at least one, of CONFIG_FILE or of the variables.
+	// Targets has at least one element, from CONFIG_FILE or the variables.
 	Targets []config.Target
-	// Webhooks are those of CONFIG_FILE and of the variables.
+	// Webhooks are the sources of CONFIG_FILE and of the variables.
 	Webhooks      []config.Webhook
 	WebhookBody   int64 // 0: the default
 	Bodies        int64 // 0: the default
@@ -42,13 +42,13 @@ type Settings struct {
 	Author        *github.Signature // nil: the credential's own
 	SigningKey    string
 	CacheBytes    int64
-	// Trial is for an embedded GitHub: it has no limits to keep to, and nobody is
-	// warned of secrets that are easily guessed. No variable sets it.
+	// Trial is for an embedded GitHub: limits are not paced, and weak secrets are not
+	// warned of. No variable sets it.
 	Trial bool
-	// AskAtStart lets Run ask GitHub about the credential and the branch at once; else
-	// the first probe does.
+	// AskAtStart makes Run ask GitHub about the credential and the branch at once;
+	// otherwise the first probe does.
 	AskAtStart bool
-	// Warnings are what the start tells of the environment and goes on with.
+	// Warnings are probable mistakes that do not stop the start, which logs them.
 	Warnings []Warning
 
 	repository     string
@@ -70,11 +70,10 @@ type Settings struct {
 	reread         func(name string) func() (string, error)
 }
 
-// Warning is what is probably not meant about a variable, in one line without a
-// secret.
+// Warning is a probable mistake in a variable, in one line without a secret.
 type Warning struct {
 	Variable, Detail string
-	weak             bool // of a secret that is easily guessed
+	weak             bool // about a weak secret
 }
 
 // Environment holds variables by their names.
@@ -93,9 +92,9 @@ func ParseEnvironment(environ []string) Environment {
 // variable is one variable of the environment.
 type variable struct {
 	name     string
-	fallback string // shown as it is; applied when the variable is empty
+	fallback string // applied when the variable is empty; shown by --help
 	help     string
-	secret   bool // may come as a file that NAME_FILE names
+	secret   bool // may be in a file that NAME_FILE names
 	set      func(*Settings, string) error
 }
 
@@ -114,14 +113,14 @@ func variables() []variable {
 	return slices.Concat(githubVariables(), serviceVariables(), webhookVariables())
 }
 
-// webhookVariables switch a webhook source on that is named after its kind, and
-// bound what it may move.
+// webhookVariables enable a webhook source with the name of its kind, and bound what
+// it may move.
 func webhookVariables() []variable {
 	var out []variable
 	for _, kind := range webhook.SwitchedOnBySecret() {
 		out = append(out,
 			variable{
-				name: webhookVariable(kind, "SECRET"), secret: true, help: "secret of the webhook source " + string(kind) + ", which it switches on",
+				name: webhookVariable(kind, "SECRET"), secret: true, help: "secret of the webhook source " + string(kind) + ", which it enables",
 				set: func(s *Settings, v string) error {
 					put(&s.secrets, kind, v)
 					return nil
@@ -187,7 +186,7 @@ func put[V any](into *map[webhook.Kind]V, kind webhook.Kind, value V) {
 	(*into)[kind] = value
 }
 
-// WebhookSecrets are the variables that switch on a webhook by a secret alone.
+// WebhookSecrets returns the variables that enable a webhook by its secret alone.
 func WebhookSecrets() []string {
 	var names []string
 	for _, kind := range webhook.SwitchedOnBySecret() {
@@ -252,10 +251,10 @@ func serviceVariables() []variable {
 			s.audience = v
 			return nil
 		}},
-		{name: "AUTH", help: "none lets everybody call; needed when there are no callers", set: func(s *Settings, v string) error {
+		{name: "AUTH", help: "none accepts requests without a token; needed when there are no callers", set: func(s *Settings, v string) error {
 			s.noAuth = v == "none"
 			if !s.noAuth {
-				return fmt.Errorf("%q is not known; only none is, and lets everybody call", v)
+				return fmt.Errorf("%q is not known; the only value is none, which accepts requests without a token", v)
 			}
 			return nil
 		}},
@@ -306,8 +305,8 @@ func serviceVariables() []variable {
 	}
 }
 
-// Variables are the names of all variables that the program reads, those that
-// name a secret's file included.
+// Variables returns the names of all variables that the program reads, including
+// those that name a secret's file.
 func Variables() []string {
 	var names []string
 	for _, v := range variables() {
@@ -348,8 +347,8 @@ func ReadEnvironment(env Environment) (Settings, error) {
 	return s, s.checkNames(env, named)
 }
 
-// read returns the variable's text, from its file if one is named. As in systemd, a
-// file whose path follows a hyphen may be absent.
+// read returns the variable's text, or the content of the file that NAME_FILE names. As
+// in systemd, a file may be absent if a hyphen precedes its path.
 func (v variable) read(env Environment) (string, error) {
 	text := strings.TrimSpace(env[v.name])
 	if v.secret {
@@ -358,7 +357,7 @@ func (v variable) read(env Environment) (string, error) {
 		switch {
 		case path == "":
 		case text != "":
-			return "", fmt.Errorf("%s: unset it or %s; only one of them may say the secret", v.name, fileVariable)
+			return "", fmt.Errorf("%s: unset it or %s; only one of them may hold the secret", v.name, fileVariable)
 		default:
 			path, optional := strings.CutPrefix(path, "-")
 			content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
@@ -373,7 +372,7 @@ func (v variable) read(env Environment) (string, error) {
 			}
 		}
 		if strings.Contains(text, placeholder) {
-			return "", fmt.Errorf("%s: it still holds %s, which stands for a secret in the examples", v.name, placeholder)
+			return "", fmt.Errorf("%s: it still holds %s, the placeholder of the examples", v.name, placeholder)
 		}
 	}
 	if text == "" {
@@ -382,7 +381,7 @@ func (v variable) read(env Environment) (string, error) {
 	return text, nil
 }
 
-// check finds what one variable alone cannot tell, and builds the credential.
+// check refuses combinations of variables, and builds the credential.
 func (s *Settings) check() error {
 	switch {
 	case s.repository == "" && s.configFile == "":
@@ -400,7 +399,7 @@ func (s *Settings) check() error {
 	case s.appID == 0 && s.appKey != "":
 		return errors.New("GITHUB_APP_ID: set it to the App that GITHUB_APP_PRIVATE_KEY belongs to")
 	case s.Secrets == nil && !s.noAuth && s.configFile == "":
-		return errors.New("API_TOKENS: set it to name=secret pairs, or AUTH=none to let everybody call")
+		return errors.New("API_TOKENS: set it to name=secret pairs, or AUTH=none to accept requests without a token")
 	case s.Secrets != nil && s.noAuth:
 		return errors.New("AUTH: none contradicts API_TOKENS; unset one of them")
 	}

@@ -23,7 +23,7 @@ const (
 	maxLogText  = 4 << 10
 	maxLogStack = 16 << 10
 	maxLogList  = 20
-	// stackKey is the attribute whose lines stay lines.
+	// stackKey is the attribute that keeps its line breaks.
 	stackKey = "stack"
 )
 
@@ -42,9 +42,9 @@ func newLogger(w io.Writer, s Settings) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: s.LogLevel, ReplaceAttr: loggable}))
 }
 
-// loggable makes an attribute fit for a log: durations are numbers of
-// milliseconds, under a name that says so, and texts, which may be a sender's, are
-// bounded and hold nothing that a terminal would obey.
+// loggable makes an attribute fit for a log: a duration becomes a number of
+// milliseconds, with a suffix in its name; a text, which may be a sender's, is
+// shortened and loses its control characters.
 func loggable(_ []string, a slog.Attr) slog.Attr {
 	switch a.Value.Kind() {
 	case slog.KindDuration:
@@ -89,7 +89,7 @@ func logList(list []string) []string {
 	return shown
 }
 
-// logCall shows one request to GitHub at debug level.
+// logCall logs one request to GitHub at debug level.
 func logCall(ctx context.Context, logger *slog.Logger, c github.Call) {
 	if !logger.Enabled(ctx, slog.LevelDebug) {
 		return

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// healthcheckTimeout bounds the question of `versions-service healthcheck`.
+// healthcheckTimeout bounds the request of `versions-service healthcheck`.
 const healthcheckTimeout = 3 * time.Second
 
 // Exit codes: failed for what went wrong, misused for a wrong command line or a
@@ -27,12 +27,12 @@ const (
 	exitMisused = 2
 )
 
-// Build says what was built.
+// Build identifies the binary.
 type Build struct {
 	Version, Commit, Date string
 }
 
-// Stamp fills in from the build information what the linker was not told.
+// Stamp fills the fields that the linker did not set from the build information.
 func (b Build) Stamp() Build {
 	settings := map[string]string{}
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -61,8 +61,8 @@ func (b Build) String() string {
 }
 
 // Main is the program versions-service; it returns the exit code. SIGINT and
-// SIGTERM stop it gracefully; a second one leaves updates under way no time, but
-// for those whose commit is on its way.
+// SIGTERM stop it gracefully. A second signal ends updates under way at once, except
+// those whose commit is on its way.
 func (b Build) Main(ctx context.Context, args []string, env Environment, stdout, stderr io.Writer) int {
 	b = b.Stamp()
 	flags := flag.NewFlagSet("versions-service", flag.ContinueOnError)
@@ -73,7 +73,7 @@ func (b Build) Main(ctx context.Context, args []string, env Environment, stdout,
 		usage(stdout)
 		return exitOK
 	case err != nil:
-		fmt.Fprintf(stderr, "versions-service: %v; --help shows what there is\n", err)
+		fmt.Fprintf(stderr, "versions-service: %v; see --help\n", err)
 		return exitMisused
 	case *version:
 		fmt.Fprintln(stdout, b)
@@ -87,7 +87,7 @@ func (b Build) Main(ctx context.Context, args []string, env Environment, stdout,
 	case "check-config":
 		return checkConfig(flags.Args()[1:], env, stdout, stderr)
 	default:
-		fmt.Fprintf(stderr, "versions-service: unknown command %q; --help shows what there is\n", flags.Arg(0))
+		fmt.Fprintf(stderr, "versions-service: unknown command %q; see --help\n", flags.Arg(0))
 		return exitMisused
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
-// githubMetrics count what is asked of GitHub and show the budget that is left.
+// githubMetrics count requests to GitHub and show the remaining budget.
 type githubMetrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
@@ -52,7 +52,7 @@ func (m *githubMetrics) observe(c github.Call) {
 	m.seconds.WithLabelValues(c.Method, c.Endpoint).Observe(c.Duration.Seconds())
 }
 
-// updateMetrics show what updates come to, whether they were waited for or stored.
+// updateMetrics count the outcomes of updates, of callers and of the queue.
 type updateMetrics struct {
 	files, requests prometheus.Histogram
 }
@@ -81,10 +81,10 @@ func (m *updateMetrics) observe(results []update.Result, requests int) {
 	}
 }
 
-// registerWaiting shows how many updates wait for their turn.
+// registerWaiting registers the number of updates that wait for a commit.
 func registerWaiting(registry *prometheus.Registry, waiting func() int) {
 	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "versions_service_updates_waiting", Help: "Updates that wait for the commit before theirs.",
+		Name: "versions_service_updates_waiting", Help: "Updates that wait for the commit under way.",
 	}, func() float64 { return float64(waiting()) }))
 }
 
@@ -98,16 +98,16 @@ type queueMetrics struct {
 func newQueueMetrics(registry *prometheus.Registry) *queueMetrics {
 	m := &queueMetrics{
 		retries: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "versions_service_queue_retries_total", Help: "Tries of stored updates that failed and are followed by another.",
+			Name: "versions_service_queue_retries_total", Help: "Failed tries of stored updates that are tried again.",
 		}),
 		postponed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "versions_service_queue_postponed_total", Help: "Stored updates that were put off until a limit is over.",
+			Name: "versions_service_queue_postponed_total", Help: "Stored updates that were postponed until a limit resets.",
 		}),
 		writeFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "versions_service_store_write_failures_total", Help: "Changes that the store did not take: it is away, its disk is full or read-only.",
 		}),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "versions_service_queue_ended_total", Help: "Stored updates that ended, by target's status; failed ones are dead until somebody retries them.",
+			Name: "versions_service_queue_ended_total", Help: "Stored updates that ended, by status on a target; failed ones stay failed until they are retried.",
 		}, []string{"status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "versions_service_queue_duration_seconds", Help: "Time from an update's acceptance to its end on a target, by status.",
@@ -132,10 +132,11 @@ func (m *queueMetrics) observe(e queue.Event) {
 	}
 }
 
-// statsPatience bounds the question to the store when metrics are collected.
+// statsPatience bounds the query to the store when metrics are collected.
 const statsPatience = 2 * time.Second
 
-// registerStore shows what waits in the store; nothing while it does not answer.
+// registerStore registers metrics of what waits in the store. They are absent while
+// the store does not answer.
 func registerStore(registry *prometheus.Registry, q *queue.Queue) {
 	registry.MustRegister(&storeCollector{
 		queue: q,
@@ -181,7 +182,7 @@ func (c *storeCollector) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(c.failed, prometheus.GaugeValue, float64(stats.Failed))
 }
 
-// registerBudget shows what the client knows of GitHub's limits.
+// registerBudget registers what the client knows of GitHub's limits.
 func registerBudget(registry *prometheus.Registry, client *github.Client) {
 	gauge := func(name, help string, value func(github.RateLimit) float64) {
 		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},

@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// questionAge is how long an answer of GitHub serves probes: they come every
-	// few seconds from each kubelet, and each question costs a request.
+	// questionAge is how long an answer of GitHub serves probes: each kubelet probes
+	// every few seconds, and each question costs a request.
 	questionAge = time.Minute
-	// readinessTimeout bounds one question; probes do not wait longer.
+	// readinessTimeout bounds one question.
 	readinessTimeout = 4 * time.Second
 )
 
-// readiness reports whether the store takes updates, and what GitHub last said of
-// the credential and the branches, which keeps nobody from being served: the queue
-// keeps what arrives. It is safe for concurrent use.
+// readiness reports whether the store takes updates, and what GitHub last answered
+// about the credential and the branches. A refusal of GitHub does not make the service
+// unready, since the queue keeps what arrives. It is safe for concurrent use.
 type readiness struct {
 	client *github.Client
 	store  func(context.Context) error
@@ -34,20 +34,19 @@ type readiness struct {
 	stopping    atomic.Bool
 	storeFailed atomic.Bool
 
-	mu    sync.Mutex // held while GitHub is asked: the others wait for the answer
+	mu    sync.Mutex // held while GitHub is asked, so that other probes wait for the answer
 	asked time.Time
-	turn  int // of the question that is asked next
+	turn  int // index of the next question
 	repos []*repoReadiness
 }
 
-// repoReadiness is a repository, and the branches of it that are written to.
+// repoReadiness is a repository with the branches that are written to.
 type repoReadiness struct {
 	repo     github.Repo
 	branches []string // empty for the default branch
-	// err is what kept GitHub from an answer to the last question; nil when there
-	// was an answer, be it a refusal.
+	// err is why the last question got no answer; nil after an answer, even a refusal.
 	err           error
-	defaultBranch string // as it was last told
+	defaultBranch string // as GitHub last reported it
 }
 
 func newReadiness(targets []update.Target, client *github.Client, store func(context.Context) error, log *slog.Logger) *readiness {
@@ -65,8 +64,8 @@ func newReadiness(targets []update.Target, client *github.Client, store func(con
 	return r
 }
 
-// begin asks about the first repository and its first branch, so that a refusal is
-// in the log and the metrics from the start.
+// begin asks about the first repository and its first branch, so that the log and the
+// metrics show a refusal from the start.
 func (r *readiness) begin(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,11 +73,11 @@ func (r *readiness) begin(ctx context.Context) {
 	r.ask(ctx)
 }
 
-// stop lets every later answer say that the service stops.
+// stop makes every later answer report that the service stops.
 func (r *readiness) stop() { r.stopping.Store(true) }
 
-// get asks the store, and GitHub one question when that was last done a minute
-// ago; everything else it answers from what GitHub's answers told meanwhile.
+// get asks the store, and at most once a minute GitHub one question; the rest of its
+// answer is what earlier answers of GitHub reported.
 func (r *readiness) get(ctx context.Context) api.Readiness {
 	answer := api.Readiness{Status: api.ReadinessStatusReady, Store: r.storeReadiness(ctx), Github: r.github(ctx)}
 	switch {
@@ -110,14 +109,14 @@ func (r *readiness) storeReadiness(ctx context.Context) api.StoreReadiness {
 	return api.StoreReadiness{State: api.StoreReadinessStateOk}
 }
 
-// github is what is known of each repository.
+// github returns what is known of each repository.
 func (r *readiness) github(ctx context.Context) []api.GitHubReadiness {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.stopping.Load() && (r.asked.IsZero() || r.now().Sub(r.asked) >= questionAge) {
 		r.ask(ctx)
 	}
-	limit := r.client.RateLimit() // after what was just asked told it
+	limit := r.client.RateLimit() // after the question, which updates it
 	answer := []api.GitHubReadiness{}
 	for _, known := range r.repos {
 		target := api.GitHubReadiness{Repository: known.repo.String(), Branches: r.branches(known)}
@@ -130,8 +129,8 @@ func (r *readiness) github(ctx context.Context) []api.GitHubReadiness {
 	return answer
 }
 
-// ask asks the question whose turn it is: about a repository, or about a branch of
-// it. It is not ended by the probe that caused it: the answer is everybody's.
+// ask asks the next question, about a repository or one of its branches. It outlives
+// the probe that caused it, since every probe uses the answer.
 func (r *readiness) ask(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readinessTimeout)
 	defer cancel()
@@ -146,8 +145,8 @@ func (r *readiness) ask(ctx context.Context) {
 	r.asked = r.now()
 }
 
-// question is the next one: for each repository one about itself, and one about
-// each of its branches.
+// question returns the next question: each repository has one about itself, and one
+// about each of its branches.
 func (r *readiness) question() (known *repoReadiness, branch int) {
 	at := r.turn
 	for _, known := range r.repos {
@@ -161,8 +160,8 @@ func (r *readiness) question() (known *repoReadiness, branch int) {
 	return r.repos[0], -1
 }
 
-// noteDefaultBranch logs the name of the default branch when it is written to and
-// the name is a new one.
+// noteDefaultBranch logs the name of a default branch that is written to, whenever it
+// changes.
 func (r *readiness) noteDefaultBranch(ctx context.Context, known *repoReadiness, name string) {
 	if name == "" || name == known.defaultBranch || !slices.Contains(known.branches, "") {
 		return
@@ -209,7 +208,7 @@ func (r *readiness) branches(known *repoReadiness) []api.BranchReadiness {
 	return answer
 }
 
-// detailOf is what was made for people, else the kind of the error.
+// detailOf returns the error's sentence for people, or else the kind of the error.
 func detailOf(err error) *string {
 	why := err.Error()
 	var known *github.Error

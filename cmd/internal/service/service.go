@@ -24,29 +24,28 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 30 * time.Second
 	idleTimeout       = 2 * time.Minute
-	// answerMargin is how much longer than an update its answer may take: a branch
-	// that GitHub was told to move is followed to its end.
+	// answerMargin is how much longer than an update its answer may take: once GitHub
+	// was told to move a branch, the outcome is awaited.
 	answerMargin = 45 * time.Second
-	// indexShare is the part of CACHE_BYTES, as a divisor, for what is remembered
-	// of files; the rest is for the files themselves. A file's index is about a
-	// tenth of it.
+	// indexShare is the divisor of CACHE_BYTES that gives the memory for indexes of
+	// files; the rest is for the files. An index is about a tenth of its file.
 	indexShare = 4
 	// maxHeaderBytes is far above what a caller needs.
 	maxHeaderBytes = 64 << 10
-	// stopGrace is how long, during a stop, updates of callers go on that are under
-	// way; then those end whose branch GitHub was not told to move yet.
+	// stopGrace is how long a stop lets updates of callers go on. After it, those end
+	// for which GitHub was not told to move a branch yet.
 	stopGrace = 3 * time.Second
-	// stopAnswers is how long the rest has to be answered after that.
+	// stopAnswers is how long the other updates may take after that.
 	stopAnswers = time.Second
-	// stopStored is how long the workers on the queue may take to end by themselves:
-	// not the time of an update, which is done again by the next run.
+	// stopStored is how long the queue's workers may take to end by themselves. It is
+	// shorter than an update, which the next run repeats.
 	stopStored = 250 * time.Millisecond
-	// openPatience bounds the opening of the store: another process may still have
-	// it, or a database may just be starting.
+	// openPatience bounds the opening of the store, which another process may still
+	// hold, or whose database may be starting.
 	openPatience = 30 * time.Second
 )
 
-// Service is everything, built and ready to run.
+// Service is the whole service, ready to run.
 type Service struct {
 	settings Settings
 	logger   *slog.Logger
@@ -59,8 +58,8 @@ type Service struct {
 	listener net.Listener
 }
 
-// New builds the service, opens its store and listens; nothing is answered, and
-// nothing stored is worked on, before Run. Nothing is asked of GitHub. Logs go to w.
+// New builds the service, opens its store and listens. It sends nothing to GitHub.
+// Requests are answered, and stored updates carried out, only by Run. Logs go to w.
 func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 	gin.SetMode(gin.ReleaseMode)
 	logger := newLogger(w, s)
@@ -178,23 +177,22 @@ func (s *Settings) openQueue(logger *slog.Logger, observe func(queue.Event)) (*q
 	}
 }
 
-// newTransport carries every request that leaves the process.
+// newTransport returns the transport of all outgoing requests.
 func newTransport() http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = 32
 	return t
 }
 
-// Addr is the address that the service listens on.
+// Addr returns the address that the service listens on.
 func (s *Service) Addr() net.Addr { return s.listener.Addr() }
 
-// Run serves until ctx ends, and then stops. From then on /readyz says so, updates
-// that wait for their turn and later ones are answered 503, and webhooks are still
-// stored. Updates of callers that are under way have a few seconds to end, unless
-// GitHub was told to move a branch: those are followed to their end. Stored updates
-// are handed back to the next run. Run returns nil when all are answered. The error
-// says that serving failed, or that updates were cut off because they took longer
-// than they may.
+// Run serves until ctx ends, and then stops. During a stop /readyz is 503, updates that
+// wait and later ones are answered 503, and webhooks are still stored. Updates of
+// callers under way have a few seconds to end, or until their outcome is known if
+// GitHub was told to move a branch. Stored updates are handed back to the next run. Run
+// returns nil when all requests are answered, and an error when serving failed or
+// updates were cut off because they took too long.
 func (s *Service) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.queue.Close()) }()
 	s.logger.Info("listening", "addr", s.Addr().String(), "targets", s.targets(), "webhooks", s.webhooks(),
@@ -205,7 +203,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 		s.logger.Warn("there are no rules: every caller may move every image to any version; rules in CONFIG_FILE bound them")
 	}
 	switch err := s.queue.Start(ctx, s.worker.Apply); {
-	case err != nil && ctx.Err() != nil: // it was told to stop before it began
+	case err != nil && ctx.Err() != nil: // stopped before it began
 		return s.listener.Close()
 	case err != nil:
 		return errors.Join(fmt.Errorf("start the queue: %w", err), s.listener.Close())
@@ -223,8 +221,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	return s.stop(context.WithoutCancel(ctx))
 }
 
-// Interrupt makes a stop that has begun end the updates under way at once, as if
-// their time was over.
+// Interrupt ends the grace of a stop that has begun: updates under way end at once.
 func (s *Service) Interrupt() { s.handler.Interrupt() }
 
 func (s *Service) stop(ctx context.Context) error {
@@ -251,7 +248,7 @@ func (s *Service) stop(ctx context.Context) error {
 	return nil
 }
 
-// closeServer takes no further connection, and waits a moment for the answers to
+// closeServer accepts no further connection, and waits a moment for the answers to
 // requests that change nothing.
 func (s *Service) closeServer(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, stopAnswers)
@@ -261,8 +258,8 @@ func (s *Service) closeServer(ctx context.Context) {
 	}
 }
 
-// stopQueue hands back the stored updates that are being applied, but for those
-// whose branch GitHub was told to move.
+// stopQueue hands back the stored updates under way, except those for which GitHub
+// was told to move a branch.
 func (s *Service) stopQueue(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopStored)
 	defer cancel()
@@ -273,7 +270,7 @@ func (s *Service) stopQueue(ctx context.Context) error {
 	return nil
 }
 
-// logTargets tells where updates go, and who said so.
+// logTargets logs each target, and what names its branch.
 func (s *Service) logTargets() {
 	for _, t := range s.settings.Targets {
 		attrs := []any{"target", t.Name, "repository", t.Repository}
@@ -294,7 +291,7 @@ func (s *Service) logTargets() {
 	}
 }
 
-// logWarnings tells what is probably not meant about the environment.
+// logWarnings logs the warnings of the settings.
 func (s *Service) logWarnings() {
 	for _, w := range s.settings.Warnings {
 		if !w.weak || !s.settings.Trial {
@@ -303,7 +300,7 @@ func (s *Service) logWarnings() {
 	}
 }
 
-// webhooks names the sources of webhooks for the log.
+// webhooks returns the names of the webhook sources, for the log.
 func (s *Service) webhooks() []string {
 	names := []string{}
 	for _, w := range s.settings.Webhooks {
@@ -312,7 +309,7 @@ func (s *Service) webhooks() []string {
 	return names
 }
 
-// targets names the targets for the log.
+// targets returns the names of the targets, for the log.
 func (s *Service) targets() []string {
 	var names []string
 	for _, t := range s.settings.Targets {

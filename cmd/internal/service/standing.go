@@ -8,8 +8,8 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 )
 
-// standing tells logs and metrics of every change in what GitHub says of the
-// credential and of the branches.
+// standing logs every change in whether GitHub accepts the credential and the
+// branches, and keeps the metrics of it.
 type standing struct {
 	logger     *slog.Logger
 	credential *prometheus.GaugeVec
@@ -21,11 +21,11 @@ func newStanding(registry *prometheus.Registry, logger *slog.Logger) *standing {
 		logger: logger,
 		credential: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "versions_service_github_credential_ok",
-			Help: "1 when GitHub last accepted the credential for the repository, 0 when it refused; nothing before the first answer.",
+			Help: "1 if GitHub last accepted the credential for the repository, 0 if it refused; absent before the first answer.",
 		}, []string{"repository"}),
 		branch: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "versions_service_github_branch_ok",
-			Help: "1 when the branch was last there and took commits, 0 when not; nothing before the first answer. The default branch has no name.",
+			Help: "1 if the branch last existed and took commits, 0 if not; absent before the first answer. The default branch has an empty name.",
 		}, []string{"repository", "branch"}),
 	}
 	registry.MustRegister(s.credential, s.branch)

@@ -13,14 +13,13 @@ import (
 )
 
 const (
-	// placeholder stands in the examples where a secret belongs.
+	// placeholder is the secret of the examples.
 	placeholder = "replace-me"
-	// minSecret is how many bytes a secret of a caller or a sender should have: one
-	// of less can be guessed over the network.
+	// minSecret is how many bytes a secret of a caller or a sender should have: a
+	// shorter one can be guessed over the network.
 	minSecret = 16
-	// misspelling is how many letters may be wrong, missing, too many or swapped in a
-	// name that is taken for one of ours; in a short name it is one, since AUTH and
-	// PATH are two apart.
+	// misspelling is the largest edit distance between a variable and a misspelling of
+	// it; for a short name it is one, since AUTH and PATH are two apart.
 	misspelling = 2
 	shortName   = 8
 )
@@ -29,8 +28,8 @@ func (s *Settings) warn(variable, detail string) {
 	s.Warnings = append(s.Warnings, Warning{Variable: variable, Detail: detail})
 }
 
-// checkSecrets refuses a secret that stands for two callers, or for a caller and
-// somebody else: who has it would pass for the other. It warns of short ones.
+// checkSecrets refuses a secret that two callers share, or a caller and a webhook or
+// GitHub: whoever has it could act as the other. It warns of short secrets.
 func (s *Settings) checkSecrets() error {
 	for _, name := range s.Secrets.Shorter(minSecret) {
 		s.warnWeak("API_TOKENS", fmt.Sprintf("the secret of %s has less than %d characters; the next major version refuses it", name, minSecret))
@@ -56,7 +55,7 @@ func (s *Settings) checkSender(w config.Webhook, secret config.Secret, senders m
 		where = webhookVariable(webhook.Kind(w.Name), "SECRET")
 	}
 	if text == placeholder {
-		return fmt.Errorf("%s: the secret of webhook %s is still %s, which stands for a secret in the examples", where, w.Name, placeholder)
+		return fmt.Errorf("%s: the secret of webhook %s is still %s, the placeholder of the examples", where, w.Name, placeholder)
 	}
 	if name, taken := s.Secrets.Holder(text); taken {
 		return fmt.Errorf("%s: the secret of webhook %s is that of the caller %s as well; give each its own", where, w.Name, name)
@@ -77,15 +76,15 @@ func (s *Settings) warnWeak(variable, detail string) {
 }
 
 var (
-	// ofWebhook is a variable that belongs to the webhook source of a kind.
+	// ofWebhook matches a variable of the webhook source of a kind.
 	ofWebhook = regexp.MustCompile(`^WEBHOOK_(.+)_(?:SECRET|REGISTRY|IMAGES)(?:_FILE)?$`)
-	// ofKubernetes are variables that Kubernetes makes for each Service, such as
+	// ofKubernetes matches variables that Kubernetes sets for each Service, such as
 	// VERSIONS_SERVICE_PORT_80_TCP_ADDR.
 	ofKubernetes = regexp.MustCompile(`(?:^KUBERNETES_.*|_SERVICE_HOST|_PORT|_SERVICE_PORT(?:_.+)?|_PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$`)
 )
 
-// ofGitHub are the variables of GitHub Actions that are no farther from ours than
-// a misspelling, or nearly so.
+// ofGitHub are the variables of GitHub Actions that are as close to ours as a
+// misspelling, or nearly so.
 func ofGitHub() []string {
 	return []string{
 		"GITHUB_ACTION", "GITHUB_ACTIONS", "GITHUB_ACTION_PATH", "GITHUB_ACTION_REF", "GITHUB_ACTION_REPOSITORY", "GITHUB_ACTOR",
@@ -97,8 +96,8 @@ func ofGitHub() []string {
 	}
 }
 
-// checkNames warns of variables that are set and nearly ours, and refuses those of
-// a webhook that cannot be. named are those that CONFIG_FILE names.
+// checkNames warns of variables whose names are probably misspelt, and refuses those
+// of an unknown kind of webhook. named are the variables that CONFIG_FILE names.
 func (s *Settings) checkNames(env Environment, named []string) error {
 	ours := Variables()
 	foreign := slices.Concat(ours, named, ofGitHub())
@@ -127,7 +126,7 @@ func unknownKind(kind string) string {
 	return fmt.Sprintf("there is no webhook of the kind %s; a secret alone switches on %s", kind, strings.Join(known, ", "))
 }
 
-// nearest is the name that is meant by a misspelt one; "" when none is near.
+// nearest returns the variable that a misspelt name probably means, or "".
 func nearest(name string, known []string) string {
 	best, meant := misspelling+1, ""
 	for _, k := range known {
@@ -142,8 +141,8 @@ func nearest(name string, known []string) string {
 	return meant
 }
 
-// edits is how many letters have to be put in, taken out, changed or swapped with
-// their neighbour to make b of a; more than misspelling when their lengths say so.
+// edits returns the edit distance of a and b, with swapped neighbours as one edit. It
+// returns more than misspelling, uncounted, if their lengths differ by more.
 func edits(a, b string) int {
 	if d := len(a) - len(b); d > misspelling || -d > misspelling {
 		return misspelling + 1

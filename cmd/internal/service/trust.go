@@ -13,21 +13,21 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/policy"
 )
 
-// gitHubIssuer is what a file says for the issuer of GitHub Actions on github.com.
+// gitHubIssuer is the file's name for the issuer of GitHub Actions on github.com.
 const gitHubIssuer = "github"
 
-// Trust is who may call, and what they may do.
+// Trust holds who may call, and what they may do.
 type Trust struct {
-	Callers *caller.Callers // nil: everybody
+	Callers *caller.Callers // nil: no token is needed
 	Policy  *policy.Policy  // nil: every caller may do everything
 }
 
-// addTrust joins what the variables and the file say of callers. The error begins
+// addTrust joins the callers and rules of the variables and the file. The error begins
 // with a variable's name.
 func (s *Settings) addTrust(file *config.File) (err error) {
 	switch none := s.Secrets == nil && len(file.Callers) == 0; {
 	case none && !s.noAuth:
-		return errors.New("API_TOKENS: set it to name=secret pairs, or name callers in CONFIG_FILE, or set AUTH=none to let everybody call")
+		return errors.New("API_TOKENS: set it to name=secret pairs, or name callers in CONFIG_FILE, or set AUTH=none to accept requests without a token")
 	case s.noAuth && (len(file.Callers) > 0 || file.HasRules):
 		return errors.New("AUTH: none contradicts the callers and rules of CONFIG_FILE; unset it")
 	}
@@ -47,8 +47,8 @@ func (s *Settings) addTrust(file *config.File) (err error) {
 	return nil
 }
 
-// newCallers joins the callers of API_TOKENS and of the file. It is nil when there
-// are none: everybody may call.
+// newCallers joins the callers of API_TOKENS and of the file. It returns nil if there
+// are none, so that no token is needed.
 func newCallers(file *config.File, named []caller.Named, audience string, transport http.RoundTripper) (*caller.Callers, error) {
 	if len(named) == 0 && len(file.Callers) == 0 {
 		return nil, nil
@@ -105,8 +105,8 @@ func hashesOf(c config.Caller) ([]caller.Hash, error) {
 	return hashes, nil
 }
 
-// checkCaller asks pkg/caller about a caller of the file. The audience may come from
-// a variable, so that a missing one is no fault of the file.
+// checkCaller checks a caller of the file by package caller. A missing audience is
+// no error of the file, since a variable may set it.
 func checkCaller(c config.Caller) error {
 	if c.OIDC == nil {
 		return nil
@@ -122,13 +122,13 @@ func checkCaller(c config.Caller) error {
 	return nil
 }
 
-// checkRule asks pkg/policy about a rule of the file.
+// checkRule checks a rule of the file by package policy.
 func checkRule(r config.Rule) error {
 	_, err := newRule(r)
 	return err
 }
 
-// newPolicy is nil without rules, which allow everything.
+// newPolicy returns nil without rules, so that everything is allowed.
 func newPolicy(file *config.File) (*policy.Policy, error) {
 	if !file.HasRules {
 		return nil, nil
@@ -152,8 +152,8 @@ func newRules(file *config.File) ([]policy.Rule, error) {
 	return rules, nil
 }
 
-// newRule reads what the file leaves to pkg/policy. An error is an *config.Error that
-// says at which key.
+// newRule parses what package config leaves to package policy. The error is a
+// *config.Error with the key.
 func newRule(r config.Rule) (policy.Rule, error) {
 	rule := policy.Rule{
 		Name: r.Name, Callers: r.Callers, Targets: r.Targets,
@@ -185,8 +185,8 @@ func newVersions(t config.Tags) (policy.Versions, error) {
 // byNumber are claims that pin a repository, owner or project by its number.
 var byNumber = []string{"repository_id", "repository_owner_id", "enterprise_id", "project_id", "namespace_id"}
 
-// review returns what probably is wrong with the rules, as lines; what surely is, is
-// the error. named are the callers of API_TOKENS.
+// review returns warnings about the rules, one line each; sure mistakes are the
+// error. named are the callers of API_TOKENS.
 func review(path string, file *config.File, named []string) (warnings []string, err error) {
 	if !file.HasRules {
 		return nil, nil

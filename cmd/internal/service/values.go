@@ -33,14 +33,14 @@ func oneOf(text string, allowed ...string) error {
 	return fmt.Errorf("%q is not one of %s", text, strings.Join(allowed, ", "))
 }
 
-// checkClient tells early, and under the variable's name, what is wrong with a
-// part of the client's options; its errors hold no secret.
+// checkClient checks a part of the client's options early, so that the error can
+// name the variable. Its errors hold no secret.
 func checkClient(o github.Options) error {
 	_, err := github.NewClient(o)
 	return err
 }
 
-// branchName refuses what is surely no branch (git-check-ref-format(1)).
+// branchName refuses text that cannot name a branch (git-check-ref-format(1)).
 func branchName(text string) error {
 	if strings.HasPrefix(text, "refs/") || strings.ContainsAny(text, " ~^:?*[\\") || strings.Contains(text, "..") {
 		return fmt.Errorf("%q is not the name of a branch, such as main", text)
@@ -48,8 +48,8 @@ func branchName(text string) error {
 	return nil
 }
 
-// storeURL tells early what is no database. The error does not hold the text,
-// which may have a password in it.
+// storeURL refuses text that is no address of a database. The error does not repeat
+// the text, which may hold a password.
 func storeURL(text string) error {
 	for _, scheme := range []string{"sqlite:", "postgres://", "postgresql://"} {
 		if rest, ok := strings.CutPrefix(text, scheme); ok && rest != "" {

@@ -27,7 +27,7 @@ type Named struct {
 	ReadAll bool
 }
 
-// Options say who the callers are.
+// Options hold the callers.
 type Options struct {
 	Named     []Named
 	Federated []Federated
@@ -36,7 +36,7 @@ type Options struct {
 	Now       func() time.Time // default time.Now
 }
 
-// Callers knows who may call. It is immutable and safe for concurrent use.
+// Callers authenticates callers. It is immutable and safe for concurrent use.
 type Callers struct {
 	named  []Named
 	issued []trusted
@@ -48,7 +48,7 @@ type trusted struct {
 	callers []Federated
 }
 
-// New returns the callers. The error says which federated caller is wrong.
+// New returns the callers. The error names the federated caller that is wrong.
 func New(o Options) (*Callers, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -75,9 +75,9 @@ func New(o Options) (*Callers, error) {
 	return c, nil
 }
 
-// Authenticate returns who the bearer token is. The error is a *RefusedError, a
-// *ForbiddenError, one that wraps ErrUnavailable, or that of ctx. It takes the
-// same time for every wrong secret.
+// Authenticate returns the principal of a bearer token. The error is a *RefusedError,
+// a *ForbiddenError, one that wraps ErrUnavailable, or that of ctx. Every wrong secret
+// takes the same time.
 func (c *Callers) Authenticate(ctx context.Context, token string) (Principal, error) {
 	if token == "" || len(token) > MaxToken {
 		return Principal{}, &RefusedError{Reason: fmt.Sprintf("send a token of at most %d bytes as Authorization: Bearer TOKEN", MaxToken)}
@@ -113,7 +113,7 @@ func (c *Callers) bySecret(token string) (Principal, bool) {
 	return Principal{names: []string{found.Name}, readAll: found.ReadAll}, true
 }
 
-// authenticate makes the principal of a token whose claims fit callers.
+// authenticate returns the principal of a token whose claims fit callers.
 func (t trusted) authenticate(ctx context.Context, token string) (Principal, error) {
 	claims, err := t.issuer.Authenticate(ctx, token)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Claims are what a verified token says.
+// Claims are the claims of a verified token.
 type Claims struct {
 	texts    map[string]string
 	audience []string
@@ -76,7 +76,7 @@ func listOf(value any) []string {
 	return nil
 }
 
-// timeOf reads a NumericDate (RFC 7519, section 2); zero when it is none.
+// timeOf reads a NumericDate (RFC 7519, section 2); zero for anything else.
 func timeOf(value any) time.Time {
 	number, ok := value.(json.Number)
 	if !ok {
@@ -89,8 +89,8 @@ func timeOf(value any) time.Time {
 	return time.Unix(int64(seconds), 0)
 }
 
-// unverifiedIssuer is what the token says of its issuer. It only picks who verifies
-// the token.
+// unverifiedIssuer returns the token's iss before its signature is verified. It may
+// only select the issuer that verifies the token.
 func unverifiedIssuer(token string) (string, bool) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

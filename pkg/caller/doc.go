@@ -3,10 +3,10 @@
 //
 // # Model
 //
-// There are two kinds of callers. A named one has secrets, of which hashes alone are
-// kept. A federated one has none: an [Issuer] that is trusted, such as GitHub
-// Actions, signs a short-lived token (OpenID Connect) whose claims say which job of
-// which repository sends it. A token is every federated caller whose claims fit.
+// There are two kinds of callers. A named one has secrets, of which only hashes are
+// kept. A federated one has none: a trusted issuer, such as GitHub Actions, signs a
+// short-lived token (OpenID Connect) whose claims identify the job and repository
+// that send it. A token stands for every federated caller that its claims fit.
 //
 //	token → a known secret                     the named caller
 //	token → iss, unverified → Issuer           signature, audience and time, verified
@@ -14,10 +14,10 @@
 //
 // # Invariants
 //
-//   - Only issuers of the configuration are ever asked for keys, whatever a token says.
+//   - Only issuers of the configuration are ever asked for keys.
 //   - RS256 and ES256 alone are taken: none and HMAC by a public key are refused
 //     before a key is looked up.
-//   - Nothing of a token is believed before its signature is verified; the issuer's
-//     name alone picks who verifies it.
+//   - No claim is used before the signature is verified, except that iss selects the
+//     issuer that verifies it.
 //   - No error holds a token or a secret.
 package caller

@@ -3,17 +3,18 @@ package caller
 import "errors"
 
 // ErrUnavailable is wrapped by the error for a token whose issuer's keys cannot be
-// had: the token may be right, and the same request may succeed later.
+// fetched: the token may be valid, and the same request may succeed later.
 var ErrUnavailable = errors.New("the issuer of the token does not answer")
 
-// RefusedError is a token that proves nobody. The reason is fit for the caller.
+// RefusedError is the refusal of an invalid token. The reason may be shown to the
+// caller.
 type RefusedError struct{ Reason string }
 
 // Error returns the reason.
 func (e *RefusedError) Error() string { return e.Reason }
 
-// ForbiddenError is a token that is valid and is no caller. The reason is fit for
-// the caller.
+// ForbiddenError is the refusal of a valid token that fits no caller. The reason may
+// be shown to the caller.
 type ForbiddenError struct{ Reason string }
 
 // Error returns the reason.

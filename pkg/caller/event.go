@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// refusedEvent returns a *ForbiddenError for a job that was started by an event
-// that strangers can cause, unless the caller's claims take the event by name.
+// refusedEvent returns a *ForbiddenError for a job whose event strangers can cause,
+// unless the caller's claims name the event.
 func refusedEvent(f Federated, c Claims) error {
 	switch {
 	case isGitHub(c):
@@ -26,7 +26,7 @@ func refusedEvent(f Federated, c Claims) error {
 	return nil
 }
 
-// sourceOf is where the job runs, as far as its issuer says it.
+// sourceOf returns where the job runs, as far as the claims have it.
 func sourceOf(c Claims) Source {
 	switch {
 	case isGitHub(c):
@@ -38,7 +38,7 @@ func sourceOf(c Claims) Source {
 }
 
 // isGitHub reports whether the claims are those of a job of GitHub Actions, on
-// github.com, for an enterprise or on a server of its own.
+// github.com, in an enterprise or on a GitHub Enterprise Server.
 func isGitHub(c Claims) bool {
 	iss := c.text("iss")
 	return strings.HasPrefix(iss, "https://token.actions.") || strings.HasSuffix(iss, "/_services/token") || c.text("event_name") != "" && c.text("repository") != ""
@@ -46,7 +46,7 @@ func isGitHub(c Claims) bool {
 
 func isGitLab(c Claims) bool { return c.text("pipeline_source") != "" && c.text("project_path") != "" }
 
-// quoted bounds what an error repeats of a claim.
+// quoted shortens a claim's text for an error.
 func quoted(text string) string {
 	const most = 40
 	clean := strings.Map(func(r rune) rune {

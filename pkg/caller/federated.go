@@ -20,27 +20,25 @@ type Federated struct {
 	Name string
 	// Issuer is the token's iss, exactly: an https URL, or http on loopback.
 	Issuer string
-	// CA is the PEM of certificates that the issuer's own is verified by, in place
-	// of the system's; empty for the system's.
+	// CA holds the root certificates for the issuer in PEM; empty for the system's.
 	CA []byte
 	// Audience is the token's aud, exactly.
 	Audience string
-	// Claims must each be a text that equals one of the values, or matches it as a
-	// doublestar glob if it holds an asterisk. One of them pins who may call.
+	// Claims are the values that each claim may have: a value with an asterisk is a
+	// doublestar glob, any other must be equal. One of the claims must pin the caller.
 	Claims map[string][]string
-	// ReadAll lets it see what its rules do not cover.
+	// ReadAll lets it see updates that its rules do not cover.
 	ReadAll bool
 }
 
-// pinning are the claims of which one is needed: without them, everybody who can
-// get a token of the issuer is the caller, and with a public issuer that is
-// everybody.
+// pinning are the claims of which a caller needs one: without it, anyone who can get a
+// token of the issuer is the caller, and at a public issuer everyone can.
 var pinning = []string{
 	"sub", "repository", "repository_id", "repository_owner", "repository_owner_id", "enterprise", "enterprise_id",
 	"project_id", "project_path", "namespace_id", "namespace_path", "job_workflow_ref",
 }
 
-// Check returns what is wrong with the caller, as New does.
+// Check returns the error that New returns for the caller.
 func (f *Federated) Check() error {
 	if err := CheckIssuer(f.Issuer); err != nil {
 		return err
@@ -67,9 +65,8 @@ func (f *Federated) Check() error {
 	return nil
 }
 
-// CheckIssuer returns an error unless the text is an issuer that may be trusted: an
-// https URL without query, fragment and user, or an http one on loopback (OpenID
-// Connect Discovery 1.0, section 4).
+// CheckIssuer returns an error unless the text is an https URL without query, fragment
+// and user, or such an http URL on loopback (OpenID Connect Discovery 1.0, section 4).
 func CheckIssuer(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
@@ -86,7 +83,7 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// fits reports whether the token's claims are the caller's.
+// fits reports whether the token's claims fit the caller.
 func (f *Federated) fits(c Claims) bool {
 	for name, values := range f.Claims {
 		text, ok := c.texts[name]

@@ -2,9 +2,8 @@ package caller
 
 import "net/url"
 
-// gitHubEvents are those whose jobs run code of the repository itself, with its
-// rights. Jobs for a pull request run a stranger's code, and say of a fork's that it
-// is the repository's.
+// gitHubEvents are the events whose jobs run the repository's own code. A job for a
+// pull request may run a fork's code, and its token still names the repository.
 // https://docs.github.com/en/actions/reference/security/oidc
 var gitHubEvents = []string{
 	"push", "release", "create", "schedule", "workflow_dispatch", "repository_dispatch", "merge_group", "deployment",

@@ -21,23 +21,23 @@ import (
 const (
 	// skew is how far the issuer's clock may be from ours.
 	skew = time.Minute
-	// maxLife is how far ahead a token may end: those of jobs end within hours.
+	// maxLife is how far ahead a token may expire; those of jobs expire within hours.
 	maxLife = 24 * time.Hour
-	// discoveryPause is how long a failed discovery stands for the next requests.
+	// discoveryPause is how long a failed discovery is not repeated.
 	discoveryPause = time.Second
 )
 
-// Issuer vouches for callers.
+// Issuer verifies the tokens of one issuer.
 type Issuer interface {
-	// Matches reports whether tokens that bear iss are to be verified by the issuer.
+	// Matches reports whether the issuer verifies tokens with this iss.
 	Matches(iss string) bool
 	// Authenticate verifies the token's signature, issuer and times, and returns
-	// its claims; who the audience is, the caller of it decides. The error is a
-	// *RefusedError, one that wraps ErrUnavailable, or that of ctx.
+	// its claims. It does not check the audience. The error is a *RefusedError, one
+	// that wraps ErrUnavailable, or that of ctx.
 	Authenticate(ctx context.Context, token string) (Claims, error)
 }
 
-// issuer is one with OpenID Connect Discovery 1.0.
+// issuer is an Issuer that is found by OpenID Connect Discovery 1.0.
 type issuer struct {
 	url       string
 	transport http.RoundTripper
@@ -46,10 +46,10 @@ type issuer struct {
 	mu     sync.Mutex // one discovery at a time
 	keys   *keyset.Set
 	failed error
-	until  time.Time // failed stands until then
+	until  time.Time // failed is returned until then
 }
 
-// newOIDC asks for nothing yet: the first token does.
+// newOIDC returns an issuer, which sends no request before the first token.
 func newOIDC(url string, ca []byte, transport http.RoundTripper, now func() time.Time) (*issuer, error) {
 	if len(ca) > 0 {
 		pool := x509.NewCertPool()
@@ -76,7 +76,7 @@ func (i *issuer) Authenticate(ctx context.Context, token string) (Claims, error)
 	config := &oidc.Config{
 		SupportedSigningAlgs: []string{oidc.RS256, oidc.ES256},
 		SkipClientIDCheck:    true, // each caller has an audience of its own
-		SkipExpiryCheck:      true, // its leeway is another: see checkTimes
+		SkipExpiryCheck:      true, // checkTimes does it, with a leeway of its own
 	}
 	verified, err := keys.Verify(ctx, i.url, config, token)
 	switch {
@@ -122,7 +122,7 @@ func (i *issuer) checkTimes(c Claims) error {
 	return nil
 }
 
-// discover returns the issuer's key set, whose place is asked for once.
+// discover returns the issuer's key set, whose URL it asks for once.
 func (i *issuer) discover(ctx context.Context) (*keyset.Set, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Principal is who sent a request. The zero value is nobody: everybody may call a
-// service without callers.
+// Principal is who sent a request. The zero value is nobody, as in a service without
+// callers.
 type Principal struct {
 	names   []string
 	claims  map[string]string
@@ -14,7 +14,7 @@ type Principal struct {
 	readAll bool
 }
 
-// Source is where a job's token says that it runs. Its fields may be empty.
+// Source is where a job runs, by its token. Its fields may be empty.
 type Source struct {
 	Repository string // owner/name, or a project's path
 	Revision   string // the commit
@@ -41,5 +41,5 @@ func (p Principal) Federated() bool { return p.claims != nil }
 // Source is where the job runs; zero for a named caller.
 func (p Principal) Source() Source { return p.source }
 
-// ReadsAll reports whether the principal may see what its rules do not cover.
+// ReadsAll reports whether the principal may see updates that its rules do not cover.
 func (p Principal) ReadsAll() bool { return p.readAll }

@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// ErrInvalidSecrets is returned by ParseSecrets. Its text never holds a secret.
-var ErrInvalidSecrets = errors.New("want name=secret pairs, separated by commas")
+// errInvalidSecrets is returned by ParseSecrets. Its text never holds a secret.
+var errInvalidSecrets = errors.New("want name=secret pairs, separated by commas")
 
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// Secrets are those of named callers, of which hashes alone are kept. It is
-// immutable and safe for concurrent use. A nil one has none.
+// Secrets hold the hashes of the secrets of named callers. They are immutable and safe
+// for concurrent use. Nil has none.
 type Secrets struct {
 	known []secret
 }
@@ -27,8 +27,8 @@ type secret struct {
 }
 
 // ParseSecrets reads name=secret pairs that are separated by commas; several
-// secrets may share a name, but no secret may stand for two. A name is up to 64
-// letters, digits, dots, hyphens and underscores. The error wraps ErrInvalidSecrets.
+// secrets may share a name, but two names may not share a secret. A name is up to 64
+// letters, digits, dots, hyphens and underscores. The error wraps errInvalidSecrets.
 func ParseSecrets(text string) (*Secrets, error) {
 	s := &Secrets{}
 	for i, pair := range strings.Split(text, ",") {
@@ -39,17 +39,17 @@ func ParseSecrets(text string) (*Secrets, error) {
 		name, value, _ := strings.Cut(pair, "=")
 		switch {
 		case value == "":
-			return nil, fmt.Errorf("%w: pair %d has no secret", ErrInvalidSecrets, i+1)
+			return nil, fmt.Errorf("%w: pair %d has no secret", errInvalidSecrets, i+1)
 		case !namePattern.MatchString(name):
-			return nil, fmt.Errorf("%w: the name of pair %d is empty or holds other than letters, digits, '.', '-' and '_'", ErrInvalidSecrets, i+1)
+			return nil, fmt.Errorf("%w: the name of pair %d is empty or holds other than letters, digits, '.', '-' and '_'", errInvalidSecrets, i+1)
 		}
 		if other, taken := s.Holder(value); taken && other != name {
-			return nil, fmt.Errorf("%w: %s and %s have the same secret; give each its own", ErrInvalidSecrets, other, name)
+			return nil, fmt.Errorf("%w: %s and %s have the same secret; give each its own", errInvalidSecrets, other, name)
 		}
 		s.known = append(s.known, secret{name: name, hash: HashOf(value), length: len(value)})
 	}
 	if len(s.known) == 0 {
-		return nil, fmt.Errorf("%w: there is none", ErrInvalidSecrets)
+		return nil, fmt.Errorf("%w: there is none", errInvalidSecrets)
 	}
 	return s, nil
 }
@@ -94,8 +94,8 @@ func (s *Secrets) Shorter(n int) []string {
 	return names
 }
 
-// Holder returns the name that the secret belongs to. It takes the same time whether
-// one matches, and which.
+// Holder returns the name that the secret belongs to. Its time does not depend on
+// which secret matches, if any.
 func (s *Secrets) Holder(text string) (name string, ok bool) {
 	if s == nil {
 		return "", false

@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Caller is who may call: by secrets, or by tokens that an issuer signs.
+// Caller may call the service, with secrets or with tokens that an issuer signs.
 type Caller struct {
 	// Name is unique and is also the name in API_TOKENS that its secrets join.
 	Name string
@@ -21,7 +21,7 @@ type Caller struct {
 	Read string
 	// OIDC is nil for a caller with secrets.
 	OIDC *OIDC
-	// Line is where it stands in the file.
+	// Line is its line in the file.
 	Line int
 }
 
@@ -37,7 +37,7 @@ type Token struct {
 	SHA256 string
 }
 
-// OIDC says which tokens of an issuer are a caller's.
+// OIDC selects the tokens of an issuer that are the caller's.
 type OIDC struct {
 	// Issuer is a URL, or github for GitHub Actions on github.com.
 	Issuer string
@@ -45,13 +45,13 @@ type OIDC struct {
 	Audience string
 	// Claims has at least one value for each name.
 	Claims map[string][]string
-	// CAFile is the PEM file of certificates that the issuer's is verified by; "" for
-	// the system's. CA is its content, when Options gave a way to read it.
+	// CAFile is the PEM file of the root certificates for the issuer; "" for the
+	// system's. CA is its content, if Options.ReadFile is set.
 	CAFile string
 	CA     []byte
 }
 
-// limits of callers and rules: more of them are no longer read by a person.
+// Limits of callers and rules, above what a person can review.
 const (
 	maxCallers = 1000
 	maxClaims  = 50

@@ -13,14 +13,14 @@ var ErrTooLarge = errors.New("too large")
 type Error struct {
 	// File is the name that Parse was given.
 	File string
-	// Line counts from one; zero when the file as a whole is meant.
+	// Line counts from one; zero for the file as a whole.
 	Line int
 	// Key leads to the value, as in webhooks[0].tags.regexp; empty for the file itself.
 	Key string
 	// Detail is one line that says what is wrong and, where there is one, the fix.
 	// It holds no secret.
 	Detail string
-	// Err is what the detail comes from, or nil.
+	// Err is the cause, or nil.
 	Err error
 }
 
@@ -41,8 +41,8 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errors are what is wrong with a file, in the order of its lines: at least one,
-// and at most MaxErrors. When there was more, the last one says how much.
+// Errors are the errors of a file, in the order of its lines: at least one, and at
+// most MaxErrors. If there are more, the last one counts them.
 type Errors []*Error
 
 // Error returns one line for each.

@@ -12,15 +12,16 @@ type File struct {
 	Targets  []Target
 	Webhooks []Webhook
 	Callers  []Caller
-	// Rules say what callers may do. HasRules tells no rules at all, which allow
-	// everything, from an empty list, which allows nothing.
+	// Rules allow callers to move images. HasRules reports whether the file has a list
+	// of rules: an empty list allows nothing, no list allows everything.
 	Rules    []Rule
 	HasRules bool
 	Queue    Queue
 	Limits   Limits
 }
 
-// Target is a branch that updates are written to, and what of it they may touch.
+// Target is a branch that updates are written to, with the files and images that they
+// may touch.
 type Target struct {
 	// Name is unique, regardless of case. Without one of its own a target is named
 	// owner/name, or owner/name@branch when the file names the branch.
@@ -41,59 +42,61 @@ type Target struct {
 	Present image.Pattern
 	// Files are kinds of files, "yaml" and "json", each one once; none means yaml alone.
 	Files []string
-	// Overrides is "report", "edit" or "ignore", what becomes of versions that stand in
-	// another file than the image's name; empty for report.
+	// Overrides is "report", "edit" or "ignore": the treatment of versions in another
+	// file than the image's name. Empty means report.
 	Overrides string
-	// Embedded says that references inside of text are the target's as well, such
-	// as those in scripts and arguments. It is true unless the file says false.
+	// Embedded reports whether references inside of text, such as scripts and
+	// arguments, are edited as well. It is true unless the file has false.
 	Embedded bool
-	// Unpin says that a digest that stands alone, as in NAME@sha256:…, becomes the
-	// version also when no digest is given. The file says it as pin_digests: false.
+	// Unpin reports whether a digest without a version, as in NAME@sha256:…, is replaced
+	// by the version when the request has no digest: pin_digests: false in the file.
 	Unpin bool
 	// Proxies are prefixes of names that stand for a registry, each one once.
 	Proxies []Proxy
-	// Message makes the commit's message; its zero value is none of its own.
+	// Message is the template of the commit's message; zero means the service's own.
 	Message Message
-	// RefuseMessages reports that callers' messages are refused: message: off.
+	// RefuseMessages reports whether callers' messages are refused: message: off in the
+	// file.
 	RefuseMessages bool
 	// Author is nil for the service's own.
 	Author *Author
 }
 
-// Proxy says which registry's images are named by another host, or by the beginning
-// of a path there. Both are beginnings of names without a slash at their end.
+// Proxy maps a prefix of image names to the registry that the prefix stands for. Both
+// are beginnings of names, without a slash at the end.
 type Proxy struct{ Prefix, Registry string }
 
-// Author is who a commit says that it is by.
+// Author is the author of a commit.
 type Author struct{ Name, Email string }
 
 // String returns the author as Name <mail>.
 func (a Author) String() string { return fmt.Sprintf("%s <%s>", a.Name, a.Email) }
 
-// Webhook is a registry, or another sender, that tells of pushes.
+// Webhook is a registry, or another sender, that reports pushes.
 type Webhook struct {
 	// Name is the last part of the path that it sends to: unique, up to 63 lower-case
 	// letters, digits and hyphens.
 	Name string
-	// Kind is the format that it sends in; which kinds there are, Options.CheckWebhook knows.
+	// Kind is the format of its payload; Options.CheckWebhook knows the kinds.
 	Kind string
-	// Secrets are those by which it may authenticate itself: at least one, but none
-	// for the kind gar. Those that Options gave no way to look up are empty.
+	// Secrets are the secrets that it may send: at least one, but none for the kind
+	// gar. Secrets that Options has no function to look up are empty.
 	Secrets []Secret
-	// Registry is host[:port] in place of what the payload says or lacks; "" for none.
+	// Registry is host[:port] in place of the payload's; "" for none.
 	Registry string
 	// Images are valid doublestar globs over normalised image names; none means every image.
 	Images []string
-	// Rewrite maps names, or beginnings of them, that the payload has to those that manifests have.
+	// Rewrite maps names, or prefixes of names, of the payload to those of manifests.
 	Rewrite []Rewrite
-	// Tags says which tags are taken.
+	// Tags selects the tags that are taken.
 	Tags Tags
-	// Present is a pattern that the version must match which a push replaces; its
+	// Present is a pattern that the version must match before a push replaces it; its
 	// zero value is none.
 	Present image.Pattern
 	// Targets are names of targets, each one known; none means every target.
 	Targets []string
-	// Audience and ServiceAccount are what the token of the kind gar must hold; "" for other kinds.
+	// Audience and ServiceAccount are required of the token of the kind gar; "" for
+	// other kinds.
 	Audience, ServiceAccount string
 	// Generic is nil for every kind but generic.
 	Generic *Generic
@@ -111,23 +114,24 @@ type Tags struct {
 	Semver string
 }
 
-// Generic says where a payload of the kind generic has what. Each place is a JSON
-// pointer (RFC 6901) into the body; "" says that the body has no such thing.
+// Generic locates the values in a payload of the kind generic. Each place is a JSON
+// pointer (RFC 6901) into the body, or "" for a value that the body lacks.
 type Generic struct {
 	// Image and Version are always set.
 	Image, Version   string
 	Digest, Time, ID string
-	// Bearer says that the secret comes as a bearer token; without it Signature is set.
+	// Bearer reports whether the secret is sent as a bearer token; otherwise Signature
+	// is set.
 	Bearer bool
-	// Signature says where the body's HMAC-SHA256 is; it is nil with Bearer.
+	// Signature locates the body's HMAC-SHA256; it is nil with Bearer.
 	Signature *Signature
 }
 
-// Signature is a header that holds an HMAC-SHA256 in hexadecimal digits, and
-// what stands before them.
+// Signature is a header that holds an HMAC-SHA256 in hexadecimal digits, and the
+// prefix before the digits.
 type Signature struct{ Header, Prefix string }
 
-// Queue holds the figures of the durable queue.
+// Queue holds the limits of the durable queue.
 type Queue struct {
 	// Retention is how long an ended update is kept; zero for the queue's default.
 	Retention time.Duration
@@ -141,7 +145,7 @@ type Queue struct {
 type Limits struct {
 	// WebhookBody is the most bytes of a webhook's body; zero for the server's default.
 	WebhookBody int64
-	// Bodies is the most bytes that the bodies of webhooks which prove nothing yet
-	// take together, and as many for all other bodies; zero for the server's default.
+	// Bodies bounds, in bytes, the bodies of all webhooks that are not authenticated
+	// yet, and separately all other bodies; zero for the server's default.
 	Bodies int64
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 )
 
-// special are the characters that mean something in a glob.
+// special are the characters with a meaning in a glob.
 const special = `*?[{\`
 
 var errGlob = errors.New("is not a glob: a bracket or brace is open, or nothing follows a backslash")
 
-// pathGlob refuses a glob that can match no path of a file in a tree.
+// pathGlob refuses a glob that can match no path of a file in a repository.
 func pathGlob(glob string) (string, error) {
 	switch {
 	case hasControl(glob):
@@ -40,8 +40,8 @@ func pathGlob(glob string) (string, error) {
 }
 
 // ParseImageGlob returns a glob over normalised names. A name without glob characters
-// is normalised; a glob gets the same defaults: docker.io where its beginning is
-// no host, and library there where one component follows.
+// is normalised. A glob gets the same defaults: docker.io if it begins with no host,
+// and library if docker.io has a single component.
 func ParseImageGlob(glob string) (string, error) {
 	if !strings.ContainsAny(glob, special) {
 		repo, err := image.ParseRepository(glob)
@@ -73,7 +73,7 @@ func ParseImageGlob(glob string) (string, error) {
 	return host + "/" + rest, nil
 }
 
-// possibleName refuses a glob that asks for what no name of an image holds.
+// possibleName refuses a glob that can match no normalised name.
 func possibleName(glob string) error {
 	if path.Clean(glob) != glob || strings.HasPrefix(glob, "/") || strings.HasPrefix(glob, ".") {
 		return fmt.Errorf("%s matches no image: a component of it is empty or a dot", quote(glob))

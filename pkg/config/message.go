@@ -9,7 +9,7 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 )
 
-// maxMessage is how many bytes a message's template may have: a mail's worth.
+// maxMessage bounds a message's template in bytes.
 const maxMessage = 4096
 
 // Message is the template of a commit's message, of one line or several. In it
@@ -46,7 +46,7 @@ func ParseMessage(text string) (Message, error) {
 // String returns the template.
 func (m Message) String() string { return m.template }
 
-// IsZero tells whether there is no template.
+// IsZero reports whether there is no template.
 func (m Message) IsZero() bool { return m.template == "" }
 
 // Fill returns the template with its placeholders filled in.

@@ -14,24 +14,23 @@ import (
 )
 
 const (
-	// MaxSize is the most bytes that a file may have. The largest that is of use,
-	// with some thousand targets, is well below it.
+	// MaxSize bounds a file in bytes. A file with a thousand targets is well below it.
 	MaxSize = 1 << 20
 	// MaxErrors is how many errors are reported together: about a screen.
 	MaxErrors = 20
 )
 
-// Options say how to look up secrets, and ask those who know more about a value.
-// Its zero value looks nothing up and asks nobody.
+// Options look up secrets, and check values that other packages define. The zero value
+// does neither.
 type Options struct {
-	// Getenv looks up a secret's variable, and ReadFile its file. Where one is nil,
-	// such secrets are left empty, for a check on a machine that has none.
+	// Getenv looks up a secret's variable, and ReadFile its file. If one is nil, such
+	// secrets stay empty, for a check on a machine without them.
 	Getenv   func(string) string
 	ReadFile func(string) ([]byte, error)
-	// Targets are names of targets that exist apart from the file: a webhook may
-	// name them, and no target of the file may bear one.
+	// Targets are names of targets that exist outside of the file: a webhook may
+	// name them, and no target of the file may have one of them.
 	Targets []string
-	// CheckTarget and CheckWebhook are called with each one that is right so far.
+	// CheckTarget and CheckWebhook are called with each one that passes this package.
 	// An error is reported at the line of the target or webhook; if it is or wraps
 	// an *Error with a Key, such as tags.regexp, then at that key of it, with that
 	// error's Detail. The text must be fit to be shown.
@@ -39,7 +38,7 @@ type Options struct {
 	CheckWebhook func(Webhook) error
 	CheckCaller  func(Caller) error
 	CheckRule    func(Rule) error
-	// Callers are names of callers that exist apart from the file: a rule may name
+	// Callers are names of callers that exist outside of the file: a rule may name
 	// them, and a caller of the file may add secrets to one.
 	Callers []string
 }
@@ -87,7 +86,7 @@ type reader struct {
 	file    string
 	options Options
 	errors  Errors
-	// found counts all errors, also those that are too many to be kept.
+	// found counts all errors, including those beyond MaxErrors.
 	found int
 	// lines has the line of each key that was read.
 	lines map[string]int
@@ -118,9 +117,9 @@ func (r *reader) document(content []byte) (value, bool) {
 	return value{}, false
 }
 
-// decode returns up to two documents: the second is one too many.
+// decode returns up to two documents; a second one is an error of the caller's.
 func decode(content []byte) (documents []*yaml.Node, err error) {
-	// The parser is a translation of a C library whose slips are index errors.
+	// The parser is a translation of a C library, and panics on some malformed input.
 	defer func() {
 		if p := recover(); p != nil {
 			documents, err = nil, fmt.Errorf("yaml: %v", p)
@@ -145,10 +144,10 @@ var (
 	unknownAlias = regexp.MustCompile(`^unknown anchor '.*' referenced$`)
 )
 
-// syntax reports an error of the parser, which counts from where the list or
-// mapping begins that it cannot end. Its text holds no more of the content than
-// the name of an anchor, which is left out: it may be a secret that begins with
-// an asterisk.
+// syntax reports an error of the parser, whose line may be the one at which an
+// unfinished list or mapping begins. The parser's text repeats nothing of the content
+// but the name of an anchor, which is left out: it may be a secret that begins with an
+// asterisk.
 func (r *reader) syntax(err error) {
 	detail := err.Error()
 	var at int

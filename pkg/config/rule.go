@@ -17,11 +17,11 @@ type Rule struct {
 	// Targets are names of targets; none means every target.
 	Targets  []string
 	Versions Tags
-	// Line is where it stands in the file.
+	// Line is its line in the file.
 	Line int
 }
 
-// maxRules is more than a person reads; each request looks through all of them.
+// maxRules bounds the rules, all of which each request is checked against.
 const maxRules = 1000
 
 func rule(r *Rule) func(value) {
@@ -55,8 +55,8 @@ func rules(f *File) func(value) {
 	}
 }
 
-// known refuses names in a list that are none, or stand in it twice. What is called
-// noun.
+// known refuses unknown names in a list, and names that are in it twice. noun is what
+// the names are of, for the error.
 func (r *reader) known(key, noun string, names, known []string) {
 	seen := make(map[string]bool, len(names))
 	for j, name := range names {
@@ -77,7 +77,7 @@ func (r *reader) known(key, noun string, names, known []string) {
 	}
 }
 
-// checkTrust refuses what one caller or rule alone cannot tell.
+// checkTrust refuses combinations of callers and rules.
 func (r *reader) checkTrust(f *File) {
 	if len(f.Callers) > maxCallers {
 		r.add(&Error{Line: r.lines["callers"], Key: "callers", Detail: fmt.Sprintf("holds more than %d callers", maxCallers)})

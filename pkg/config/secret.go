@@ -13,12 +13,12 @@ import (
 // hidden is what a secret prints as.
 const hidden = "[hidden]"
 
-// Secret is a text that is told by Reveal alone: printed, logged or marshalled,
-// by whatever verb, it hides itself. Compare what Reveal returns, in constant
-// time; == tells nothing.
+// Secret is a text that only Reveal returns: printed, logged or marshalled, with any
+// verb, it is a placeholder. Compare the texts of Reveal, in constant time; == compares
+// addresses.
 type Secret struct {
-	// text is a pointer because package fmt calls no method of a value in an
-	// unexported field, and prints what is in it, but follows no pointer there.
+	// text is a pointer, because package fmt prints the value of an unexported field
+	// without calling its methods, but does not follow a pointer.
 	text *string
 }
 
@@ -95,8 +95,8 @@ func secret(into *Secret) func(value) {
 	}
 }
 
-// unreadable leaves out the path, in whose place a secret may stand by mistake;
-// line and key lead to it.
+// unreadable leaves out the path, which may be a secret by mistake; line and key lead
+// to it.
 func unreadable(err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {

@@ -67,8 +67,8 @@ func (t *Target) defaultName() string {
 	return t.Repository + "@" + t.Branch
 }
 
-// uniqueTargets refuses names that several targets bear. Case is no difference:
-// GitHub knows none in a repository's name, and a reader hardly sees one.
+// uniqueTargets refuses names that several targets have, regardless of case, as GitHub
+// does for names of repositories.
 func (r *reader) uniqueTargets(targets []Target) {
 	first := make(map[string]int, len(targets))
 	for i, t := range targets {
@@ -93,7 +93,7 @@ func (r *reader) uniqueTargets(targets []Target) {
 	}
 }
 
-// taken reports a name that another one bears, at the name if there is one.
+// taken reports a name that is taken, at the key name if there is one.
 func (r *reader) taken(key, detail string) {
 	at := r.lines[key+".name"]
 	if at == 0 {
@@ -102,8 +102,8 @@ func (r *reader) taken(key, detail string) {
 	r.add(&Error{Line: at, Key: key + ".name", Detail: detail})
 }
 
-// knownTargets refuses a webhook's target that is none. When a target was refused
-// its name may be unknown, and what is said of the others would mislead.
+// knownTargets refuses unknown targets of webhooks. It reports nothing if a target was
+// refused, since that one's name may be missing.
 func (r *reader) knownTargets(f *File) {
 	known := slices.Clone(r.options.Targets)
 	for _, t := range f.Targets {
@@ -169,7 +169,7 @@ func repository(text string) (string, error) {
 	return text, nil
 }
 
-// branch refuses what is surely no branch (git-check-ref-format(1)).
+// branch refuses text that cannot name a branch (git-check-ref-format(1)).
 func branch(text string) (string, error) {
 	if len(text) > 250 || strings.HasPrefix(text, "refs/") || strings.HasPrefix(text, "-") || strings.HasPrefix(text, "/") ||
 		strings.HasSuffix(text, "/") || strings.HasSuffix(text, ".") || strings.HasSuffix(text, ".lock") ||
@@ -204,7 +204,7 @@ func fileKinds(into *[]string) func(value) {
 	}
 }
 
-// maxProxies bounds what each name in a file is compared with.
+// maxProxies bounds the prefixes that each name of a manifest is compared with.
 const maxProxies = 50
 
 func proxies(into *[]Proxy) func(value) {
@@ -247,7 +247,7 @@ func oneLine(text string) (string, error) {
 	return text, nil
 }
 
-// anyText takes every text.
+// anyText accepts every text.
 func anyText(text string) (string, error) { return text, nil }
 
 func hasControl(text string) bool {

@@ -34,7 +34,7 @@ func (v value) refuse(format string, args ...any) {
 	v.add(&Error{Line: v.node.Line, Key: v.key, Detail: fmt.Sprintf(format, args...)})
 }
 
-// refuseFor reports an error that somebody else found in the value.
+// refuseFor reports an error of the value that another function found.
 func (v value) refuseFor(err error) {
 	v.add(&Error{Line: v.node.Line, Key: v.key, Detail: brief(err.Error()), Err: err})
 }
@@ -47,7 +47,7 @@ func (v value) inside(key string, node *yaml.Node) value {
 	return value{reader: v.reader, node: node, key: v.key + key}
 }
 
-// hook reports what a hook said of the value, at the key of it that it named.
+// hook reports the error of a hook, at the key that the error names.
 func (v value) hook(err error) {
 	if err == nil {
 		return
@@ -71,8 +71,8 @@ func (v value) hook(err error) {
 // plainKey is a key that is shown as it is.
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)
 
-// object reads a mapping with these fields. It returns those that were given, in
-// their order in the file, and whether nothing was wrong.
+// object reads a mapping with these fields. It returns those that are present, in the
+// order of the file, and reports whether there was no error.
 func (v value) object(fields ...field) (given []value, ok bool) {
 	before := v.found
 	if !v.is(yaml.MappingNode, "keys and values") {
@@ -135,8 +135,8 @@ func names(fields []field) string {
 	return strings.Join(all, ", ")
 }
 
-// is tells whether the node is of the kind, and refuses it otherwise. What it is
-// in place of that is named without its text, which may be a secret.
+// is reports whether the node is of the kind, and refuses it otherwise. The error names
+// the node's kind, and not its text, which may be a secret.
 func (v value) is(kind yaml.Kind, wanted string) bool {
 	switch {
 	case v.node.Kind == yaml.AliasNode || v.node.Anchor != "":
@@ -307,14 +307,14 @@ func sizeText(n int64) string {
 	return strings.ReplaceAll(humanize.IBytes(uint64(n)), ".0 ", " ") //nolint:gosec // bounds are not negative
 }
 
-// maxShown is how many bytes of somebody's text an error repeats.
+// maxShown is how many bytes of a text of the file an error repeats.
 const maxShown = 80
 
 // quote returns the beginning of a text, escaped.
 func quote(text string) string { return safetext.Quote(text, maxShown) }
 
-// maxDetail is how many bytes of somebody else's error are shown.
+// maxDetail is how many bytes of another package's error are shown.
 const maxDetail = 300
 
-// brief makes one line of somebody else's error.
+// brief returns another package's error as one line.
 func brief(text string) string { return safetext.Line(text, maxDetail) }

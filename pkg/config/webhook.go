@@ -17,7 +17,7 @@ const (
 	// minRetention is the day for which an idempotency key is kept.
 	minRetention = 24 * time.Hour
 	maxRetention = 10 * 365 * 24 * time.Hour
-	// maxWaiting bounds what a start has to look through.
+	// maxWaiting bounds what a start has to read.
 	maxWaiting = 1_000_000
 	// minHistory holds some thousand updates; maxHistory is more than one file of
 	// SQLite is good for.
@@ -67,8 +67,8 @@ func webhook(w *Webhook) func(value) {
 	}
 }
 
-// fitting refuses settings that the kind does not look at, and wants those that
-// it cannot do without.
+// fitting refuses settings that the kind does not use, and requires those that it
+// needs.
 func (v value) fitting(kind string, given []value) {
 	want := func(key string, needed, taken bool) {
 		key = v.inside(key, v.node).key
@@ -87,7 +87,7 @@ func (v value) fitting(kind string, given []value) {
 	want("generic", generic, generic)
 }
 
-// uniqueRewrites refuses a beginning that an earlier one has taken.
+// uniqueRewrites refuses a prefix that is rewritten already.
 func (v value) uniqueRewrites(rewrites []Rewrite) {
 	taken := make(map[string]bool, len(rewrites))
 	for i, r := range rewrites {
@@ -99,8 +99,8 @@ func (v value) uniqueRewrites(rewrites []Rewrite) {
 	}
 }
 
-// roomForBodies refuses a budget that has no room for one body of the largest size,
-// which is moved once while it is read.
+// roomForBodies refuses a budget of less than two of the largest bodies: a body may be
+// copied once while it is read.
 func (r *reader) roomForBodies(l Limits) {
 	if l.Bodies > 0 && l.Bodies < 2*l.WebhookBody {
 		key := "limits.bodies"
@@ -108,7 +108,7 @@ func (r *reader) roomForBodies(l Limits) {
 	}
 }
 
-// uniqueWebhooks refuses names that several webhooks bear.
+// uniqueWebhooks refuses names that several webhooks have.
 func (r *reader) uniqueWebhooks(webhooks []Webhook) {
 	first := make(map[string]int, len(webhooks))
 	for i, w := range webhooks {
@@ -141,7 +141,7 @@ func rewrite(r *Rewrite) func(value) {
 	)
 }
 
-// generic reads the places of a payload of one's own.
+// generic reads the places of the values in a payload of the kind generic.
 func generic(into **Generic) func(value) {
 	return func(v value) {
 		var g Generic

@@ -9,18 +9,18 @@
 //	tag        = [A-Za-z0-9_] [A-Za-z0-9._-]{0,127}
 //	digest     = "sha256:" 64 hex | "sha512:" 128 hex
 //
-// Every type is an immutable value that only a Parse function can fill, and all but
-// Pattern are comparable; its zero value means "none" and is safe to print. String gives the text
-// as it was spelled, Name gives the one normalised spelling that repositories
-// are compared by: nginx, docker.io/library/nginx and
-// index.docker.io/library/nginx are one image.
+// Every type is an immutable value that only a Parse function can fill. All but Pattern
+// are comparable. A zero value means "none" and is safe to print. String returns the
+// text as it was spelled; Name returns the normalised name by which repositories are
+// compared: nginx, docker.io/library/nginx and index.docker.io/library/nginx are one
+// image.
 //
-// Two things are stricter here than in the library. Upper case is refused in
-// the host as well, because names are compared as they are written, and a tag
-// is never thrown away when a digest stands beside it.
+// Two things are stricter here than in the library. Upper case is refused in the host
+// as well, because names are compared byte by byte. A tag beside a digest is never
+// dropped.
 //
-// A Pattern is a regular expression over versions, bounded in length and in the
-// work of a match.
+// A Pattern is a regular expression over versions, with a bounded length and a bounded
+// cost of a match.
 //
 // Nothing in this package touches a network or a clock, and everything in it is
 // safe for concurrent use.

@@ -8,8 +8,8 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 )
 
-// The reasons for which a Parse function refuses its input. Each comes wrapped
-// in a *ParseError, whose text is a sentence for the caller who sent the input.
+// The reasons for which a Parse function refuses its input. Each is wrapped in a
+// *ParseError, whose text is a sentence for the sender of the input.
 var (
 	// ErrEmpty means that there was no text.
 	ErrEmpty = errors.New("empty")
@@ -17,16 +17,16 @@ var (
 	ErrTooLong = errors.New("too long")
 	// ErrUpperCase means that a repository has an upper-case letter in its host or path.
 	ErrUpperCase = errors.New("upper case")
-	// ErrHasTag means that a tag was given where a repository alone is wanted.
+	// ErrHasTag means that a repository was expected and the text has a tag.
 	ErrHasTag = errors.New("has a tag")
-	// ErrHasDigest means that a digest was given where a repository alone is wanted.
+	// ErrHasDigest means that a repository was expected and the text has a digest.
 	ErrHasDigest = errors.New("has a digest")
 	// ErrInvalid means that the text does not follow the grammar.
 	ErrInvalid = errors.New("invalid")
 )
 
-// ParseError says why a text was refused. It unwraps to one of the sentinel
-// errors of this package.
+// ParseError is the refusal of a text. It unwraps to one of the sentinel errors of this
+// package.
 type ParseError struct {
 	// Kind is the sentinel error.
 	Kind error

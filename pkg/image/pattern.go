@@ -19,7 +19,7 @@ const (
 
 // Pattern is a regular expression over versions, in the syntax of RE2
 // (https://github.com/google/re2/wiki/Syntax). It matches anywhere in a version,
-// unless ^ and $ say otherwise. The zero value matches every version. Patterns are
+// unless ^ and $ anchor it. The zero value matches every version. Patterns are
 // compared by String.
 type Pattern struct{ expression *regexp.Regexp }
 

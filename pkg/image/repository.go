@@ -13,8 +13,8 @@ import (
 // to keep.
 const MaxRepositoryLength = 255
 
-// maxReferenceLength is how much of a text is looked at to say what else it is than
-// a repository name.
+// maxReferenceLength bounds the text in which a tag or digest is looked for, for the
+// error.
 const maxReferenceLength = 1024
 
 // Repository is the name of an image without tag and digest.
@@ -73,8 +73,7 @@ func parseName(s string) (Repository, error) {
 	return repo, nil
 }
 
-// checkName refuses, with the precise reason, what the grammar's library would
-// only call invalid.
+// checkName refuses with a precise reason what the library only calls invalid.
 func checkName(s string) error {
 	if len(s) > MaxRepositoryLength {
 		return tooLongName(len(s))
@@ -127,8 +126,8 @@ func (r Repository) Domain() string { return r.domain }
 // Path returns the normalised name without its registry.
 func (r Repository) Path() string { return r.path }
 
-// Base returns the last part of the path. Every spelling of a repository ends
-// in it, also one that is split over a registry and a repository field.
+// Base returns the last part of the path, in which every spelling of a repository
+// ends, even one that is split into a registry and a repository field.
 func (r Repository) Base() string { return r.path[strings.LastIndexByte(r.path, '/')+1:] }
 
 // Equal reports whether both are one image.

@@ -5,7 +5,7 @@ import "strconv"
 // MaxTagLength is the longest tag in bytes, by the OCI distribution specification.
 const MaxTagLength = 128
 
-// Tag is the tag of an image: what callers of the service call its version.
+// Tag is the tag of an image, which the HTTP interface calls its version.
 type Tag struct{ text string }
 
 // ParseTag reads a tag. The error is a *ParseError with one of ErrEmpty,

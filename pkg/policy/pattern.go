@@ -13,11 +13,11 @@ import (
 
 // Limits of a pattern and of a claim's text.
 const (
-	// MaxPatternLength is the most bytes of a pattern; a name has at most
+	// maxPatternLength bounds a pattern in bytes; a name has at most
 	// image.MaxRepositoryLength.
-	MaxPatternLength = 512
-	// MaxPatternClaims is the most claims in a pattern.
-	MaxPatternClaims = 4
+	maxPatternLength = 512
+	// maxPatternClaims bounds the claims of a pattern.
+	maxPatternClaims = 4
 )
 
 // wildcards are the characters with a meaning in a glob.
@@ -45,13 +45,13 @@ type part struct {
 
 // ParsePattern reads a pattern such as ghcr.io/octo-org/** or ghcr.io/${repository}.
 // A name without a registry is Docker Hub's, as in a manifest, and ** alone is every
-// image. The error says what is wrong and how to mend it.
+// image. The error has the fix.
 func ParsePattern(text string) (Pattern, error) {
 	switch {
 	case text == "":
 		return Pattern{}, errors.New("is empty: give an image's name, such as ghcr.io/octo-org/**")
-	case len(text) > MaxPatternLength:
-		return Pattern{}, fmt.Errorf("is longer than %d bytes", MaxPatternLength)
+	case len(text) > maxPatternLength:
+		return Pattern{}, fmt.Errorf("is longer than %d bytes", maxPatternLength)
 	case text == "**":
 		return Pattern{text: text, parts: []part{{glob: "**"}}}, nil
 	}
@@ -65,7 +65,7 @@ func ParsePattern(text string) (Pattern, error) {
 	return p, nil
 }
 
-// split parts the text at its claims and puts the registry in front.
+// split splits the text at its claims, and adds a missing registry.
 func (p *Pattern) split() error {
 	host, _, found := strings.Cut(p.text, "/")
 	if strings.ContainsAny(host, wildcards) || strings.Contains(host, "${") {
@@ -85,8 +85,8 @@ func (p *Pattern) split() error {
 		if !closed || !claimName.MatchString(name) {
 			return errors.New("holds a ${ that is no claim: write ${NAME}, such as ${repository}")
 		}
-		if claims++; claims > MaxPatternClaims {
-			return fmt.Errorf("holds more than %d claims", MaxPatternClaims)
+		if claims++; claims > maxPatternClaims {
+			return fmt.Errorf("holds more than %d claims", maxPatternClaims)
 		}
 		p.parts = append(p.parts, part{claim: name})
 		rest = tail
@@ -94,7 +94,7 @@ func (p *Pattern) split() error {
 	return nil
 }
 
-// normalised is the pattern with its registry in the spelling of image names.
+// normalised returns the pattern with its registry spelled as in normalised names.
 func normalised(host, text string, slash bool) string {
 	switch {
 	case host == "index.docker.io" && slash:
@@ -108,7 +108,7 @@ func normalised(host, text string, slash bool) string {
 	return text
 }
 
-// check refuses what can match nothing, or more than it seems to.
+// check refuses a pattern that can match nothing, or more than it seems to.
 func (p *Pattern) check() error {
 	sample := p.expand(func(string) (string, bool) { return "x", true })
 	if !doublestar.ValidatePattern(sample) {
@@ -144,7 +144,7 @@ func (p *Pattern) check() error {
 	return nil
 }
 
-// expand puts texts in the place of claims. It is "" when one of them has none.
+// expand replaces claims by their texts. It returns "" if a claim has no usable text.
 func (p *Pattern) expand(text func(claim string) (string, bool)) string {
 	var b strings.Builder
 	for _, part := range p.parts {
@@ -167,8 +167,8 @@ func (p Pattern) Matches(claims map[string]string, repository image.Repository) 
 	return glob != "" && doublestar.MatchUnvalidated(glob, repository.Name())
 }
 
-// pathOf is the claim's text as path components of an image's name; false when the
-// text is none.
+// pathOf returns the claim's text as path components of an image's name, and reports
+// whether it is that.
 func pathOf(claims map[string]string, name string) (string, bool) {
 	text, ok := claims[name]
 	if !ok || text == "" || len(text) > image.MaxRepositoryLength {
@@ -203,7 +203,7 @@ func (p Pattern) Claims() []string {
 	return names
 }
 
-// describe is the pattern as it is for the claims.
+// describe returns the pattern with the claims filled in.
 func (p Pattern) describe(claims map[string]string) string {
 	for _, name := range p.Claims() {
 		if _, ok := claims[name]; !ok {

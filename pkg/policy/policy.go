@@ -17,20 +17,19 @@ type Rule struct {
 	Images  []Pattern
 	// Targets are names of targets; none means every target.
 	Targets []string
-	// Versions narrows the versions; its zero value takes every version.
+	// Versions narrows the versions; its zero value allows every version.
 	Versions Versions
 }
 
-// Caller is who asks.
+// Caller is who asks for a Move.
 type Caller struct {
-	// Names are those under which the configuration knows the caller; at least one.
+	// Names are the caller's names in the configuration; at least one.
 	Names []string
-	// Claims are the texts of the token's claims; nil for a caller without a token
-	// of that kind.
+	// Claims are the texts of the token's claims; nil for a caller with a secret.
 	Claims map[string]string
 }
 
-// Move is what a caller asks for.
+// Move is an update that a caller asks for, on one target.
 type Move struct {
 	Image   image.Repository
 	Version image.Tag
@@ -44,8 +43,8 @@ type Decision struct {
 	// Rule is the name of the first rule that allows the move; of a refusal, the
 	// closest of the rules that name the caller, or "" when none does.
 	Rule string
-	// Reasons say, one sentence each, what of the closest rule does not fit. It is
-	// empty when the move is allowed.
+	// Reasons are sentences about what does not fit the closest rule; none when the
+	// move is allowed.
 	Reasons []string
 }
 
@@ -80,8 +79,8 @@ func (p *Policy) Decide(c Caller, m Move) Decision {
 	return Decision{Rule: p.rules[closest].Name, Reasons: reasons}
 }
 
-// Covers reports whether a rule of the caller takes the image in the target, at
-// whatever version: what the caller may read.
+// Covers reports whether the caller may read updates of the image in the target: a
+// rule of the caller allows the image there, at any version.
 func (p *Policy) Covers(c Caller, repository image.Repository, target string) bool {
 	return slices.ContainsFunc(p.rules, func(r Rule) bool {
 		return r.names(c) && r.takesTarget(target) && r.takesImage(c, repository)
@@ -100,7 +99,8 @@ func (r *Rule) takesImage(c Caller, repository image.Repository) bool {
 	return slices.ContainsFunc(r.Images, func(p Pattern) bool { return p.Matches(c.Claims, repository) })
 }
 
-// against lists what of the rule, which names the caller, does not fit the move.
+// against returns the reasons why the rule, which names the caller, does not allow the
+// move.
 func (r *Rule) against(c Caller, m Move) []string {
 	var reasons []string
 	if !r.takesImage(c, m.Image) {
@@ -115,7 +115,7 @@ func (r *Rule) against(c Caller, m Move) []string {
 	return reasons
 }
 
-// described lists the rule's patterns as they are for the caller.
+// described lists the rule's patterns with the caller's claims filled in.
 func (r *Rule) described(c Caller) string {
 	texts := make([]string, len(r.Images))
 	for i, p := range r.Images {
@@ -124,7 +124,7 @@ func (r *Rule) described(c Caller) string {
 	return listed(texts)
 }
 
-// maxListed bounds what one reason lists.
+// maxListed bounds the elements of a list in a reason.
 const maxListed = 5
 
 func listed(texts []string) string {

@@ -6,34 +6,34 @@ import (
 	"strings"
 )
 
-// Known is what a review has to know of a caller.
+// Known describes a caller for a review.
 type Known struct {
 	Name string
 	// Federated is set for a caller by tokens of an issuer, which have claims.
 	Federated bool
-	// ByNumber is set when the claims that it must have pin a repository, owner or
-	// project by its number: a name can be given up, and taken over by somebody else.
+	// ByNumber is set when its claims pin a repository, owner or project by number: a
+	// name can be given up, and taken over by somebody else.
 	ByNumber bool
 }
 
-// Finding is something about a rule, or a caller, that its author hardly means.
+// Finding is a probable mistake in a rule or about a caller.
 type Finding struct {
 	// Rule is the name of the rule, or Caller that of the caller.
 	Rule, Caller string
-	// Wrong is set when it is surely a mistake.
+	// Wrong is set for a sure mistake.
 	Wrong  bool
 	Detail string
 }
 
-// chosen are claims whose text the job, or whoever starts it, may choose: the name of
-// a branch or an environment is anybody's who can push.
+// chosen are claims whose text the author of the job may choose: anyone who can push
+// can name a branch or an environment.
 var chosen = []string{
 	"actor", "base_ref", "environment", "event_name", "head_ref", "ref", "ref_path", "ref_type", "run_id", "run_number", "sha",
 	"user_email", "user_login", "workflow", "workflow_ref", "job_workflow_ref", "pipeline_source",
 }
 
-// Review returns what is surely or probably wrong with the rules, in their order, and
-// then with the callers.
+// Review returns the mistakes in the rules, in their order, and then those about
+// callers.
 func Review(rules []Rule, callers []Known) []Finding {
 	var findings []Finding
 	by := make(map[string]Known, len(callers))
@@ -62,7 +62,7 @@ func Review(rules []Rule, callers []Known) []Finding {
 	return findings
 }
 
-// reviewImages looks at the rule's patterns.
+// reviewImages reviews the rule's patterns.
 func (r *Rule) reviewImages(by map[string]Known, add func(wrong bool, format string, args ...any)) {
 	federated := slices.ContainsFunc(r.Callers, func(name string) bool { return by[name].Federated })
 	for _, p := range r.Images {
@@ -85,7 +85,7 @@ func (r *Rule) reviewImages(by map[string]Known, add func(wrong bool, format str
 	}
 }
 
-// reviewCallers looks at how callers and patterns fit together.
+// reviewCallers reviews whether the rule's callers have what its patterns need.
 func (r *Rule) reviewCallers(by map[string]Known, add func(wrong bool, format string, args ...any)) {
 	claimed := !slices.ContainsFunc(r.Images, func(p Pattern) bool { return len(p.Claims()) == 0 })
 	for _, name := range r.Callers {
@@ -100,8 +100,7 @@ func (r *Rule) reviewCallers(by map[string]Known, add func(wrong bool, format st
 	}
 }
 
-// holds reports whether the rule allows all that the other one does, as far as the
-// texts of both show it.
+// holds reports whether the rule surely allows all that the other one does.
 func (r *Rule) holds(other *Rule) bool {
 	return subset(other.Callers, r.Callers) &&
 		(len(r.Targets) == 0 || len(other.Targets) > 0 && subset(other.Targets, r.Targets)) &&

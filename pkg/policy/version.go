@@ -11,11 +11,11 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 )
 
-// MaxVersionsLength is the most bytes of a range or regular expression: the cost of
-// matching grows with it.
-const MaxVersionsLength = 512
+// maxVersionsLength bounds a range or regular expression in bytes, since the cost of a
+// match grows with it.
+const maxVersionsLength = 512
 
-// Versions narrows the versions of a rule or target. The zero value takes every
+// Versions narrows the versions of a rule or target. The zero value allows every
 // version. It is immutable and safe for concurrent use.
 type Versions struct {
 	text    string
@@ -23,13 +23,13 @@ type Versions struct {
 	pattern *regexp.Regexp
 }
 
-// ParseRange returns the versions within a range such as ">=1.2.0, <2.0.0". Only
-// MAJOR.MINOR.PATCH with an optional leading v, pre-release and build is a
-// version; a pre-release is taken only by a range that names one, as in
+// ParseRange returns the versions within a range such as ">=1.2.0, <2.0.0". Versions are
+// MAJOR.MINOR.PATCH with an optional leading v, pre-release and build. A pre-release
+// is within a range only if the range names one, as in
 // ">=1.2.0-0" (https://github.com/Masterminds/semver#checking-version-constraints).
 func ParseRange(text string) (Versions, error) {
-	if len(text) > MaxVersionsLength {
-		return Versions{}, fmt.Errorf("is longer than %d bytes", MaxVersionsLength)
+	if len(text) > maxVersionsLength {
+		return Versions{}, fmt.Errorf("is longer than %d bytes", maxVersionsLength)
 	}
 	within, err := semver.NewConstraint(text)
 	if err != nil {
@@ -41,8 +41,8 @@ func ParseRange(text string) (Versions, error) {
 // ParseRegexp returns the versions in which a regular expression (RE2) finds a
 // match; ^ and $ make it match whole versions.
 func ParseRegexp(text string) (Versions, error) {
-	if len(text) > MaxVersionsLength {
-		return Versions{}, fmt.Errorf("is longer than %d bytes", MaxVersionsLength)
+	if len(text) > maxVersionsLength {
+		return Versions{}, fmt.Errorf("is longer than %d bytes", maxVersionsLength)
 	}
 	pattern, err := regexp.Compile(text)
 	if err != nil {
@@ -51,7 +51,7 @@ func ParseRegexp(text string) (Versions, error) {
 	return Versions{text: text, pattern: pattern}, nil
 }
 
-// Check returns nil for a version that is taken, else an error that says why not.
+// Check returns nil for an allowed version, or an error with the reason.
 func (v Versions) Check(tag image.Tag) error {
 	switch {
 	case v.pattern != nil:

@@ -128,10 +128,9 @@ say "$IMAGE $VERSION: asking $VERSIONS_SERVICE_URL, for $wait s at most"
 unreachable=0
 while :; do
   hold=$(left)
-  [ "$hold" -le 60 ] || hold=60
-  [ "$hold" -gt 1 ] || hold=1
+  [ "$hold" -le 60 ] || hold=60 # half of it is left for the answer to arrive
   call "$VERSIONS_SERVICE_URL/v1/updates" -H 'Content-Type: application/json' \
-    -H "Prefer: wait=$((hold - 1))" -H "Idempotency-Key: $key" -d "$body"
+    -H "Prefer: wait=$((hold / 2))" -H "Idempotency-Key: $key" -d "$body"
   case $status in
   000)
     unreachable=$((unreachable + 1))

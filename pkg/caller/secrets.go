@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// errInvalidSecrets is returned by ParseSecrets. Its text never holds a secret.
+// errInvalidSecrets is wrapped by every error of ParseSecrets.
 var errInvalidSecrets = errors.New("want name=secret pairs, separated by commas")
 
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
@@ -28,7 +28,8 @@ type secret struct {
 
 // ParseSecrets reads name=secret pairs that are separated by commas; several
 // secrets may share a name, but two names may not share a secret. A name is up to 64
-// letters, digits, dots, hyphens and underscores. The error wraps errInvalidSecrets.
+// letters, digits, dots, hyphens and underscores. The error never holds a
+// secret.
 func ParseSecrets(text string) (*Secrets, error) {
 	s := &Secrets{}
 	for i, pair := range strings.Split(text, ",") {

@@ -11,9 +11,9 @@ import (
 const (
 	// MaxPatternLength is the longest pattern in bytes.
 	MaxPatternLength = 255
-	// maxPatternSize bounds the instructions of a compiled pattern. A match of a tag
-	// takes at most that many steps for each of its bytes, and a few bytes such as
-	// (a{99}){9} make many. Patterns of real tags have some dozens.
+	// maxPatternSize bounds the instructions of a compiled pattern: a match takes at
+	// most that many steps for each byte of a tag. Short patterns such as (a{99}){9}
+	// compile to many instructions; patterns of real tags have some dozens.
 	maxPatternSize = 300
 )
 

@@ -16,8 +16,7 @@ type application struct {
 	texts []*innerText
 }
 
-// apply edits the sites of a file, and reads the outcome back before it lets it
-// out.
+// apply edits the sites of a file, and verifies the outcome before it returns it.
 func (e *Editor) apply(f *file) Result {
 	a := &application{editor: e, file: f, result: Result{Content: f.original, Namings: namingsOf(f.sites)}}
 	several := e.severalVersions(f.sites)
@@ -45,7 +44,7 @@ func (e *Editor) apply(f *file) Result {
 	return a.result
 }
 
-// site moves one site, or tells why not.
+// site moves one site, or adds a skip with the reason.
 func (a *application) site(s *site) {
 	u := &a.editor.updates[s.update]
 	reason := s.reason
@@ -74,8 +73,8 @@ func (a *application) site(s *site) {
 	}
 }
 
-// literal reports whether a reference with the reason says plainly what it is,
-// so that one with the wanted version is current all the same.
+// literal reports whether a reference that is skipped for the reason still spells its
+// version out, so that it counts as current if the version is the wanted one.
 func (r Reason) literal() bool {
 	switch r {
 	case Held, SharedAnchor, NotUTF8, Unparsable, Signed, Overrides, OverrideAmbiguous:
@@ -88,8 +87,7 @@ func (a *application) skip(s *site, reason Reason) {
 	a.result.Skips = append(a.result.Skips, Skip{Place: s.Place, Update: s.update, Image: s.repo, Reason: reason})
 }
 
-// change adds a change, or a skip when the file spells the site in a way that
-// cannot be replaced.
+// change adds a change, or a skip if the site's spelling cannot be replaced.
 func (a *application) change(s *site, d decision) {
 	c := Change{Place: s.Place, Update: s.update, From: s.tag, To: d.to, FromDigest: s.digest, ToDigest: d.toDigest}
 	patches := d.patches

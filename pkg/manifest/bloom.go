@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// Words is a compact index of one file: the words that may be the last path part
-// of an image's name. It stays useful when the content is gone, so that a cache
-// need not keep what names no wanted image.
+// Words is a compact index of one file: the words that may be the last path part of an
+// image's name. It makes the content of a file that names no wanted image dispensable
+// in a cache.
 //
-// It is a Bloom filter of about 1.5 bytes for each distinct word: a false hit
-// costs one look at the file, a miss is impossible. The zero value is the index
+// It is a Bloom filter of about 1.5 bytes for each distinct word: a false positive
+// costs one look at the file, a false negative is impossible. The zero value is the index
 // of an empty file. Words are immutable and safe for concurrent use.
 type Words struct {
 	bits []byte

@@ -7,23 +7,23 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Bounds of what stands before a reference in a command. Real ones are shorter.
+// Bounds of the text before a reference in a command. Real ones are shorter.
 const (
 	commandWindow = 512
 	commandItems  = 8
 	longestWord   = 64
 )
 
-// command is the shell command or the list of arguments that a reference stands in.
+// command is the shell command or the list of arguments around a reference.
 type command struct {
 	// words stand before the reference.
 	words []string
-	// prefix is what is written together with the reference, such as --tag=.
+	// prefix is the text directly before the reference, such as --tag=.
 	prefix string
 }
 
-// commandBefore reads the command in which a reference stands that begins at byte
-// start of a scalar. Of an item of a list, the items before it belong to it.
+// commandBefore reads the command of a reference that begins at byte start of a
+// scalar. The command of an item of a list includes the items before it.
 func commandBefore(n *yaml.Node, at *step, start int) command {
 	text := n.Value[max(0, start-commandWindow):start]
 	cut := commandStart(text)
@@ -60,8 +60,8 @@ func commandStart(text string) int {
 	return 0
 }
 
-// itemsBefore returns the items of a list before that of a step, as far back as
-// they are single words.
+// itemsBefore returns the items before a step's item in its list, back to the last one
+// that is not a single word.
 func itemsBefore(at *step) []string {
 	if at.in == nil || at.in.Kind != yaml.SequenceNode {
 		return nil
@@ -115,8 +115,8 @@ func (c *command) makes() bool {
 	return c.copiesTo()
 }
 
-// copiesTo reports whether the reference is where a tool of registries copies an
-// image to: another argument stands before it.
+// copiesTo reports whether the reference is the destination of a copy by a registry
+// tool: it has another argument before it.
 func (c *command) copiesTo() bool {
 	verb := slices.IndexFunc(c.words, func(word string) bool { return word == "copy" || word == "cp" })
 	if verb < 0 || !c.has("skopeo", "crane", "gcrane", "regctl", "oras", "imgpkg") {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// directive is what a comment "# versions-service: …" asks for.
+// directive is the request of a comment "# versions-service: …".
 type directive int
 
 const (
@@ -47,8 +47,8 @@ func directiveIn(line []byte) directive {
 	}
 }
 
-// headDirective reads the directive that stands on a line of its own before the
-// first content of the file.
+// headDirective reads the directive on a line of its own before the first content of
+// the file.
 func headDirective(src *source) directive {
 	for n := 1; n <= len(src.lines); n++ {
 		line := bytes.TrimSpace(src.line(n))

@@ -7,8 +7,8 @@
 //
 //	screen   can the file name a wanted image at all? No parsing, no allocation
 //	walk     parse for positions, and find the sites: the places that name an image
-//	splice   decide what becomes of each site, and replace the bytes of the version
-//	verify   parse the outcome: the same tree but for the reported scalars
+//	splice   decide on each site, and replace the bytes of the version
+//	verify   parse the outcome: the same tree except for the reported scalars
 //
 // The parser (YAML 1.1 with most of 1.2) gives lines and columns only. They are
 // turned into byte offsets and each value is aligned with the bytes of the file
@@ -25,15 +25,15 @@
 //     Change the output is the very slice that was given.
 //   - A second Edit changes nothing. An update does the same alone and together
 //     with others, in any order.
-//   - A version that was written is a string to readers of YAML 1.1 and 1.2:
-//     quotes are added where it would not be one, and never taken away. A version
-//     without quotes that readers take for another one (1.10 is 1.1 to them) is
-//     not there yet, even if it is the wanted one by its text.
+//   - A written version is a string to readers of YAML 1.1 and 1.2: quotes are added
+//     if it would not be one, and never removed. A version without quotes that readers
+//     take for another one (1.10 is 1.1 to them) is replaced, even if its text is the
+//     wanted one.
 //   - Time and memory are linear in the size of the file: FuzzCost looks for a
 //     fragment that costs more than its repetitions.
 //   - Aliases are never expanded. Depth, size and number of references have
 //     limits; what is beyond them is skipped with a reason.
-//   - What names the image and is left alone is reported as a Skip.
+//   - A reference to the image that is not edited is reported as a Skip.
 //
 // # Never edited
 //
@@ -43,11 +43,11 @@
 // (a Helm template) only whole literal lines of the form "image: NAME:tag" are
 // edited; pairs are not looked for there.
 //
-// What a build makes is an output, no use: it follows push, tag, -t and the like, or
-// stands under tags and cache keys. In files of CI systems, known by their path or
-// their shape, only known uses are edited. Lists that hold an image at several
-// versions, files under a signature of their own, and digests without a version stay
-// as they are.
+// An image that a build makes is an output, which is not edited: it follows push, tag,
+// -t and the like, or is under tags and cache keys. In files of CI systems, known by
+// their path or their shape, only known uses are edited. Lists that hold an image at
+// several versions, files under a signature of their own, and digests without a version
+// stay as they are.
 //
 // # Directives
 //
@@ -109,7 +109,7 @@
 //	                           what other tools than Helm fill in
 //	pairs-in-quoted-text       pairs that are only reported, and pairs in JSON
 //	dependency-proxies         variables of GitLab that stand for Docker Hub
-//	other-version              what Update.Present leaves alone
+//	other-version              references that Update.Present does not match
 //	not-utf8, utf16            files that are only looked at
 //	many-images                several updates in one pass
 package manifest

@@ -13,12 +13,11 @@ type Update struct {
 	Image image.Repository
 	// Version is the tag to write.
 	Version image.Tag
-	// Digest is written where a file pins one; its zero value means none, which
-	// drops what a file pins.
+	// Digest is written where a file pins one; zero removes the file's digest.
 	Digest image.Digest
-	// Present are patterns of which each must match the version that stands there; an
-	// absent one is the empty text. References at another version are skipped as
-	// OtherVersion, but for those that have the wanted one already.
+	// Present are patterns that must all match a reference's present version, which is
+	// the empty text if there is none. Other references are skipped as OtherVersion,
+	// unless they have the wanted version already.
 	Present []image.Pattern
 }
 
@@ -30,15 +29,15 @@ func (u *Update) takes(tag string) bool {
 // Options change what counts as a reference. The zero value is what most files
 // want.
 type Options struct {
-	// SkipEmbedded leaves references alone that are known by their text only:
-	// environment values, arguments, block scalars, JSON text. Left are values of
-	// keys that end in image, fields that belong together, and docker:// addresses.
+	// SkipEmbedded skips references that only their text identifies: environment
+	// values, arguments, block scalars, JSON text. Values of keys that end in image,
+	// pairs of fields, and docker:// addresses are still edited.
 	SkipEmbedded bool
-	// Unpin writes the version in place of a digest that stands alone, as in
-	// NAME@sha256:…, also when the update carries no digest.
+	// Unpin replaces a digest without a version, as in NAME@sha256:…, by the version even
+	// if the update has no digest.
 	Unpin bool
-	// Proxies are prefixes that stand for a registry; those of GitLab's dependency
-	// proxy are known without.
+	// Proxies are prefixes that stand for a registry, in addition to those of GitLab's
+	// dependency proxy.
 	Proxies []Proxy
 }
 
@@ -51,7 +50,7 @@ type Editor struct {
 	screen  screen
 }
 
-// DuplicateError says that two updates name one image.
+// DuplicateError is the error of two updates for one image.
 type DuplicateError struct {
 	// Image is the normalised name.
 	Image string
@@ -64,7 +63,7 @@ func (e *DuplicateError) Error() string {
 	return fmt.Sprintf("updates %d and %d both name the image %s", e.First, e.Second, e.Image)
 }
 
-// IncompleteError says that an update has no image or no version.
+// IncompleteError is the error of an update without an image or a version.
 type IncompleteError struct {
 	// Index is that of the update.
 	Index int
@@ -101,14 +100,14 @@ func NewEditor(updates []Update, options Options) (*Editor, error) {
 
 // Edit moves every reference of one file that an update asks for.
 //
-// It never fails: what cannot be edited safely is left alone and reported as a
-// Skip. The content is neither changed nor kept. The time is about that of
-// parsing the file, twice when something changes; a file that Mentions would
-// screen out is returned at once.
+// It never fails: a reference that cannot be edited safely is reported as a Skip. The
+// content is neither changed nor kept. It takes about the time of parsing the file,
+// twice that if something changes; a file for which Mentions is false is returned at
+// once.
 func (e *Editor) Edit(content []byte) Result { return e.EditFile("", content) }
 
-// EditFile is Edit for a file of which the path in its repository is known, with
-// slashes. Files of CI systems are known by it.
+// EditFile is Edit for a file with a known path in its repository, with slashes, which
+// identifies files of CI systems.
 func (e *Editor) EditFile(name string, content []byte) Result {
 	if !e.Mentions(content) {
 		return Result{Content: content}

@@ -36,8 +36,8 @@ type field struct {
 	merged bool
 }
 
-// longestText is longer than every name, version and digest. An alias may bring the
-// same long scalar to many fields.
+// longestText is longer than every name, version and digest. It bounds the cost of a
+// long scalar that aliases repeat in many fields.
 const longestText = 1024
 
 // text returns the beginning of the scalar that the field holds, which is more than
@@ -147,8 +147,8 @@ func (gs groups) put(prefix string, r role, f *field) {
 const maxMergeDepth = 8
 
 // groupsOf collects the groups of a mapping, merge keys included: fields of the
-// mapping itself go first, then those of the first source that has them. Each
-// merged field costs one of steps, and none is taken when they are used up.
+// mapping itself win, then those of the first source that has them. Each merged field
+// uses one of steps; without steps left none is merged.
 func groupsOf(m *yaml.Node, at *step, steps *int) groups {
 	gs := groups{}
 	for i := 0; i+1 < len(m.Content); i += 2 {

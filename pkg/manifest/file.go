@@ -56,8 +56,8 @@ type file struct {
 	sites  []*site
 }
 
-// read finds the wanted images of a file. A reason that is not empty is about
-// the whole file, which then has no sites.
+// read finds the wanted images of a file. A reason that is not empty skips the whole
+// file, which then has no sites.
 func read(name string, content []byte, want *wanted) (*file, Reason) {
 	if len(content) > MaxSize || separators(content) > maxSeparators {
 		return nil, TooLarge
@@ -92,8 +92,8 @@ func read(name string, content []byte, want *wanted) (*file, Reason) {
 	return f, ""
 }
 
-// readable returns a file as UTF-8. What is no UTF-8 is made readable only to
-// find what it names: its lines stay what they are, its bytes do not.
+// readable returns a file as UTF-8. A file in another encoding is converted only to
+// find its names: lines are kept, byte offsets are not.
 func readable(content []byte) (text []byte, isUTF8 bool) {
 	if units, ok := utf16Units(content); ok {
 		return []byte(string(utf16.Decode(units))), false
@@ -122,8 +122,8 @@ func utf16Units(content []byte) ([]uint16, bool) {
 	return units, true
 }
 
-// verify reads an edited file back. A file that no parser took must be one that
-// none takes still: only whole lines of it were touched.
+// verify reads an edited file back. A file that the parser refused must still be
+// refused: only whole lines of it were edited.
 func (f *file) verify(edited []byte, patches []patch, texts []*innerText) bool {
 	after, err := parse(edited)
 	if !f.parsed {

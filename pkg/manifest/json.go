@@ -7,10 +7,9 @@ import (
 	"strings"
 )
 
-// JSON is YAML's flow style but for two things: a version is never a string without
-// quotes, and some of what the parser takes is no JSON. So the file is checked to be
-// JSON before and after an edit, and what the parser does not take, though it is
-// JSON, is left alone.
+// JSON is edited as YAML's flow style, with two differences: a version always has
+// quotes, and the file must be JSON before and after an edit. JSON that the YAML parser
+// refuses is left alone.
 
 // IsJSON reports whether a path of a repository, with slashes, is a file of JSON:
 // .json in any case.
@@ -20,7 +19,7 @@ func IsJSON(name string) bool { return strings.EqualFold(path.Ext(name), ".json"
 // order mark.
 func isJSON(content []byte) bool { return json.Valid(bytes.TrimPrefix(content, byteOrderMark)) }
 
-// checkJSON says of a file that its name calls JSON whether it may be edited.
+// checkJSON returns why a file with a name of JSON must not be edited, or "".
 func (f *file) checkJSON() Reason {
 	if f.src.json = true; !f.parsed || !isJSON(f.original) {
 		return Unparsable

@@ -6,9 +6,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// findInLines returns the sites of a file that no parser takes, a template as a
-// rule. Only a line that is a whole literal image line can be edited; every
-// other line that names an image gets a reason.
+// findInLines returns the sites of a file that the parser refuses, usually a template.
+// Only a whole literal image line can be edited; every other line that names an image
+// gets a reason.
 func findInLines(name string, src *source, want *wanted) ([]*site, error) {
 	w := newWalk(src, want)
 	w.pipeline = isPipelinePath(name)
@@ -24,8 +24,7 @@ func findInLines(name string, src *source, want *wanted) ([]*site, error) {
 	return w.sites, nil
 }
 
-// line finds the sites of one line, whose value is treated as the scalar that a
-// parser would have made of it.
+// line finds the sites of one line, whose value is treated like a parsed scalar.
 func (w *walk) line(n int, text []byte) {
 	key, start := lineKey(text)
 	value, style := unquoted(text[start:])

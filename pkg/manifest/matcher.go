@@ -21,8 +21,8 @@ type wanted struct {
 }
 
 // match parses a repository as a file spells it and returns it, or the one behind a
-// proxy, with the index of its update. Most of what a file holds is told apart by its
-// last path part, which costs no parsing.
+// proxy, with the index of its update. It excludes most text by the last path part,
+// without parsing.
 func (w *wanted) match(name string) (image.Repository, int, bool) {
 	if len(name) > longestText {
 		return image.Repository{}, -1, false

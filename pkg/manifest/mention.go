@@ -77,8 +77,8 @@ func (w *wanted) mentionsBehind(behind registry, text string) iter.Seq[mention] 
 	}
 }
 
-// mark keeps track of comments and of template actions, so that each byte is
-// looked at a bounded number of times.
+// mark tracks comments and template actions, so that each byte is read a bounded number
+// of times.
 func (r *reader) mark(i int) {
 	switch r.text[i] {
 	case '\n':
@@ -225,8 +225,8 @@ func (r *reader) rightEdge(end int) bool {
 		after >= utf8.RuneSelf && unicode.IsPunct(after)
 }
 
-// endSentence takes the full stops behind a reference in a sentence out of it,
-// but leaves those of a wanted version that ends in some.
+// endSentence removes the full stops at the end of a reference in a sentence, except
+// those of a wanted version that ends in some.
 func (r *reader) endSentence(m *mention) {
 	last := &m.tag
 	if m.digest != "" {

@@ -12,10 +12,9 @@ type Override struct {
 	Reason Reason
 }
 
-// EditOverrides moves the versions of one file that overrides ask for. In the
-// changes, current references and skips of the result, Update is the index of the
-// override. Everything else is as Editor.Edit has it; a file that cannot be read as a
-// whole has an empty result. The name is the path of the file.
+// EditOverrides edits the versions of one file that overrides ask for. In the result,
+// Update is the index of the override. Otherwise it does as Editor.Edit; the result of
+// a file that the parser refuses is empty. The name is the path of the file.
 func EditOverrides(name string, content []byte, overrides []Override, options Options) Result {
 	f := readWhole(content)
 	if f == nil || IsJSON(name) && f.checkJSON() != "" {

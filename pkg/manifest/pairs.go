@@ -77,8 +77,8 @@ func (p Pairs) Lone(k Key) bool {
 	return slices.ContainsFunc(p.at(k.place), func(e pairEntry) bool { return e.lone&k.kind != 0 })
 }
 
-// Names reports whether the file names, at the place of the key, this image and
-// whether it names another one.
+// Names reports whether the file has this image's name at the place of the key, and
+// whether it has another name there.
 func (p Pairs) Names(k Key, image Spellings) (this, other bool) {
 	for _, e := range p.at(k.place) {
 		switch {

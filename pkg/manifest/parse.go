@@ -30,8 +30,8 @@ func parse(content []byte) ([]*yaml.Node, error) {
 }
 
 func decode(content []byte) (docs []*yaml.Node, err error) {
-	// The parser is a translation of a C library whose slips are index errors: one
-	// bad file must not stop the others.
+	// The parser is a translation of a C library, and panics on some malformed files,
+	// which must not stop the others.
 	defer func() {
 		if r := recover(); r != nil {
 			docs, err = nil, fmt.Errorf("parse YAML: %v", r)

@@ -12,8 +12,8 @@ import (
 // limit of their own, and a file may repeat a long one before each reference.
 const MaxPointer = 1024
 
-// step is the place of a node in its parent. Steps are linked upwards, so that
-// only what is reported pays for a pointer. The root's step has no parent.
+// step is the place of a node in its parent. Steps are linked upwards, so that a JSON
+// pointer is built only for a reported node. The root's step has no parent.
 type step struct {
 	up *step
 	// in is the parent node, a mapping or a sequence; nil at the root.

@@ -15,16 +15,16 @@ type patch struct {
 	text     string
 }
 
-// decision is what an update makes of a site.
+// decision is the effect of an update on a site.
 type decision struct {
 	// current is set when there is nothing to do.
 	current bool
-	// to and toDigest stand there afterwards.
+	// to and toDigest are the version and digest after the edit.
 	to, toDigest string
 	patches      []patch
 }
 
-// decide says what an update makes of a site that can be edited.
+// decide returns the effect of an update on a site that can be edited.
 func decide(s *site, u *Update) decision {
 	version, digest := u.Version.String(), u.Digest.String()
 	repinned := s.digest != "" && digest != "" && s.digest != digest
@@ -75,20 +75,20 @@ func (s *site) patchDigest(digest string) patch {
 	return patch{s.digestNode, 0, len(s.digestNode.Value), digest}
 }
 
-// misread reports whether a version field is a plain scalar that readers take
-// for something else than it says, as 1.10 for 1.1: it is not there yet then,
-// even if its text is the wanted one.
+// misread reports whether a version field is a plain scalar that YAML readers take for
+// another value, such as 1.10 for 1.1. Such a version is not current, even if its text
+// is the wanted one.
 func (s *site) misread() bool {
 	return s.field && isPlain(s.node) && s.node.Style&yaml.TaggedStyle == 0 && !readsAsItself(s.node.Value)
 }
 
-// longestOddity is the length from which on no plain scalar is a number or a
-// date any more: the name alone of what stands there is no number.
+// longestOddity is the length above which no plain scalar is taken for a number or a
+// date.
 const longestOddity = 512
 
-// splice turns a patch into bytes of the file. It reports false when the scalar
-// is spelled in a way that does not let it: with escapes, over several lines, or
-// without quotes where the new value would not be a string.
+// splice turns a patch into bytes of the file. It reports false if the scalar's
+// spelling does not allow it: escapes, several lines, or no quotes where the new value
+// would not be a string.
 func (s *source) splice(p patch, runs []run) (Splice, bool) {
 	start, end, ok := locate(p, runs)
 	if !ok {

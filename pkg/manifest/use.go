@@ -17,9 +17,9 @@ var variableKeys = []string{"env", "environment", "variables", "build-args", "ar
 // are constraints.
 const constraintKeys = "argocd-image-updater.argoproj.io/"
 
-// useOf returns why a mention is no use of its image, or "" when it is one. In the
-// files of CI systems only what is known is a use; anywhere else it is what is
-// not known as something else.
+// useOf returns why a mention is no use of its image, or "" if it is one. In files of
+// CI systems only known uses count; elsewhere every mention counts that is not known as
+// something else.
 func (w *walk) useOf(n *yaml.Node, at *step, m *mention) Reason {
 	var c command
 	if !m.whole || at.key() == nil {

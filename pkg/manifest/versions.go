@@ -7,8 +7,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// list is a list of which an item holds a reference. Where it holds one image at
-// several versions it is a choice of them, and moving each would leave one.
+// list is a list with a reference in an item. A list that holds one image at several
+// versions offers a choice of versions, which an edit of each would reduce to one.
 type list struct {
 	node *yaml.Node
 	// releases is set for a list of releases, whose items are versions by nature.

@@ -32,7 +32,7 @@ type site struct {
 	offset int
 	repo   image.Repository
 	update int
-	// tag and digest are what stands there now, wherever they stand.
+	// tag and digest are the present ones, in whichever node they are.
 	tag, digest string
 	// node is the scalar that holds the version: all of it for a field, and
 	// Value[name:end] (":tag", "@digest", both or neither) for a reference.
@@ -75,10 +75,9 @@ type walk struct {
 	sites []*site
 	// byNode finds the sites of a version that several mappings share.
 	byNode map[*yaml.Node][]*site
-	// claimed are the scalars that a pair has spoken for.
+	// claimed are the scalars that belong to a pair.
 	claimed map[*yaml.Node]struct{}
-	// serves says, for scalars that more than one place may use, which image they
-	// serve.
+	// serves maps scalars that several places may use to the image that they serve.
 	serves map[*yaml.Node]service
 	// nameOnly are the scalars that serve as the name of a pair through an alias.
 	nameOnly map[*yaml.Node]struct{}
@@ -167,7 +166,7 @@ func (w *walk) documents(docs []*yaml.Node) ([]*site, error) {
 	return w.sites, nil
 }
 
-// lookAt finds out what a document is.
+// lookAt detects the kind of a document.
 func (w *walk) lookAt(root *yaml.Node) {
 	w.pipeline, w.cloudBuild = pipelineOf(root)
 	w.pipeline = w.pipeline || w.pipelinePath

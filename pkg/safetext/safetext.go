@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// ellipsis follows what was cut.
+	// ellipsis marks a cut.
 	ellipsis = "…"
-	// hidden stands for a rune that is neither printable nor white space.
+	// hidden replaces a rune that is neither printable nor white space.
 	hidden = utf8.RuneError
 )
 

@@ -1,7 +1,7 @@
-// Package backoff says how long to wait before something is tried again.
+// Package backoff computes how long to wait before the next try.
 //
-// A [Policy] is plain data and a pure function of the number of tries and of a
-// random number, so that a count which was stored goes on after a restart, and a
-// test knows every wait. That is why it is not github.com/cenkalti/backoff, whose
-// waits follow from each other and from a random source of its own.
+// A [Policy] is a pure function of the number of tries and of a random number, so that a
+// stored count continues after a restart, and a test knows every wait.
+// github.com/cenkalti/backoff does neither: each of its waits depends on the one before,
+// and on a random source of its own.
 package backoff

@@ -17,8 +17,8 @@ type Batcher[T comparable] struct {
 }
 
 // New returns a Batcher that hands at most most items to one call of work: the first
-// that waits, and of the others those that fit it; nil lets all fit. work owns the
-// slice and must not panic.
+// one that waits, and those of the others that fit it. A nil fit accepts all. work owns
+// the slice and must not panic.
 func New[T comparable](most int, fits func(first, other T) bool, work func([]T)) *Batcher[T] {
 	if fits == nil {
 		fits = func(T, T) bool { return true }

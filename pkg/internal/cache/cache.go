@@ -18,8 +18,9 @@ type Cache[K comparable, V any] struct {
 	kept  *otter.Cache[K, V] // nil when the bound has no room for anything
 }
 
-// New returns a cache whose values cost bound at most all together. cost is called
-// once for each value that is put; it is positive and does not use the cache. A bound of zero or less keeps nothing.
+// New returns a cache whose values cost at most bound in total. cost is called once for
+// each value that is put; it returns a positive number and must not use the cache. A
+// cache with a bound of zero or less keeps nothing.
 func New[K comparable, V any](bound int64, cost func(V) int64) *Cache[K, V] {
 	c := &Cache[K, V]{bound: min(bound, math.MaxUint32), cost: cost}
 	if bound <= 0 {
@@ -49,7 +50,7 @@ func (c *Cache[K, V]) Put(key K, v V) {
 	}
 }
 
-// Cost returns what the kept values cost all together.
+// Cost returns the total cost of the kept values.
 func (c *Cache[K, V]) Cost() int64 {
 	if c.kept == nil {
 		return 0

@@ -1,10 +1,10 @@
 // Package keyset verifies signatures of JSON Web Tokens by the keys that an issuer
 // publishes as a JSON Web Key Set (RFC 7517), at a bounded cost.
 //
-// Anybody can send a token by an unknown key, which makes a key set ask its issuer
-// again. So an answer is taken for current for some seconds, redirects are not
-// followed, and answers have a size. Keys are asked for anew after an hour, so that
-// a withdrawn one ends; while the issuer is away, the known ones go on.
+// Anybody can send a token with an unknown key, for which a key set asks its issuer
+// again. So an answer counts as current for some seconds, redirects are not followed,
+// and the size of an answer is bounded. Keys are fetched again after an hour, so that a
+// withdrawn key ends; while the issuer is unavailable, the known keys stay valid.
 package keyset
 
 import (
@@ -21,20 +21,20 @@ import (
 )
 
 const (
-	// fetchTimeout ends a request whose answer does not come. Senders of webhooks
-	// wait for some ten seconds.
+	// fetchTimeout bounds a request to an issuer. Senders of webhooks wait for about
+	// ten seconds.
 	fetchTimeout = 8 * time.Second
-	// answerAge is how long an answer is taken for current.
+	// answerAge is how long an answer counts as current.
 	answerAge = 15 * time.Second
-	// keyLife is how long keys are used before they are asked for anew.
+	// keyLife is how long keys are used before they are fetched again.
 	keyLife = time.Hour
-	// renewEvery is how often that is tried while the issuer is away.
+	// renewEvery is how often that is tried while the issuer is unavailable.
 	renewEvery = time.Minute
 	// MaxAnswer is the largest answer of an issuer in bytes; large ones have some 10,000.
 	MaxAnswer = 1 << 20
 )
 
-// ErrUnavailable is wrapped by the error for keys that cannot be had.
+// ErrUnavailable is wrapped by the error for keys that cannot be fetched.
 var ErrUnavailable = errors.New("the issuer's keys cannot be had")
 
 // Set is the key set of one issuer. It is safe for concurrent use. It fetches
@@ -78,8 +78,8 @@ func (s *Set) Verify(ctx context.Context, issuer string, config *oidc.Config, to
 	return verified, err
 }
 
-// observed keeps apart, for one verification, that the keys could not be had and
-// that none of them fits: the verifier makes one text of both.
+// observed distinguishes, for one verification, keys that cannot be fetched from keys of
+// which none fits: the verifier returns one text for both.
 type observed struct {
 	set         *Set
 	unavailable error
@@ -118,8 +118,8 @@ func (s *Set) verify(ctx context.Context, token string) ([]byte, error) {
 	return payload, err
 }
 
-// sparing answers a repeated request from the last answer, for a while. It carries
-// requests for one URL alone.
+// sparing answers a repeated request with the last answer, for answerAge. It is for
+// requests to one URL.
 type sparing struct {
 	next http.RoundTripper
 	now  func() time.Time
@@ -129,8 +129,8 @@ type sparing struct {
 	body []byte
 }
 
-// RoundTrip keeps good answers only, so that a failure is tried again at once. An
-// answer that is not good, a redirect too, is an error.
+// RoundTrip keeps only answers with status 200, so that a failure is tried again at
+// once. Any other answer, a redirect included, is an error.
 func (s *sparing) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

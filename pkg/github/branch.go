@@ -7,25 +7,24 @@ import (
 )
 
 const (
-	// trust is for how long after an own write a read that shows its parent is
-	// taken for a stale one, and the written head is taken as the branch's without
-	// asking. GitHub's reads lag behind its writes by some seconds.
+	// trust is the replication lag we assume: for this long after our own commit, a
+	// read that returns its parent is treated as stale, and the commit is the branch's
+	// head without a request. GitHub's reads lag behind its writes by some seconds.
 	trust = 10 * time.Second
-	// planning is for how long a head that was asked for is good for a commit
-	// without asking once more.
+	// planning is how long a head may be used for a commit after it was read.
 	planning = 10 * time.Second
-	// carried is for how long a head that a commit ran into serves the next
-	// Snapshot in place of a request. Where races are lost in a row that is only
-	// for one that follows at once: an older head would lose the next race, too.
+	// carried is how long the head that a commit lost against serves the next Snapshot
+	// without a request. After several lost races in a row it is carriedContended: an
+	// older head would lose the next race as well.
 	carried          = 2 * time.Second
 	carriedContended = 20 * time.Millisecond
-	// keptWrites bounds the own writes that are remembered.
+	// keptWrites bounds the remembered commits of our own.
 	keptWrites = 64
 )
 
 // Branch is one branch of one repository. It remembers the newest snapshot that
-// it knows and the commits that it made. It is safe for concurrent use; of
-// several Commits at once on one snapshot all but one lose the race.
+// it knows and the commits that it made. It is safe for concurrent use; of several
+// concurrent Commits on one snapshot, one wins and the others get ErrBranchMoved.
 type Branch struct {
 	client     *Client
 	asked      Repo
@@ -33,7 +32,7 @@ type Branch struct {
 
 	standing standing
 
-	// noArchives tells that the server was found to give no archives.
+	// noArchives reports that the server serves no archives.
 	noArchives atomic.Bool
 
 	where whereabouts

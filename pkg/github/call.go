@@ -36,24 +36,23 @@ type request struct {
 	again func(*Error) bool
 }
 
-// ask sends a request that may be repeated without harm, and repeats it while
-// GitHub fails, is unreachable or limited and ctx leaves time for it. The error
-// is one of this package's own.
+// ask sends an idempotent request, and repeats it while GitHub fails, is unreachable or
+// limits the rate and ctx leaves time for it. The error is one of this package's.
 func (c *Client) ask(ctx context.Context, r request, send func(context.Context) (*gh.Response, error)) error {
-	var said error // by GitHub, in answer to the attempt before
+	var previous error // the error of the attempt before
 	for attempt := 1; ; attempt++ {
 		refused := c.limits.admit(ctx)
 		err := translate(ctx, r.op, nil, refused)
 		if refused == nil {
 			err = c.send(ctx, r, attemptTimeout, send)
 		}
-		if err != nil && said != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return said // it tells more than that there was no time for another answer
+		if err != nil && previous != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return previous // more informative than the deadline
 		}
 		if refused != nil {
 			return err
 		}
-		said = err
+		previous = err
 		if err == nil || attempt == maxAttempts || r.once || ctx.Err() != nil || !worthRepeating(r, err) {
 			c.note(r, err)
 			return err
@@ -120,7 +119,7 @@ func (c *Client) pause(ctx context.Context, attempt int) error {
 
 type repoKey struct{}
 
-// withRepo tells the credential's layer for which repository a request is.
+// withRepo passes the request's repository to the credential's layer.
 func withRepo(ctx context.Context, repo Repo) context.Context {
 	return context.WithValue(ctx, repoKey{}, repo)
 }

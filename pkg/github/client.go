@@ -20,8 +20,8 @@ import (
 // DefaultBaseURL is the API of github.com.
 const DefaultBaseURL = "https://api.github.com/"
 
-// DefaultCacheBytes is the bound of the blob cache when Options leave it out.
-const DefaultCacheBytes = 128 << 20
+// defaultCacheBytes is the default of Options.CacheBytes.
+const defaultCacheBytes = 128 << 20
 
 // userAgent names this client to GitHub, which refuses requests without a name.
 const userAgent = "versions-service"
@@ -36,7 +36,7 @@ type Options struct {
 	// Transport carries every request, those for archives included; nil means a
 	// copy of http.DefaultTransport.
 	Transport http.RoundTripper
-	// CacheBytes bounds the memory of the blob cache; 0 means DefaultCacheBytes,
+	// CacheBytes bounds the memory of the blob cache; 0 means 128 MiB,
 	// a negative number none.
 	CacheBytes int64
 	// Author and Committer of the commits; nil leaves them to GitHub, which takes
@@ -48,13 +48,12 @@ type Options struct {
 	// Unpaced switches off the pacing of writes to GitHub's published limits, for
 	// servers that have none. Limits that a server answers with are always kept.
 	Unpaced bool
-	// Observe is told of every HTTP request once its answer was read; nil means
-	// nobody. It is called concurrently and must not block.
+	// Observe is called for every HTTP request once its response was read. It is called
+	// concurrently and must not block. Optional.
 	Observe func(context.Context, Call)
-	// CredentialChanged and BranchChanged are told when a State changes; nil means
-	// nobody. They are called concurrently, in order for each repository and branch,
-	// and must neither block nor use the Client. The branch is the one that was
-	// asked for, empty for the default branch.
+	// CredentialChanged and BranchChanged are called when a State changes: concurrently,
+	// but in order for each repository and branch. They must neither block nor use the
+	// Client. branch is the configured one, empty for the default branch. Optional.
 	CredentialChanged func(Repo, State)
 	BranchChanged     func(repo Repo, branch string, state State)
 
@@ -139,7 +138,7 @@ func withDefaults(o Options) Options {
 		o.BaseURL = DefaultBaseURL
 	}
 	if o.CacheBytes == 0 {
-		o.CacheBytes = DefaultCacheBytes
+		o.CacheBytes = defaultCacheBytes
 	}
 	if o.Transport == nil {
 		o.Transport = ownTransport()
@@ -214,7 +213,7 @@ func (c *Client) Branch(repo Repo, branch string) *Branch {
 	return b
 }
 
-// RateLimit returns what the last answers told of the budget, without a request.
+// RateLimit returns the budget as the last responses reported it, without a request.
 func (c *Client) RateLimit() RateLimit { return c.limits.known() }
 
 // Status is what Check finds out about the credential and a repository.
@@ -223,7 +222,7 @@ type Status struct {
 	Repo          Repo
 	DefaultBranch string
 	RateLimit     RateLimit
-	// TokenExpires is when a personal access token ends, zero when that is not told.
+	// TokenExpires is when a personal access token ends, zero when GitHub does not report it.
 	TokenExpires time.Time
 }
 

@@ -17,20 +17,20 @@ const opNewCommit = "POST /repos/{owner}/{repo}/git/commits"
 
 // ErrInvalidChange is returned by Branch.Commit for a Changeset that cannot be a
 // commit: without edits, without a message, or with an edit of what is no file
-// of the snapshot. Nothing was asked of GitHub then.
+// of the snapshot. No request was made.
 var ErrInvalidChange = errors.New("not a change of the snapshot's files")
 
 // Commit puts one commit with the edits on top of the snapshot's commit and
 // moves the branch there by fast-forward.
 //
-// ErrBranchMoved says that the branch is at another commit and this one is not on
-// it: take a new Snapshot and plan again. Edits of workflow files that the
+// ErrBranchMoved means that the branch is at another commit and this one is not on it:
+// take a new Snapshot and plan again. Edits of workflow files that the
 // credential may not write are left out and named in Commit.LeftOut; when nothing
 // remains the error is an ErrForbidden that names the permission.
 //
-// ctx bounds everything up to the update of the ref. Once that is sent it is
-// followed to its end, at most refPatience longer. An *UnknownOutcomeError tells
-// that even then it is not known whether the commit is on the branch.
+// ctx bounds everything up to the update of the ref. Once the update is
+// sent, Commit waits for its outcome, at most refPatience longer. An *UnknownOutcomeError
+// means that even then it is not known whether the commit is on the branch.
 func (b *Branch) Commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, error) {
 	edits, err := checkedEdits(s, c)
 	if err != nil {

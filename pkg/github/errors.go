@@ -43,16 +43,16 @@ type Error struct {
 	// AuthorizeURL is where the owner of a token authorises it for an
 	// organization with SAML single sign-on; empty when that is not the matter.
 	AuthorizeURL string
-	// NotGitHub tells that no API of GitHub's answered, but a proxy or a website.
+	// NotGitHub reports that a proxy or a website answered instead of GitHub's API.
 	NotGitHub bool
-	// Err is the cause where there is one: for an operation that its caller gave
-	// up it is the context's error.
+	// Err is the cause, if there is one: the context's error for an operation that its
+	// caller cancelled.
 	Err error
 
-	// text is GitHub's own message in lower case, for telling apart what shares a
+	// text is GitHub's own message in lower case, which distinguishes errors of one
 	// status.
 	text string
-	// words are GitHub's own words in quotes after a colon, to be put behind a Detail.
+	// words are GitHub's own words, as a colon and a quotation to append to a Detail.
 	words string
 }
 
@@ -68,8 +68,8 @@ func (e *Error) Error() string {
 	return msg
 }
 
-// InDoubt reports whether the commit may be on the branch all the same. Every other
-// error says that nothing was written to it.
+// InDoubt reports whether the commit may be on the branch despite the error. After every
+// other error, nothing was written to the branch.
 func (e *Error) InDoubt() bool {
 	var unknown *UnknownOutcomeError
 	return errors.As(e.Err, &unknown)
@@ -83,15 +83,15 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Kind, e.Err}
 }
 
-// RateLimitError says that GitHub's primary or secondary limit is reached, or
-// would be passed by going on at this pace.
+// RateLimitError means that GitHub's primary or secondary rate limit is reached, or that
+// another commit now would exceed it.
 type RateLimitError struct {
 	// RetryAfter is how long to wait; at least a second.
 	RetryAfter time.Duration
-	// Secondary tells a secondary (abuse) limit from the hourly budget.
+	// Secondary reports a secondary (abuse) limit; otherwise it is the hourly budget.
 	Secondary bool
-	// Paced tells that GitHub has not refused anything yet: the commit would go
-	// beyond its published limits.
+	// Paced reports that GitHub has refused nothing yet: the commit would exceed its
+	// published limits.
 	Paced bool
 }
 
@@ -108,8 +108,8 @@ func (e *RateLimitError) Error() string {
 }
 
 // UnknownOutcomeError is the cause inside an *Error of kind ErrUpstream when a
-// ref update was sent, its answer was lost, and what the branch showed afterwards
-// does not tell what became of it. The commit may be on the branch, its head or below that.
+// ref update was sent, its response was lost, and the branch does not show the outcome.
+// The commit may be on the branch, as its head or below it.
 type UnknownOutcomeError struct {
 	Commit Commit
 }

@@ -22,7 +22,7 @@ func ListTree(answer []byte) error {
 	if err != nil {
 		return err
 	}
-	l := &listing{dirs: []Entry{{Mode: ModeTree, SHA: SHA(strings.Repeat("0", 40))}}}
+	l := &listing{dirs: []Entry{{Mode: modeTree, SHA: SHA(strings.Repeat("0", 40))}}}
 	l.add("", entries)
 	l.sorted().whole()
 	var edits []Edit

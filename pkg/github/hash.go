@@ -58,7 +58,7 @@ func treeSHA(children []child) SHA {
 
 // sortName is what git sorts by: a directory's name ends in a slash.
 func (c child) sortName() string {
-	if c.mode == ModeTree {
+	if c.mode == modeTree {
 		return c.name + "/"
 	}
 	return c.name

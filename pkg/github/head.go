@@ -36,7 +36,7 @@ type place struct {
 	branch string
 	// found is when the default branch was looked up.
 	found time.Time
-	// plain tells that the server has no branches endpoint but only refs.
+	// plain reports that the server has no branches endpoint, only refs.
 	plain bool
 }
 
@@ -200,8 +200,8 @@ func (b *Branch) readRef(ctx context.Context, at place) (head, error) {
 	return b.complete(ctx, head{repo: at.repo, branch: at.branch, commit: answer.Object.SHA}, resp)
 }
 
-// conditional asks for answer unless it is still what it was the last time: then
-// the head of that time is returned, else a zero one.
+// conditional reads into answer and returns a zero head or, when GitHub answers that
+// nothing changed, returns the last head.
 func (b *Branch) conditional(ctx context.Context, r request, address string, answer any) (h head, resp *gh.Response, err error) {
 	_, last := b.where.get()
 	err = b.client.ask(ctx, r, func(ctx context.Context) (*gh.Response, error) {
@@ -266,7 +266,7 @@ func (b *Branch) followRename(ctx context.Context, at place, resp *gh.Response) 
 	return name, nil
 }
 
-// missing finds out what a 404 for the branch means: no such repository, an
+// missing classifies a 404 for the branch: no such repository, an
 // empty one, no such branch, or a server that only has refs.
 func (b *Branch) missing(ctx context.Context, at place) (head, error) {
 	if _, err := b.client.repository(ctx, at.repo); err != nil {

@@ -56,7 +56,7 @@ type installation struct {
 	mu      sync.Mutex
 	id      int64 // 0: not looked up yet
 	renamed int64 // the repository's ID when it has another name now
-	// workflows tells that the installation may write workflow files.
+	// workflows reports that the installation may write workflow files.
 	workflows bool
 	token     appToken // the zero value when there is none
 	replaced  time.Time

@@ -49,16 +49,16 @@ const (
 	headerResource  = "X-RateLimit-Resource"
 )
 
-// RateLimit is what GitHub last said about the credential's budget.
+// RateLimit is the credential's budget as GitHub last reported it.
 type RateLimit struct {
-	// Limit is the requests an hour, 0 when no answer told it yet.
+	// Limit is the number of requests per hour, 0 while it is unknown.
 	Limit     int
 	Remaining int
 	Reset     time.Time
-	// LimitedUntil is when the limit ends that GitHub answered with, zero or in
-	// the past when there is none.
+	// LimitedUntil is the end of the limit that GitHub last reported; zero or in the
+	// past when no limit is in force.
 	LimitedUntil time.Time
-	// Secondary tells that this limit is a secondary one.
+	// Secondary reports that this limit is a secondary one.
 	Secondary bool
 }
 
@@ -146,7 +146,7 @@ func (l *limiter) wait(ctx context.Context, refusal RateLimitError) error {
 	return l.sleep(ctx, refusal.RetryAfter)
 }
 
-// refusal is the answer that a request would get now, nil when none is known.
+// refusal returns the error of a request now, nil when no limit is known.
 func (l *limiter) refusal() *RateLimitError {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -160,7 +160,7 @@ func (l *limiter) refusal() *RateLimitError {
 	return nil
 }
 
-// known returns what is known of the budget.
+// known returns the budget.
 func (l *limiter) known() RateLimit {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -188,7 +188,7 @@ func (l *limiter) learn(resp *http.Response, message string) *RateLimitError {
 	return &RateLimitError{RetryAfter: wait, Secondary: secondary}
 }
 
-// budget notes the hourly budget where the answer tells that of the REST API.
+// budget records the hourly budget from a response of the REST API.
 func (l *limiter) budget(h http.Header) {
 	if resource := h.Get(headerResource); resource != "" && resource != "core" {
 		return
@@ -212,9 +212,8 @@ func (l *limiter) budget(h http.Header) {
 	l.last.Limit, l.last.Remaining, l.last.Reset = limit, remaining, reset
 }
 
-// waitOf tells for how long an answer that is a limit's asks to wait: what it
-// says itself, else the end of the hour's budget, else a minute and longer each
-// time.
+// waitOf returns how long to wait after a rate-limit response: its Retry-After, otherwise
+// until the hourly budget resets, otherwise a minute and longer each time.
 func (l *limiter) waitOf(h http.Header, message string, now time.Time) (wait time.Duration, secondary bool) {
 	exhausted := h.Get(headerRemaining) == "0"
 	secondary = mentionsSecondary(message) || !exhausted && !mentionsPrimary(message)
@@ -228,7 +227,7 @@ func (l *limiter) waitOf(h http.Header, message string, now time.Time) (wait tim
 	return secondaryWaits.After(l.strikes, 0), secondary
 }
 
-// isLimit tells a primary or secondary limit from other refusals. GitHub uses
+// isLimit reports whether a response is a primary or secondary limit. GitHub uses
 // 403 and 429 for both.
 func isLimit(resp *http.Response, message string) bool {
 	if resp.StatusCode == http.StatusTooManyRequests {

@@ -66,9 +66,9 @@ func (l *listing) add(dir string, entries []treeEntry) {
 	for _, e := range entries {
 		entry := Entry{Path: path.Join(dir, e.Path), Mode: e.mode(), SHA: e.SHA, Size: e.Size}
 		switch entry.Mode {
-		case ModeTree:
+		case modeTree:
 			l.dirs = append(l.dirs, entry)
-		case ModeSubmodule:
+		case modeSubmodule:
 			l.modules = append(l.modules, entry)
 		default:
 			if !strings.ContainsRune(entry.Path, utf8.RuneError) { // what JSON makes of a name that is not UTF-8
@@ -85,10 +85,9 @@ func (l *listing) take(old *listing, dir string) {
 	l.dirs = append(l.dirs, below(old.dirs, dir)...)
 }
 
-// edited returns the listing after the edits. The directories above them get
-// the names that git gives them. checked tells that the same arithmetic yields
-// the names that those directories have now, so that the new ones can be relied
-// on; else the new names of directories are left empty.
+// edited returns the listing after the edits, with the hashes that git gives to the
+// directories above them. checked reports whether the same computation yields the present
+// hashes of those directories, so that the new ones are reliable; if not, they are empty.
 func (l *listing) edited(edits []Edit) (next *listing, checked bool) {
 	next = &listing{files: slices.Clone(l.files), modules: l.modules, dirs: slices.Clone(l.dirs), split: l.split}
 	above := map[string]bool{"": true}

@@ -19,41 +19,41 @@ const (
 	// follow it to its end, from when it is sent.
 	refTimeout  = 10 * time.Second
 	refPatience = 40 * time.Second
-	// maxRefAttempts is how often the same commit is sent, or the branch is looked
-	// at, when what happened to it is not clear.
+	// maxRefAttempts bounds how often the same update is sent, or the branch is read,
+	// while the outcome is unknown.
 	maxRefAttempts = 5
-	// maxContested is how often in a row GitHub may refuse with the words of two
-	// updates at one time while the branch stands still: then it is no race.
+	// maxContested is how many times in a row GitHub may refuse with the message of two
+	// concurrent updates while the branch does not move: after that it is not a race.
 	maxContested = 3
 )
 
-// refUpdate is one commit on its way to the branch. Sending the same one again is
-// harmless: a ref that is there already is set to what it is.
+// refUpdate is the update of the branch to one commit. Sending it again is harmless,
+// because it sets the ref to the same commit.
 type refUpdate struct {
 	b *Branch
 	s *Snapshot
 	c Commit
-	// doubt tells that the answer of an update was lost: it may have been done.
+	// doubt reports that the response to an update was lost: it may have been carried out.
 	doubt bool
-	// contested counts refusals in a row with the words of a lost race.
+	// contested counts consecutive refusals with the message of a lost race.
 	contested int
 }
 
-// sight is where the branch is seen after an update that was not plainly accepted.
+// sight is where the branch is seen after an update that GitHub did not confirm.
 type sight int
 
 const (
 	atCommit  sight = iota // at the commit
-	above                  // at one that has the commit below it
-	atParent               // where the commit was planned, or at what an own write left behind
-	before                 // at one that the parent is built on
+	above                  // at a descendant of the commit
+	atParent               // at the commit's parent, or at the parent of an own commit
+	before                 // at an ancestor of the parent
 	elsewhere              // at any other commit
 	unclear                // at another commit, which could not be compared
 	gone                   // GitHub refuses to show it
 	unseen                 // it could not be read
 )
 
-// step is what follows.
+// step is what follows a sight.
 type step int
 
 const (
@@ -264,7 +264,7 @@ func (u *refUpdate) outcome(failure error) error {
 	return failure
 }
 
-// isRefusal reports whether an answer surely changed nothing.
+// isRefusal reports whether an error means that nothing was changed.
 func isRefusal(err error) bool {
 	var e *Error
 	return isLimited(err) || errors.As(err, &e) && e.Status >= 400 && e.Status < 500
@@ -276,8 +276,8 @@ func neverSent(err error) bool {
 	return errors.As(err, &e) && e.Op == "dial"
 }
 
-// isNotFastForward reports whether GitHub says that the branch is not where the
-// commit was planned.
+// isNotFastForward reports whether GitHub refuses the update because the branch is not
+// at the commit's parent.
 func isNotFastForward(text string) bool {
 	return strings.Contains(text, "fast forward") || strings.Contains(text, "fast-forward")
 }

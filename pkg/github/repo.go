@@ -1,14 +1,10 @@
 package github
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 )
-
-// ErrInvalidRepo is returned by ParseRepo for text that is not owner/name.
-var ErrInvalidRepo = errors.New("not a repository in the form owner/name")
 
 var (
 	ownerPattern = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9_])?$`)
@@ -22,11 +18,11 @@ type Repo struct {
 	Name  string
 }
 
-// ParseRepo reads owner/name. The error wraps ErrInvalidRepo.
+// ParseRepo parses owner/name. The error quotes the text that is not of this form.
 func ParseRepo(s string) (Repo, error) {
 	owner, name, ok := strings.Cut(s, "/")
 	if !ok || !ownerPattern.MatchString(owner) || !namePattern.MatchString(name) || name == "." || name == ".." {
-		return Repo{}, fmt.Errorf("%.120q is %w", s, ErrInvalidRepo)
+		return Repo{}, fmt.Errorf("%.120q is not a repository in the form owner/name", s)
 	}
 	return Repo{Owner: owner, Name: name}, nil
 }
@@ -34,7 +30,7 @@ func ParseRepo(s string) (Repo, error) {
 // String returns owner/name.
 func (r Repo) String() string { return r.Owner + "/" + r.Name }
 
-// Equal reports whether GitHub would take both names for the same repository.
+// Equal reports whether both names mean the same repository on GitHub.
 func (r Repo) Equal(other Repo) bool {
 	return strings.EqualFold(r.Owner, other.Owner) && strings.EqualFold(r.Name, other.Name)
 }

@@ -29,8 +29,8 @@ const (
 	ModeFile       Mode = "100644"
 	ModeExecutable Mode = "100755"
 	ModeSymlink    Mode = "120000"
-	ModeSubmodule  Mode = "160000"
-	ModeTree       Mode = "040000"
+	modeSubmodule  Mode = "160000"
+	modeTree       Mode = "040000"
 )
 
 // Entry is one blob of a branch's tree.

@@ -137,7 +137,7 @@ func foldedName(repo Repo) Repo {
 	return Repo{Owner: strings.ToLower(repo.Owner), Name: strings.ToLower(repo.Name)}
 }
 
-// note takes in what a request came to, where that tells of the credential.
+// note updates the credential's State from the outcome of a request.
 func (c *Client) note(r request, err error) {
 	if err == nil {
 		c.standingOf(r.repo).accepted(r.write)

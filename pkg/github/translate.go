@@ -67,18 +67,18 @@ func translate(ctx context.Context, op string, resp *gh.Response, err error) err
 
 // refusal is the error of an answer that is none of 2xx.
 func refusal(op string, resp *http.Response) *Error {
-	a := peekAnswer(resp)
-	if a.foreign {
+	b := peekAnswer(resp)
+	if b.foreign {
 		return notGitHub(op, resp.StatusCode)
 	}
-	e := &Error{Op: op, Status: resp.StatusCode, Detail: a.quote(), text: strings.ToLower(a.message), words: ": " + a.quote()}
+	e := &Error{Op: op, Status: resp.StatusCode, Detail: b.quote(), text: strings.ToLower(b.message), words: ": " + b.quote()}
 	switch {
 	case isProtection(e.text) && (e.Status == http.StatusForbidden || e.Status == http.StatusUnprocessableEntity || e.Status == http.StatusConflict):
 		e.Kind = ErrBranchProtected
-		e.Detail = "a branch protection rule or ruleset refuses the commit; let this credential bypass it, or choose another branch: " + a.quote()
+		e.Detail = "a branch protection rule or ruleset refuses the commit; let this credential bypass it, or choose another branch: " + b.quote()
 	case e.Status == http.StatusUnauthorized:
 		e.Kind = ErrUnauthorized
-		e.Detail = unauthorized(resp, a)
+		e.Detail = unauthorized(resp, b)
 	case e.Status == http.StatusForbidden || e.Status == http.StatusUnavailableForLegalReasons:
 		forbidden(e, resp.Header)
 	case e.Status == http.StatusNotFound:
@@ -96,14 +96,14 @@ func refusal(op string, resp *http.Response) *Error {
 	return e
 }
 
-func unauthorized(resp *http.Response, a answer) string {
+func unauthorized(resp *http.Response, b errorBody) string {
 	if expires := resp.Header.Get(headerTokenExpires); expires != "" {
-		return fmt.Sprintf("the token is not accepted, it expires or expired at %.40s; set a new one: %s", expires, a.quote())
+		return fmt.Sprintf("the token is not accepted, it expires or expired at %.40s; set a new one: %s", expires, b.quote())
 	}
-	return "the credential is wrong, expired or revoked; set a valid one: " + a.quote()
+	return "the credential is wrong, expired or revoked; set a valid one: " + b.quote()
 }
 
-// forbidden finds out which of the many reasons for a 403 it is.
+// forbidden classifies a 403.
 func forbidden(e *Error, h http.Header) {
 	e.Kind = ErrForbidden
 	switch {
@@ -240,29 +240,28 @@ func ssoURL(header string) string {
 	return u.String()
 }
 
-// answer is the body of an error.
-type answer struct {
+// errorBody is the body of an error response.
+type errorBody struct {
 	message string
 	html    bool
-	// foreign tells that the page is not one that GitHub has for its own failures.
+	// foreign reports that the page is not one of GitHub's own error pages.
 	foreign bool
 }
 
 // quote is the message as one line in quotes, fit for Error.Detail.
-func (a answer) quote() string {
+func (b errorBody) quote() string {
 	switch {
-	case a.html:
+	case b.html:
 		return "GitHub answered an HTML page"
-	case a.message == "":
+	case b.message == "":
 		return "GitHub gave no reason"
 	}
-	return fmt.Sprintf("GitHub says %q", oneLine(a.message))
+	return fmt.Sprintf("GitHub says %q", oneLine(b.message))
 }
 
-// peekAnswer reads an error's body, bounded, and puts what it read back in its
-// place. The errors field of it comes as objects, as strings or as one bare
-// string.
-func peekAnswer(resp *http.Response) answer {
+// peekAnswer reads a bounded part of an error response's body, and replaces the body by
+// what it read. GitHub's errors field is a list of objects, a list of strings or one string.
+func peekAnswer(resp *http.Response) errorBody {
 	data, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // half a message is better than none
 	closeBody(resp.Body)
 	resp.Body = io.NopCloser(bytes.NewReader(data))
@@ -272,10 +271,10 @@ func peekAnswer(resp *http.Response) answer {
 	}
 	if err := json.Unmarshal(data, &body); err != nil {
 		html := bytes.HasPrefix(bytes.TrimSpace(data), []byte("<")) || isPage(resp.Header)
-		return answer{html: html, foreign: html && !isOwnPage(resp)}
+		return errorBody{html: html, foreign: html && !isOwnPage(resp)}
 	}
 	texts := append([]string{body.Message}, reasons(body.Errors)...)
-	return answer{message: strings.TrimSpace(strings.Join(texts, " "))}
+	return errorBody{message: strings.TrimSpace(strings.Join(texts, " "))}
 }
 
 func reasons(raw json.RawMessage) []string {
@@ -303,7 +302,7 @@ func reasons(raw json.RawMessage) []string {
 	return out
 }
 
-// oneLine makes text of others fit for Error.Detail.
+// oneLine makes foreign text fit for Error.Detail.
 func oneLine(text string) string { return safetext.Line(text, maxDetail) }
 
 func closeBody(body io.Closer) {

@@ -31,16 +31,16 @@ type treeEntry struct {
 // mode returns one of the constants where there is one, which saves the memory
 // of a string for each entry.
 func (e treeEntry) mode() Mode {
-	for _, m := range []Mode{ModeFile, ModeTree, ModeExecutable, ModeSymlink, ModeSubmodule} {
+	for _, m := range []Mode{ModeFile, modeTree, ModeExecutable, ModeSymlink, modeSubmodule} {
 		if e.Mode == string(m) {
 			return m
 		}
 	}
 	switch e.Type {
 	case "tree":
-		return ModeTree
+		return modeTree
 	case "commit":
-		return ModeSubmodule
+		return modeSubmodule
 	}
 	return Mode(e.Mode)
 }
@@ -54,7 +54,7 @@ func (c *Client) list(ctx context.Context, repo Repo, tree SHA, old *listing) (*
 	w := &walk{client: c, repo: repo, old: old}
 	ctx, w.stop = context.WithCancelCause(ctx)
 	defer w.stop(nil)
-	w.out.dirs, w.out.split = []Entry{{Mode: ModeTree, SHA: tree}}, map[string]bool{}
+	w.out.dirs, w.out.split = []Entry{{Mode: modeTree, SHA: tree}}, map[string]bool{}
 	var err error
 	switch {
 	case old != nil && old.split[""]:
@@ -135,14 +135,14 @@ func (w *walk) compare(ctx context.Context, root SHA) error {
 	}
 	changed := slices.Clone(level)
 	changed = slices.DeleteFunc(changed, func(e treeEntry) bool {
-		return e.mode() != ModeTree || w.old.dir(e.Path) == e.SHA
+		return e.mode() != modeTree || w.old.dir(e.Path) == e.SHA
 	})
 	if len(changed) > 1 {
 		return w.whole(ctx, top)
 	}
 	w.add("", level)
 	for _, e := range level {
-		if e.mode() == ModeTree && w.old.dir(e.Path) == e.SHA {
+		if e.mode() == modeTree && w.old.dir(e.Path) == e.SHA {
 			w.take(w.old, e.Path)
 		}
 	}
@@ -194,7 +194,7 @@ func (w *walk) split(ctx context.Context, f folder, part *listing) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelReads)
 	for _, e := range level {
-		if e.mode() != ModeTree {
+		if e.mode() != modeTree {
 			continue
 		}
 		sub, err := f.in(e)
@@ -240,8 +240,8 @@ func (w *walk) add(dir string, entries []treeEntry) {
 
 const opTree = "GET /repos/{owner}/{repo}/git/trees/{tree_sha}"
 
-// tree reads the tree of a folder, with all below it when recursive is set.
-// truncated tells that entries are missing.
+// tree reads the tree of a directory, with everything below it when recursive is set.
+// truncated reports whether entries are missing.
 func (c *Client) tree(ctx context.Context, repo Repo, tree SHA, dir string, recursive bool) (entries []treeEntry, truncated bool, err error) {
 	if !tree.valid() {
 		return nil, false, nonsense(opTree, http.StatusOK, fmt.Errorf("%.60q is not the name of a tree", tree))

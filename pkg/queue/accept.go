@@ -11,33 +11,33 @@ import (
 )
 
 const (
-	// dedupeWindow is how long after its arrival an ended push without a delivery id
-	// is still taken for the same one.
+	// dedupeWindow is how long after its arrival a push without a delivery id still counts
+	// as the same push once it has ended.
 	dedupeWindow = 10 * time.Minute
-	// delayedDelivery is how old a push is, by the time that its sender tells, when its
-	// delivery is taken for a delayed one. Clocks differ by less.
+	// delayedDelivery is the age, by the time that its sender reports, above which a push
+	// counts as delivered late. Clocks differ by less.
 	delayedDelivery = 10 * time.Minute
 )
 
-// The bounds of what one call of Accept stores: others wait for its transaction. A
-// thousand updates of one image take a fraction of a second.
+// The bounds of one call of Accept, for whose transaction all others wait. A thousand
+// updates of one image take a fraction of a second.
 const (
 	MaxUpdates = 1_000
 	MaxTasks   = 20_000 // of all updates together
 )
 
-// Disposition says what became of an update that was handed in.
+// Disposition is what Accept did with an update.
 type Disposition string
 
 // The dispositions.
 const (
 	Stored    Disposition = "stored"
-	Duplicate Disposition = "duplicate" // known before; nothing was done
-	Retried   Disposition = "retried"   // known before and failed; it is tried again
+	Duplicate Disposition = "duplicate" // accepted before; nothing was done
+	Retried   Disposition = "retried"   // accepted before and failed; it is queued again
 	Expired   Disposition = "expired"   // pushed longer ago than Options.Retention; nothing was stored
 )
 
-// Accepted is the answer to one update.
+// Accepted is the result of Accept for one update.
 type Accepted struct {
 	// ID, Image and Version are of the earlier one, when Duplicate or Retried.
 	ID, Image, Version string
@@ -45,14 +45,14 @@ type Accepted struct {
 	Status             Status // of the update now; "" when Expired
 }
 
-// Accept stores updates and wakes the workers, in one transaction: all of them or
-// none. It answers in the updates' order.
+// Accept stores updates and wakes the workers, in one transaction: all updates or none.
+// The results are in the updates' order.
 //
 // An update of a webhook is a duplicate of one with the same DeliveryID; without
 // one, of the latest of the same webhook, image, version and digest, while that
 // is queued or was accepted less than ten minutes ago. How it stands to others of
 // its target and image is the package's model: it supersedes those that wait, or
-// is superseded at once when its own sender told of a later push before.
+// is superseded at once when its own sender has already reported a later push.
 //
 // key may be nil. Otherwise its Answer is stored in the same transaction, and an
 // earlier request with it is found: *AnsweredError, ErrKeyReused, ErrKeyBusy.
@@ -79,11 +79,10 @@ func (q *Queue) Accept(ctx context.Context, updates []Update, key *Key) ([]Accep
 	return q.share(ctx, &entry{updates: slices.Clone(updates), key: key})
 }
 
-// Record stores an update that ended already, with its tasks' ends, for the
-// history and the order. Its place there is the one that Enter gave its ID, or else
-// PushedAt, which should be when its request came. Older ones that wait are
-// superseded by what it committed or found unchanged. An ID that is known changes
-// nothing.
+// Record stores an update that has already ended, with its tasks, for the history and
+// the order. Its position is the one that Enter gave its ID or, without one, PushedAt,
+// which should be the arrival of its request. Tasks that are Committed or Unchanged
+// supersede older queued ones. Record does nothing when the ID exists.
 func (q *Queue) Record(ctx context.Context, u Update) error {
 	err := u.check()
 	for _, t := range u.Tasks {
@@ -104,7 +103,7 @@ func (q *Queue) Record(ctx context.Context, u Update) error {
 	return err
 }
 
-// check refuses what one of the stores could not take or the queue not end.
+// check returns an error for values that a store cannot hold or the queue cannot process.
 func (u *Update) check() error {
 	texts := []string{u.Image, u.Version, u.Digest, u.Scope, u.Caller, u.Webhook, u.DeliveryID}
 	targets := make(map[string]bool, len(u.Tasks))

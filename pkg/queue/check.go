@@ -11,8 +11,8 @@ import (
 // probeEvery is how long after the last change of the store Check makes one itself.
 const probeEvery = 15 * time.Second
 
-// writes remembers how the last change of the store went. Its zero value has seen
-// none. It is safe for concurrent use.
+// writes remembers the outcome of the last change of the store. The zero value is ready
+// to use. It is safe for concurrent use.
 type writes struct {
 	probing sync.Mutex
 
@@ -21,8 +21,8 @@ type writes struct {
 	stored time.Time // when the last one was stored
 }
 
-// note takes in how a change went. What is refused, or given up by its caller, says
-// nothing about the store.
+// note records the outcome of a change. A refusal or a cancellation does not concern the
+// store.
 func (w *writes) note(q *Queue, err error) {
 	failed := err != nil && !q.concernsOne(err) && !errors.Is(err, context.Canceled) &&
 		!errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNotFailed) && !errors.Is(err, errNotOurs)
@@ -39,7 +39,7 @@ func (w *writes) note(q *Queue, err error) {
 	}
 }
 
-// due reports whether a new change is to find out how the store is.
+// due reports whether Check has to probe the store with a change.
 func (w *writes) due() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,7 +62,7 @@ func (q *Queue) Check(ctx context.Context) error {
 	return nil
 }
 
-// probe makes a change when one is due; others that ask meanwhile wait for it.
+// probe makes a change when one is due. Concurrent calls share it.
 func (q *Queue) probe(ctx context.Context) error {
 	q.writes.probing.Lock()
 	defer q.writes.probing.Unlock()

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// expiry is how long a task is tried again since it was queued.
+	// expiry is how long after it was queued a task is retried.
 	expiry = 24 * time.Hour
 	// postponeJitter bounds what is added to a postponement, so that not all
 	// branches come back at once.
@@ -22,10 +22,10 @@ const (
 	clockSlack = 5 * time.Second
 	// errorLength bounds Task.LastError, in bytes.
 	errorLength = 1000
-	// claimsTogether is how often a task is claimed with all others before it is
-	// suspected of ending the process, claimsFew how often then with no more than
-	// fewSize other suspects, and claimsMost how often in all: the last times it is
-	// applied alone. The few spare those the wait who were there by chance.
+	// A task that is claimed claimsTogether times without an outcome is suspected of
+	// ending the process. It is then claimed claimsFew times in a batch of at most fewSize
+	// suspects, which clears most innocent ones quickly, and after that alone, up to
+	// claimsMost times in total.
 	claimsTogether = 3
 	claimsFew      = 1
 	claimsMost     = 6
@@ -35,7 +35,7 @@ const (
 // attemptWaits are the waits between attempts of a task.
 var attemptWaits = backoff.Policy{First: 2 * time.Second, Most: time.Hour, Spread: 0.25}
 
-// claimed is a task that a run applies.
+// claimed is a task that a run has claimed.
 type claimed struct {
 	Item
 	seq, n   int64
@@ -107,8 +107,7 @@ func (r *run) othersDue(ctx context.Context, c *change) (bool, error) {
 	return n > 0, err
 }
 
-// failSuspects ends the tasks that were claimed as often as they may be without an
-// end of any of these claims.
+// failSuspects ends the tasks that were claimed claimsMost times without an outcome.
 func (r *run) failSuspects(ctx context.Context, c *change) error {
 	reason := fmt.Sprintf("the service ended %d times while it applied this update, the last %d times without any other; "+
 		"it is not tried again by itself", claimsMost, claimsMost-claimsTogether-claimsFew)
@@ -128,12 +127,12 @@ func (r *run) failSuspects(ctx context.Context, c *change) error {
 		RETURNING seq, target`, reason, micros(c.now), r.job.Args.Branch, claimsMost)
 }
 
-// storeOutcomes stores what became of the tasks that the run applied, but for those
-// that another run has taken meanwhile.
+// storeOutcomes stores the outcomes of the tasks that the run applied, except those that
+// another run has claimed since.
 func (r *run) storeOutcomes(ctx context.Context, c *change, done applied) error {
 	statements := make([]statement, len(done.tasks))
 	for i, t := range done.tasks {
-		after, kind := r.q.judge(t, done.outcomes[i], c.now)
+		after, kind := r.q.afterOutcome(t, done.outcomes[i], c.now)
 		if done.interrupted && kind == TaskRetried {
 			after, kind = t.Task, ""
 		}
@@ -161,8 +160,8 @@ func (r *run) storeOutcomes(ctx context.Context, c *change, done applied) error 
 	return c.all(ctx, statements)
 }
 
-// judge returns the task as it goes on after an outcome.
-func (q *Queue) judge(c claimed, o Outcome, now time.Time) (Task, EventKind) {
+// afterOutcome returns the task after an outcome, and the event to publish.
+func (q *Queue) afterOutcome(c claimed, o Outcome, now time.Time) (Task, EventKind) {
 	t := c.Task
 	if !slices.Contains([]Status{Queued, Committed, Unchanged, Superseded, Failed, Absent}, o.Status) {
 		o = Outcome{Status: Queued, Error: "internal error", Result: o.Result}

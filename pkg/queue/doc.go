@@ -3,10 +3,10 @@
 //
 // # Model
 //
-// An [Update] says that an image shall have a version. It has a [Task] for each
-// target that it goes to, and ends when all its tasks have ended. The tables of
-// updates and tasks are the one truth. A job of River beside them carries the
-// key of a branch and nothing else; it means "look".
+// An [Update] is a request to move an image to a version. It has a [Task] for each
+// target, and ends when all its tasks have ended. The tables of updates and tasks are the
+// single source of truth. A job of River carries only the key of a branch; it means that
+// the branch may have due tasks.
 //
 //	Accept:  one transaction { store updates and tasks; wake each branch }
 //	drain:   one live job per branch; each step is one transaction
@@ -17,18 +17,18 @@
 // # Order
 //
 // Tasks of one target and image are in one order, that of arrival; how the newest
-// one wins is told in package update. A task's place is a time, but no clock decides
-// it: it is later than every place before it, also when the clock was set back. A
-// request that is carried out at once takes its place by [Queue.Enter].
+// one wins is described in package update. A task's position is a time, but no clock
+// decides it: it is later than every earlier position, even after the clock was put back.
+// A synchronous request gets its position from [Queue.Enter].
 //
-// A later task supersedes those of its scope that wait. Two rules bend this, both
-// for senders that tell when an image was pushed: of two pushes of one sender the
-// one that it says is later wins; and a push that was delivered more than ten
-// minutes late does not win over what others asked for since. One that is older than
-// Options.Retention is not stored, because nobody remembers what came after it.
+// A later task supersedes the queued ones of its scope. There are two exceptions for
+// senders that report when an image was pushed: of two pushes of one sender, the one with
+// the later reported time wins; and a push that is delivered more than ten minutes late
+// does not supersede what other senders requested since. A push older than
+// Options.Retention is not stored, because the history no longer shows what followed it.
 //
-// Nothing that waits relies on a clock either: a time that was set more than
-// seconds ahead of now was set before the clock was put back, and is over.
+// Waiting does not rely on the clock either: a time that was set at more than five
+// seconds after now was set before the clock was put back, and counts as reached.
 //
 // # Invariants
 //
@@ -42,8 +42,8 @@
 //   - A commit is announced ([Queue.Announce]) before its ref is sent. An older
 //     task never follows a newer one that was carried out, by any replica, and a
 //     task that is claimed again gets the commit that may be on the branch.
-//   - A task that was claimed several times without an end is applied while nothing
-//     else is, a few times, and has failed then.
+//   - A task that was claimed several times without an outcome may be what ends the
+//     process. It is then applied alone, a few times, and fails after that.
 //
 // # Stores
 //

@@ -15,11 +15,11 @@ const keyRetention = 24 * time.Hour
 type Key struct {
 	Caller string // whose it is; callers do not see each other's
 	Key    string
-	Hash   [32]byte // of the request that it came with
-	Answer Answer   // what to answer when the same request comes again
+	Hash   [32]byte // of the request
+	Answer Answer   // the response to the same request when it is repeated
 }
 
-// Answer is what a request was answered.
+// Answer is the response to a request.
 type Answer struct {
 	Status   int // HTTP
 	Location string
@@ -42,10 +42,10 @@ const (
 	KeyBusy KeyState = "busy" // another request holds it
 )
 
-// Reserve takes a key for a request that is answered only when it is done. Who
-// gets KeyNew calls Renew before the lease ends, and ends it with Keep or Release;
-// when it does none of these (a crash), the key is free again after the lease, and
-// on SQLite at the next start. k.Answer is not used. ErrKeyReused when the key's hash is another.
+// Reserve reserves a key for a request that is answered only when it is done. A caller
+// that gets KeyNew calls Renew before the lease ends, and finally Keep or Release. After
+// a crash the key is free again when the lease ends, and on SQLite at the next start.
+// k.Answer is not used. Reserve returns ErrKeyReused when the stored hash differs.
 func (q *Queue) Reserve(ctx context.Context, k Key, lease time.Duration) (Reservation, error) {
 	if err := k.check(); err != nil {
 		return Reservation{}, err
@@ -73,8 +73,8 @@ func (q *Queue) Reserve(ctx context.Context, k Key, lease time.Duration) (Reserv
 	return found, nil
 }
 
-// Renew lets the lease of a key that was reserved end later. A key that was answered
-// or released stays as it is.
+// Renew extends the lease of a reserved key. It does not change a key that was answered
+// or released.
 func (q *Queue) Renew(ctx context.Context, k Key, lease time.Duration) error {
 	err := q.write(ctx, func(ctx context.Context, c *change) error {
 		_, err := c.exec(ctx, `
@@ -118,8 +118,8 @@ func (q *Queue) Keep(ctx context.Context, k Key) error {
 	return nil
 }
 
-// Release gives a reserved key back with nothing kept, so that the request may
-// come again. A key that has an answer stays.
+// Release frees a reserved key without an answer, so that the request may be repeated. It
+// does not change a key that has an answer.
 func (q *Queue) Release(ctx context.Context, k Key) error {
 	err := q.write(ctx, func(ctx context.Context, c *change) error {
 		_, err := c.exec(ctx, `
@@ -145,7 +145,7 @@ type keyName struct{ caller, key string }
 
 func (k *Key) name() keyName { return keyName{k.Caller, k.Key} }
 
-// storedKey is a key in the store; its zero value is one that is not there.
+// storedKey is a key in the store; the zero value means that there is none.
 type storedKey struct {
 	hash           []byte
 	lease, created int64
@@ -168,7 +168,7 @@ func keyStatement(k Key, row func(storedKey)) statement {
 	}
 }
 
-// state is how a key stands that came with a request.
+// state returns the state of the key of a request.
 func (s storedKey) state(k Key, now time.Time) (Reservation, error) {
 	over := now.Sub(fromMicros(s.created)) >= keyRetention
 	abandoned := s.lease > 0 && s.lease <= micros(now)
@@ -192,7 +192,7 @@ func (c *change) lookUp(ctx context.Context, k Key) (Reservation, error) {
 	return found.state(k, c.now)
 }
 
-// keep stores a key in place of what was there. A zero lease says that it is answered.
+// keep stores a key, replacing an earlier one. A zero lease means that it is answered.
 func (c *change) keep(ctx context.Context, k Key, lease time.Time) error {
 	return c.all(ctx, []statement{c.keepStatement(k, lease)})
 }

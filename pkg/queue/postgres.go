@@ -28,12 +28,12 @@ const (
 	postgresConnections = 12
 	// postgresConnect bounds one connection attempt unless the URL does (connect_timeout).
 	postgresConnect = 5 * time.Second
-	// postgresTries is how often a transaction that PostgreSQL asks to run again is run.
+	// postgresTries bounds the attempts at a transaction that PostgreSQL asks to repeat.
 	postgresTries = 3
 	// postgresKeepAlive is how soon a connection that died is noticed, on both ends:
 	// after three probes without an answer.
 	postgresKeepAlive = 5 * time.Second
-	// postgresLookUp bounds the question what became of a commit whose answer was lost.
+	// postgresLookUp bounds the look-up of a commit whose response was lost.
 	postgresLookUp = 5 * time.Second
 )
 
@@ -99,7 +99,7 @@ func configure(ctx context.Context, c *pgx.Conn, inURL url.Values) error {
 	return c.SendBatch(ctx, &batch).Close()
 }
 
-// measure takes down how long a round trip takes.
+// measure records the time of a round trip.
 func (s *postgresStore) measure(ctx context.Context) error {
 	c, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -114,7 +114,7 @@ func (s *postgresStore) measure(ctx context.Context) error {
 	return nil
 }
 
-// took takes one round trip into account, an eighth of the whole.
+// took adds one round trip to the average, with a weight of an eighth.
 func (s *postgresStore) took(d time.Duration) {
 	if before := s.trip.Load(); before > 0 {
 		d = (7*time.Duration(before) + d) / 8
@@ -156,7 +156,7 @@ func secrets(u *url.URL) []string {
 	return slices.DeleteFunc(found, func(s string) bool { return len(s) < 4 || slices.Contains(guessed, s) })
 }
 
-// without is err, or its text with the secrets blotted out where it holds one.
+// without returns err, or its text with the secrets redacted when it contains one.
 func without(secrets []string, err error) error {
 	if err == nil {
 		return nil
@@ -227,7 +227,7 @@ func (s *postgresStore) write(ctx context.Context, f func(context.Context, tx) e
 	}
 }
 
-// try runs one transaction. broke says that the connection failed before COMMIT was
+// try runs one transaction. broke reports whether the connection failed before COMMIT was
 // sent, so that nothing was changed.
 func (s *postgresStore) try(ctx context.Context, f func(context.Context, tx) error) (broke bool, err error) {
 	c, err := s.pool.Acquire(ctx)
@@ -254,8 +254,8 @@ func (s *postgresStore) try(ctx context.Context, f func(context.Context, tx) err
 	return false, s.lookUp(context.WithoutCancel(ctx), *t.id, err)
 }
 
-// lookUp finds out what became of a transaction whose commit was not answered, on a
-// connection of its own. cause is why there was no answer.
+// lookUp finds out whether a transaction whose COMMIT got no response was committed, on a
+// connection of its own. cause is the error of the COMMIT.
 func (s *postgresStore) lookUp(ctx context.Context, id string, cause error) error {
 	if id == "" {
 		return fmt.Errorf("%w: %w", ErrUnknown, cause)

@@ -8,9 +8,9 @@ import (
 )
 
 // Retry queues the failed tasks of an update again, with their attempts reset. When none
-// failed and all are Absent, it queues those. A task that is older than what was
-// committed since ends as Superseded at once. Retry returns the update afterwards. It
-// returns ErrNotFound, ErrFull, or ErrNotFailed when no task can be retried.
+// failed and all are Absent, it queues those. A task that a newer one
+// replaces ends as Superseded at once. Retry returns the update afterwards. It returns
+// ErrNotFound, ErrFull, or ErrNotFailed when no task can be retried.
 func (q *Queue) Retry(ctx context.Context, id string) (Update, error) {
 	err := q.write(ctx, func(ctx context.Context, c *change) error { return c.retry(ctx, id) })
 	switch {

@@ -70,8 +70,8 @@ func openSQLite(ctx context.Context, path string) (_ *sqliteStore, err error) {
 	}
 	if s.writer, err = s.pool(1, url.Values{
 		"_txlock": {"immediate"},
-		// Nobody else is expected to lock the file for long. Without temp_store a query
-		// may want to write to a folder that there is not.
+		// No other process locks the file for long. Without temp_store a query may need a
+		// temporary directory, which may not exist.
 		"_pragma": {
 			"busy_timeout(1000)", "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "temp_store(MEMORY)",
 		},
@@ -85,7 +85,7 @@ func openSQLite(ctx context.Context, path string) (_ *sqliteStore, err error) {
 	return s, err
 }
 
-// remember takes down which files are open.
+// remember records which files are open.
 func (s *sqliteStore) remember() error {
 	for _, path := range []string{s.path, s.path + "-wal"} {
 		info, err := os.Stat(path)
@@ -175,8 +175,8 @@ func (s *sqliteStore) migrate(ctx context.Context) error {
 	return s.remember()
 }
 
-// takeOver frees the jobs, the leadership and the leases of the process before. It has ended,
-// else the file were not ours.
+// takeOver frees the jobs, the leadership and the leases of the previous process, which
+// has ended because it no longer holds the lock file.
 func (s *sqliteStore) takeOver(ctx context.Context) error {
 	return s.write(ctx, func(ctx context.Context, t tx) error {
 		if _, err := t.exec(ctx, `UPDATE river_job SET state = 'available' WHERE state = 'running'`); err != nil {
@@ -191,7 +191,8 @@ func (s *sqliteStore) takeOver(ctx context.Context) error {
 		if _, err := t.exec(ctx, `DELETE FROM versions_underway`); err != nil {
 			return err
 		}
-		// What made tasks wait may be over: that is why one restarts. Zero is due by every clock.
+		// A restart often removes the cause of a wait, so all tasks become due. Zero is due
+		// by every clock.
 		_, err := t.exec(ctx, `UPDATE versions_task SET next_at = 0 WHERE status = 'queued'`)
 		return err
 	})
@@ -228,7 +229,7 @@ func (s *sqliteStore) refusesValue(err error) bool {
 		slices.Contains([]int{sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH}, refused.Code()&0xff)
 }
 
-// present finds out that a file was taken away or replaced: SQLite goes on writing
+// present returns an error when a file was removed or replaced: SQLite would go on writing
 // to the one that it opened.
 func (s *sqliteStore) present() error {
 	for _, opened := range s.files {
@@ -261,7 +262,7 @@ func (s *sqliteStore) close() error {
 	return errors.Join(errs...)
 }
 
-// preparedMost bounds the statements that are kept prepared; there are about fifty.
+// preparedMost bounds the prepared statements; there are about fifty.
 const preparedMost = 200
 
 // prepared keeps statements prepared: SQLite needs about as long to prepare one as
@@ -272,8 +273,8 @@ type prepared struct {
 	wanted map[string]bool // used, and not prepared yet
 }
 
-// prepare prepares what was used since the last time. The connection must be free,
-// so it is not done within the transaction that uses it first.
+// prepare prepares the statements that were first used since the last call. It needs a
+// free connection, so it cannot run within the transaction that uses them.
 func (p *prepared) prepare(ctx context.Context, db *sql.DB) {
 	p.mu.Lock()
 	texts := slices.Collect(maps.Keys(p.wanted))
@@ -329,7 +330,7 @@ func (t preparedTx) QueryContext(ctx context.Context, query string, args ...any)
 	return t.tx.QueryContext(ctx, query, args...)
 }
 
-// sqliteTx needs no locks: it is the only transaction that writes.
+// sqliteTx takes no locks, because it is the only transaction that writes.
 type sqliteTx struct {
 	sqliteQuerier
 	jobsOf[*riversqlite.Driver, *sql.Tx]
@@ -383,5 +384,5 @@ func (q sqliteQuerier) all(ctx context.Context, statements []statement) error {
 
 type sqliteRows struct{ *sql.Rows }
 
-// Close hides an error that Err has told before.
+// Close drops the error, which Err has already returned.
 func (r sqliteRows) Close() { _ = r.Rows.Close() }

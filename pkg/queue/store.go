@@ -33,7 +33,7 @@ type querier interface {
 	all(ctx context.Context, statements []statement) error
 }
 
-// statement is one of several that do not need each other's results.
+// statement is one of several statements that are independent of each other's results.
 type statement struct {
 	text string
 	args []any
@@ -56,9 +56,9 @@ func (e *statementError) Unwrap() error { return e.err }
 type tx interface {
 	querier
 	jobs
-	// lock keeps every other transaction out that locks one of the keys.
+	// lock waits for, and then excludes, other transactions that lock one of the keys.
 	lock(ctx context.Context, keys []string) error
-	// rowLock is what a SELECT ends with to keep its rows from other writers.
+	// rowLock is the clause at the end of a SELECT that locks its rows against writers.
 	rowLock() string
 }
 
@@ -76,7 +76,7 @@ type jobs interface {
 // store is a database together with River on it.
 type store interface {
 	// write runs f in a transaction that writes, and commits it unless f fails.
-	// f may run more than once. ErrUnknown says that it may or may not be committed.
+	// f may run more than once. ErrUnknown means that it may or may not be committed.
 	write(ctx context.Context, f func(context.Context, tx) error) error
 	// refusesValue reports whether an error is about the values of a statement: too long,
 	// say, or not of its type.
@@ -88,12 +88,12 @@ type store interface {
 	shared() bool
 	// roundTrips is about how long a number of round trips to the store take.
 	roundTrips(n int) time.Duration
-	// present returns an error when what the store was opened on is not there any more.
+	// present returns an error when the file that the store opened is gone or replaced.
 	present() error
 	migrate(ctx context.Context) error
 	// open readies River; migrate comes first.
 	open(config *river.Config) error
-	// takeOver takes back what a former run left, where that can be known.
+	// takeOver frees what an earlier process left, if the store can tell.
 	takeOver(ctx context.Context) error
 	start(ctx context.Context) error
 	// stop ends fetching and waits for jobs; with cancel, after ending their contexts.
@@ -216,7 +216,7 @@ func one(ctx context.Context, q querier, dest []any, statement string, args ...a
 	return found, err
 }
 
-// micros is a time as it is stored.
+// micros is the stored form of a time.
 func micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -231,7 +231,7 @@ func fromMicros(m int64) time.Time {
 	return time.UnixMicro(m).UTC()
 }
 
-// openStore opens the store that a URL names.
+// openStore opens the store of a URL.
 func openStore(ctx context.Context, url string) (store, error) {
 	switch {
 	case strings.HasPrefix(url, "sqlite:"):

@@ -9,10 +9,10 @@ import (
 
 const (
 	sweepEvery = time.Minute
-	// sweepAge is how long a task is due before its branch is woken once more. A
-	// wake-up does not get lost; this is for jobs that somebody else removed.
+	// sweepAge is how long a task is due before the sweeper wakes its branch. No wake-up
+	// is ever lost; this covers jobs that were deleted from outside.
 	sweepAge = 30 * time.Second
-	// sweepStep bounds what one transaction deletes: others wait for it.
+	// sweepStep bounds the rows that one transaction deletes, because others wait for it.
 	sweepStep = 200
 )
 
@@ -27,12 +27,12 @@ func (q *Queue) sweepLoop() {
 		case <-q.history.full:
 		}
 		if err := q.sweep(context.Background()); err != nil {
-			q.options.Logger.Error("the queue could not be swept", slog.Any("error", err))
+			q.options.Logger.Error("sweeping the queue failed", slog.Any("error", err))
 		}
 	}
 }
 
-// sweep wakes branches that should have been at work, and deletes what is over.
+// sweep wakes overdue branches and deletes expired rows.
 func (q *Queue) sweep(ctx context.Context) error {
 	if err := q.sweepBranches(ctx, sweepAge); err != nil {
 		return err
@@ -42,7 +42,7 @@ func (q *Queue) sweep(ctx context.Context) error {
 		return err
 	}
 	if err := q.deleteAbandoned(ctx, now.Add(-underwayRetention)); err != nil {
-		return fmt.Errorf("delete the places of processes that died: %w", err)
+		return fmt.Errorf("delete the positions of processes that died: %w", err)
 	}
 	if err := q.deleteKeys(ctx, now.Add(-keyRetention)); err != nil {
 		return fmt.Errorf("delete old idempotency keys: %w", err)
@@ -50,7 +50,7 @@ func (q *Queue) sweep(ctx context.Context) error {
 	return nil
 }
 
-// sweepBranches wakes the branches that have tasks which are due for a time.
+// sweepBranches wakes the branches that have tasks which have been due for longer than age.
 func (q *Queue) sweepBranches(ctx context.Context, age time.Duration) error {
 	var branches []string
 	if err := each(ctx, q.store.read(), func(scan func(...any) error) error {
@@ -73,7 +73,7 @@ func (q *Queue) sweepBranches(ctx context.Context, age time.Duration) error {
 	return nil
 }
 
-// deleteAbandoned deletes the places of requests that were let in before a time.
+// deleteAbandoned deletes the positions of requests that were entered before a time.
 func (q *Queue) deleteAbandoned(ctx context.Context, before time.Time) error {
 	if !q.store.shared() {
 		return nil

@@ -12,24 +12,25 @@ import (
 )
 
 const (
-	// enterTimeout bounds how long a request that is carried out at once waits for
-	// its place in the order.
+	// enterTimeout bounds how long a synchronous request waits for its position in the
+	// order.
 	enterTimeout = 500 * time.Millisecond
-	// sentFor is how long a commit may be on its way to the branch: longer than the
-	// update of a ref is ever followed.
+	// sentFor is how long a commit may be on its way to the branch. It exceeds the time
+	// for which the update of a ref is followed.
 	sentFor = time.Minute
 	// announcePatience is how long Announce waits for a newer request's end, and
 	// announcePoll how often it looks.
 	announcePatience = 5 * time.Second
 	announcePoll     = 200 * time.Millisecond
-	// underwayRetention is how long the places of a process that died are kept.
+	// underwayRetention is how long the positions of a process that died are kept.
 	underwayRetention = time.Hour
 )
 
-// errNotOurs is Announce's answer to a run whose tasks another run has taken.
+// errNotOurs is Announce's error for a run whose tasks another run has claimed.
 var errNotOurs = errors.New("queue: another run has taken the task")
 
-// underway are the requests of this process that are carried out at once.
+// underway holds the synchronous requests of this process, which are carried out while
+// their callers wait.
 type underway struct {
 	owner string // this process, among those that share the store
 
@@ -44,10 +45,11 @@ type enteredTask struct {
 
 func newUnderway() *underway { return &underway{owner: rand.Text(), of: map[string][]enteredTask{}} }
 
-// Enter gives an update that is carried out at once its place in the order, before
-// anything is done, and returns it as a time. It is then newer than all that was
-// accepted before, and older than what comes later. Leave, or Record of the same
-// ID, follows. The error says that the store could not be asked.
+// Enter gives a synchronous update its position in the order before it is carried out,
+// and returns the position as a time: later than everything accepted before, and earlier
+// than everything accepted afterwards. The caller ends with Leave, or with Record of the
+// same ID. After an error, for an invalid update or an unavailable store, it has no
+// position.
 func (q *Queue) Enter(ctx context.Context, u Update) (time.Time, error) {
 	if err := u.check(); err != nil {
 		return time.Time{}, fmt.Errorf("queue: update %q: %w", u.ID, err)
@@ -56,7 +58,7 @@ func (q *Queue) Enter(ctx context.Context, u Update) (time.Time, error) {
 	defer cancel()
 	tasks, err := q.enterStored(ctx, u)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("queue: give update %q its place: %w", u.ID, err)
+		return time.Time{}, fmt.Errorf("queue: give update %q its position: %w", u.ID, err)
 	}
 	q.underway.mu.Lock()
 	defer q.underway.mu.Unlock()
@@ -78,7 +80,7 @@ func (q *Queue) Enter(ctx context.Context, u Update) (time.Time, error) {
 	return fromMicros(pos), nil
 }
 
-// enterStored finds the places, and stores them where others have to see them.
+// enterStored finds the positions, and stores them when other processes share the store.
 func (q *Queue) enterStored(ctx context.Context, u Update) ([]enteredTask, error) {
 	now := micros(q.options.Now())
 	tasks := make([]enteredTask, len(u.Tasks))
@@ -110,8 +112,8 @@ func (q *Queue) enterStored(ctx context.Context, u Update) ([]enteredTask, error
 	})
 }
 
-// Leave gives up the place of an update that Enter let in. It does nothing when
-// Record has taken it over.
+// Leave gives up the position that Enter gave an update. It does nothing after Record of
+// the update.
 func (q *Queue) Leave(ctx context.Context, id string) error {
 	if !q.underway.remove(id) || !q.store.shared() {
 		return nil
@@ -121,7 +123,7 @@ func (q *Queue) Leave(ctx context.Context, id string) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("queue: give up the place of update %q: %w", id, err)
+		return fmt.Errorf("queue: give up the position of update %q: %w", id, err)
 	}
 	return nil
 }
@@ -141,7 +143,7 @@ func (w *underway) has(id string) bool {
 	return ok
 }
 
-// addTo adds what is under way in this process to the facts of an admission.
+// addTo adds the synchronous requests of this process to the facts of an admission.
 func (w *underway) addTo(f *facts) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -159,12 +161,12 @@ func (w *underway) addTo(f *facts) {
 	}
 }
 
-// Announce notes a commit that is about to be sent to the branch of a target,
-// with the updates that it carries out, so that it is found again after a crash.
-// It returns those updates that a newer one has replaced, and reports whether a
-// newer one is on its way to the branch in another process and did not end within
-// some seconds: in both cases the commit must not be sent. An ID that is neither
-// being applied nor under way is not replaced.
+// Announce records a commit that is about to be sent to a target's branch, with the IDs
+// of the updates that it carries out, so that it can be found again after a crash. It
+// returns the updates that a newer one has replaced, and reports whether a newer one is
+// on its way to the branch in another process and has not ended within five seconds. In
+// both cases the commit must not be sent. An ID that is neither being applied nor
+// entered counts as not replaced.
 func (q *Queue) Announce(ctx context.Context, target, commit string, ids []string) (replaced []string, undecided bool, err error) {
 	if !q.store.shared() {
 		ids = slices.DeleteFunc(slices.Clone(ids), q.underway.has) // the process itself keeps their order
@@ -233,7 +235,7 @@ func (q *Queue) announce(ctx context.Context, target, commit string, ids []strin
 	return replaced, undecided && len(replaced) == 0, nil
 }
 
-// standingStatement asks how a stored task that is being applied stands to newer ones.
+// standingStatement finds out whether a newer task replaces one that is being applied.
 func (c *change) standingStatement(id, target string, row func(branch, claim string, newer, onItsWay bool)) statement {
 	return statement{
 		text: `
@@ -261,7 +263,7 @@ func (c *change) standingStatement(id, target string, row func(branch, claim str
 	}
 }
 
-// underwayStatement asks how a request that is carried out at once stands to newer ones.
+// underwayStatement finds out whether a newer task replaces a synchronous request.
 func (c *change) underwayStatement(id, target string, row func(newer, onItsWay bool)) statement {
 	return statement{
 		text: `

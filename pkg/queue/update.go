@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// Status says how far an update or a task is.
+// Status is the progress of an update or a task.
 type Status string
 
 // The statuses. All but Queued are ends.
 const (
 	Queued     Status = "queued"
 	Committed  Status = "committed"  // a commit is on the branch
-	Unchanged  Status = "unchanged"  // nothing was to be written
-	Superseded Status = "superseded" // a newer one of the same image took its place
-	Failed     Status = "failed"     // ended with an error that is shown
+	Unchanged  Status = "unchanged"  // the branch has the version already
+	Superseded Status = "superseded" // a newer one of the same image replaced it
+	Failed     Status = "failed"     // ended with an error
 	Absent     Status = "absent"     // of a task only: the target does not name the image
 )
 
@@ -26,9 +26,9 @@ type Update struct {
 	ID      string // chosen by the caller, unique: a UUIDv7
 	Image   string // normalised name; compared as text
 	Version string
-	Digest  string // "" when none was told
-	// Scope tells apart what does not replace each other although target and
-	// image are the same, such as globs of paths. Usually "".
+	Digest  string // "" when unknown
+	// Scope separates updates that do not replace each other although target and image
+	// are the same, such as those of different path globs. Usually "".
 	Scope string
 
 	Caller  string // the API caller's name, or
@@ -38,8 +38,7 @@ type Update struct {
 	// pushes of one delivery need two.
 	DeliveryID string
 
-	// Request is what Apply needs to know beyond these fields. The queue does
-	// not look into it.
+	// Request holds what Apply needs beyond these fields. The queue does not read it.
 	Request []byte
 	// PushedAt is when the image was pushed, as its sender says; zero when it does not.
 	// It is compared with the times of that sender alone: an update that comes after
@@ -80,12 +79,12 @@ type Task struct {
 
 // Apply carries out all due tasks of a branch, in order, and returns an Outcome
 // for each. It is called with a context that ends after Options.ApplyTimeout, or
-// when [Queue.Stop] loses patience; then it must return soon, and tell what was
-// not carried out as Queued. It is never called twice at once for one branch.
+// when the context of [Queue.Stop] ends; then it must return soon, with Queued for each
+// task that it did not carry out. It is never called twice at once for one branch.
 // It must be idempotent: after a crash a batch comes again.
 type Apply func(ctx context.Context, batch Batch) []Outcome
 
-// Batch is what Apply is given.
+// Batch is the argument of Apply.
 type Batch struct {
 	Branch string
 	Items  []Item // in the order of arrival
@@ -95,8 +94,8 @@ type Batch struct {
 type Item struct {
 	Update Update
 	Task   Task
-	// Place orders the items of one target and image, and what Enter let in: the
-	// later one is the newer one.
+	// Place is the position in the order of one target and image, comparable with the
+	// result of Enter. The later one is the newer one.
 	Place time.Time
 	// Sent is the commit that an earlier try announced (see [Queue.Announce]) and
 	// that may be on the branch; "" when there is none. It is looked up before
@@ -104,17 +103,17 @@ type Item struct {
 	Sent string
 }
 
-// Outcome is what became of a task.
+// Outcome is the result of one attempt at a task.
 type Outcome struct {
 	// Status is Queued when the task is to be tried again, else its end.
 	Status Status
-	// After, with Queued, postpones: the task is not tried before it is over,
-	// and that spends no attempt (a rate limit). Zero means that the attempt
-	// failed: the wait grows with each, and ends in Failed after a day.
+	// After, with Queued, postpones the task by this duration without counting an
+	// attempt (a rate limit). Zero means that the attempt failed: the wait grows with
+	// each attempt, and the task is Failed after a day.
 	After  time.Duration
 	Error  string // one line, when Queued or Failed
-	Result []byte // nil keeps what an earlier one said
-	// InDoubt, with Queued, says that the announced commit may be on the branch.
+	Result []byte // nil keeps that of an earlier attempt
+	// InDoubt, with Queued, reports that the announced commit may be on the branch.
 	InDoubt bool
 }
 

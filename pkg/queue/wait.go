@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// waitPoll is how late Wait notices what ended in another replica.
+// waitPoll is how often Wait looks for an end that another replica stored.
 const waitPoll = 250 * time.Millisecond
 
-// Wait returns an update once it ended. When ctx ends before, it returns the
-// update as it is then together with ctx's cause. ErrNotFound.
+// Wait returns an update once it has ended. When ctx ends first, Wait returns the update
+// as it is then, together with ctx's cause. It returns ErrNotFound for an unknown ID.
 func (q *Queue) Wait(ctx context.Context, id string) (Update, error) {
 	woken, leave := q.waiters.join(id)
 	defer leave()
@@ -41,7 +41,7 @@ func (q *Queue) now(ctx context.Context, id string) (Update, error) {
 	return q.Get(ctx, id)
 }
 
-// waiters are those who wait for updates to end in this process.
+// waiters holds the calls of Wait in this process.
 type waiters struct {
 	mu sync.Mutex
 	of map[string]map[chan struct{}]bool // by the update's ID

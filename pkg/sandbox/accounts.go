@@ -37,7 +37,7 @@ func (c *call) account(login string) map[string]any {
 // epoch is the birthday of everything that has none.
 const epoch = "2008-01-14T04:33:35Z"
 
-func getUser(c *call) (*answer, error) {
+func getUser(c *call) (*response, error) {
 	t := c.caller.token
 	switch {
 	case t == nil:
@@ -53,5 +53,5 @@ func getUser(c *call) (*answer, error) {
 		body[count] = 0
 	}
 	body["blog"], body["created_at"], body["updated_at"], body["user_view_type"] = "", epoch, epoch, "public"
-	return &answer{body: body}, nil
+	return &response{body: body}, nil
 }

@@ -212,9 +212,9 @@ func (c *call) appOf(issuer json.Number) *App {
 	return nil
 }
 
-func getApp(c *call) (*answer, error) {
+func getApp(c *call) (*response, error) {
 	a := c.caller.app
-	return &answer{body: map[string]any{
+	return &response{body: map[string]any{
 		"id": a.ID, "client_id": a.ClientID, "slug": a.Slug, "node_id": nodeID("A", a.ID, a.Slug), "name": a.Slug,
 		"owner": c.account(a.Slug + "-owner"), "description": nil, "external_url": c.bases().pages,
 		"html_url": c.bases().pages + "/apps/" + a.Slug, "created_at": epoch, "updated_at": epoch,
@@ -222,12 +222,12 @@ func getApp(c *call) (*answer, error) {
 	}}, nil
 }
 
-func getInstallation(c *call) (*answer, error) {
+func getInstallation(c *call) (*response, error) {
 	c.tokens.mu.RLock()
 	defer c.tokens.mu.RUnlock()
 	for _, i := range c.tokens.installs {
 		if i.app == c.caller.app && i.reaches(c.repo) {
-			return &answer{body: c.installationBody(i)}, nil
+			return &response{body: c.installationBody(i)}, nil
 		}
 	}
 	return nil, notFound()
@@ -248,12 +248,12 @@ func (c *call) installationOf() (*installation, error) {
 	return i, nil
 }
 
-func getOwnInstallation(c *call) (*answer, error) {
+func getOwnInstallation(c *call) (*response, error) {
 	i, err := c.installationOf()
 	if err != nil {
 		return nil, err
 	}
-	return &answer{body: c.installationBody(i)}, nil
+	return &response{body: c.installationBody(i)}, nil
 }
 
 func (c *call) installationBody(i *installation) map[string]any {
@@ -294,7 +294,7 @@ type accessTokenJSON struct {
 	Repositories        []map[string]any `json:"repositories,omitempty"`
 }
 
-func createAccessToken(c *call) (*answer, error) {
+func createAccessToken(c *call) (*response, error) {
 	install, err := c.installationOf()
 	if err != nil {
 		return nil, err
@@ -326,7 +326,7 @@ func createAccessToken(c *call) (*answer, error) {
 		return nil, err
 	}
 	c.tokens.add(body.Token, token)
-	return &answer{status: http.StatusCreated, body: body}, nil
+	return &response{status: http.StatusCreated, body: body}, nil
 }
 
 // installationToken makes the token that is wanted. It reaches the chosen

@@ -24,8 +24,8 @@ type Download struct {
 	Time   time.Time `json:"time"`
 	Path   string    `json:"path"`
 	Status int       `json:"status"`
-	// Authorization tells that a credential came along, which is refused: the
-	// address is all that is needed, and another host has no business with it.
+	// Authorization reports that the request carried a credential, which is refused: the
+	// signed address suffices, and a credential must not reach another host.
 	Authorization bool  `json:"authorization"`
 	Bytes         int64 `json:"bytes"`
 }
@@ -65,7 +65,7 @@ func (l *archiveLinks) get(token string) (archiveLink, bool) {
 }
 
 // getTarball answers with a short-lived address on the archives' host.
-func getTarball(c *call) (*answer, error) {
+func getTarball(c *call) (*response, error) {
 	if c.set.NoTarball {
 		return nil, notFound()
 	}
@@ -83,7 +83,7 @@ func getTarball(c *call) (*answer, error) {
 	}
 	token := hex.EncodeToString(b)
 	c.links.add(token, archiveLink{c.repo, commit, c.start.Add(time.Duration(c.set.LinkLifetime))}, c.start)
-	return &answer{
+	return &response{
 		status:   http.StatusFound,
 		location: c.bases().archives + "/" + escapePath([]string{c.repo.Name(), "legacy.tar.gz", name}) + "?token=" + token,
 	}, nil

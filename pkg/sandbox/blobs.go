@@ -27,7 +27,7 @@ type createdJSON struct {
 // maxBlob is the largest blob that GitHub hands out.
 const maxBlob = 100 << 20
 
-func getBlob(c *call) (*answer, error) {
+func getBlob(c *call) (*response, error) {
 	if err := c.refuseEmpty(); err != nil {
 		return nil, err
 	}
@@ -49,9 +49,9 @@ func getBlob(c *call) (*answer, error) {
 		if content == nil {
 			content = []byte{}
 		}
-		return &answer{raw: content, contentType: "application/vnd.github.raw+json; charset=utf-8", version: h.String()}, nil
+		return &response{raw: content, contentType: "application/vnd.github.raw+json; charset=utf-8", version: h.String()}, nil
 	}
-	return &answer{body: blobJSON{
+	return &response{body: blobJSON{
 		SHA: h.String(), NodeID: nodeID("B", c.repo.id, h.String()), Size: len(content),
 		URL: c.repoURL("git/blobs", h.String()), Content: encodeLines(content), Encoding: "base64",
 	}}, nil
@@ -73,7 +73,7 @@ func encodeLines(content []byte) string {
 	return b.String()
 }
 
-func createBlob(c *call) (*answer, error) {
+func createBlob(c *call) (*response, error) {
 	if err := c.refuseEmpty(); err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func createBlob(c *call) (*answer, error) {
 		return nil, err
 	}
 	url := c.repoURL("git/blobs", h.String())
-	return &answer{status: http.StatusCreated, body: createdJSON{h.String(), url}, location: url}, nil
+	return &response{status: http.StatusCreated, body: createdJSON{h.String(), url}, location: url}, nil
 }
 
 // decodeLines reads base64 with or without line breaks.

@@ -61,7 +61,7 @@ func (c *call) branchCommitJSON(h bare.Hash) (branchCommitJSON, error) {
 	return body, nil
 }
 
-func getBranch(c *call) (*answer, error) {
+func getBranch(c *call) (*response, error) {
 	if c.set.NoBranches {
 		return nil, notFound()
 	}
@@ -83,7 +83,7 @@ func getBranch(c *call) (*answer, error) {
 	}
 	_, protected := c.repo.protection("refs/heads/" + name)
 	self := c.repoURL("branches", name)
-	return &answer{body: branchJSON{
+	return &response{body: branchJSON{
 		Name: name, Commit: commit,
 		Links:     map[string]string{"self": self, "html": c.pageURL("tree", name)},
 		Protected: protected,

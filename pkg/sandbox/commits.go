@@ -65,7 +65,7 @@ func nodeID(kind string, repo int64, name string) string {
 	return kind + "_" + base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d:%s", repo, name))
 }
 
-func getCommit(c *call) (*answer, error) {
+func getCommit(c *call) (*response, error) {
 	if err := c.refuseEmpty(); err != nil {
 		return nil, err
 	}
@@ -80,10 +80,10 @@ func getCommit(c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &answer{body: c.commitJSON(h, commit)}, nil
+	return &response{body: c.commitJSON(h, commit)}, nil
 }
 
-func createCommit(c *call) (*answer, error) {
+func createCommit(c *call) (*response, error) {
 	if err := c.refuseEmpty(); err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func createCommit(c *call) (*answer, error) {
 		return nil, err
 	}
 	body := c.commitJSON(h, commit)
-	return &answer{status: http.StatusCreated, body: body, location: body.URL}, nil
+	return &response{status: http.StatusCreated, body: body, location: body.URL}, nil
 }
 
 func (c *call) newCommit(f fields) (bare.Commit, error) {

@@ -42,7 +42,7 @@ const (
 	maxComparedFiles   = 300
 )
 
-func compare(c *call) (*answer, error) {
+func compare(c *call) (*response, error) {
 	if err := c.refuseEmpty(); err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func compare(c *call) (*answer, error) {
 	if err := errors.Join(err1, err2, c.compareFiles(found.MergeBase, head, &body)); err != nil {
 		return nil, err
 	}
-	return &answer{body: body}, nil
+	return &response{body: body}, nil
 }
 
 func status(found bare.Comparison) string {

@@ -41,11 +41,10 @@ func (s *Server) controlRoutes() *http.ServeMux {
 	return mux
 }
 
-// errNotJSON refuses orders that a page in somebody's browser could give
-// unseen.
+// errNotJSON refuses requests that a foreign web page could send from a browser.
 var errNotJSON = errors.New("send application/json")
 
-// ordered answers an order with JSON, or with 204 when there is nothing to say.
+// ordered responds to a control request with JSON, or with 204 when there is no result.
 func ordered(order func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxOrder)

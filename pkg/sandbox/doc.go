@@ -18,8 +18,8 @@
 //
 // # What is not
 //
-// An operation nobody wrote answers 501 and says so: GitHub's 404 would hide
-// the gap. What GitHub does when two entries of one new tree contradict each
+// An operation that is not implemented answers 501 and says so, because GitHub's 404
+// would hide the gap. What GitHub does when two entries of one new tree contradict each
 // other, and which requests its secondary limits count, is not published; the
 // comments at those places say which reading was taken. There are no users,
 // no pages but a commit's, no pull requests and no webhooks.

@@ -37,8 +37,8 @@ func (c *call) flooded(w http.ResponseWriter) bool {
 	return true
 }
 
-// write sends the flood until gone says that nobody listens any more, and returns
-// how many bytes it was.
+// write sends the flood until gone reports that the client has left, and returns the
+// number of bytes sent.
 func (f *Flood) write(w io.Writer, gone func() bool) (sent int64) {
 	send := func(b []byte) bool {
 		n, err := w.Write(b)

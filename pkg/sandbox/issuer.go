@@ -107,7 +107,7 @@ func (i *Issuer) Sign(audience string, changed map[string]any) (string, error) {
 }
 
 func (i *Issuer) discovery(w http.ResponseWriter, _ *http.Request) {
-	i.answer(w, map[string]any{
+	i.writeJSON(w, map[string]any{
 		"issuer": i.url, "jwks_uri": i.url + "/.well-known/jwks",
 		"response_types_supported": []string{"id_token"}, "subject_types_supported": []string{"public", "pairwise"},
 		"id_token_signing_alg_values_supported": []string{"RS256"}, "scopes_supported": []string{"openid"},
@@ -121,10 +121,11 @@ func (i *Issuer) jwks(w http.ResponseWriter, _ *http.Request) {
 		set.Keys = append(set.Keys, key.Public())
 	}
 	i.mu.Unlock()
-	i.answer(w, set)
+	i.writeJSON(w, set)
 }
 
-func (i *Issuer) answer(w http.ResponseWriter, body any) {
+// writeJSON sends body, or 503 while the issuer is away.
+func (i *Issuer) writeJSON(w http.ResponseWriter, body any) {
 	i.mu.Lock()
 	away := i.away
 	i.mu.Unlock()
@@ -151,5 +152,5 @@ func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("sign: %v", err), http.StatusInternalServerError)
 		return
 	}
-	i.answer(w, map[string]string{"value": signed})
+	i.writeJSON(w, map[string]string{"value": signed})
 }

@@ -133,7 +133,7 @@ func (c *call) createsContent() bool {
 	return c.writes() && !c.route.app && (!c.set.Limiter.OnlyRefs || strings.Contains(c.route.path, "/git/refs"))
 }
 
-// over tells which limit the request would break.
+// over returns the refusal of the limit that the request would exceed, or nil.
 func (c *call) over(b *budget) *refusal {
 	set := c.set.Limiter
 	exceeds := func(limit, now int) bool { return limit > 0 && now > limit }

@@ -8,8 +8,8 @@ import (
 // Protection keeps a branch from being moved through the API. The zero value
 // is the classic kind that wants a review.
 type Protection struct {
-	// Ruleset tells the newer kind, which GET rules/branches lists and which has
-	// other texts.
+	// Ruleset selects the newer kind, which GET rules/branches lists and whose messages
+	// differ.
 	Ruleset bool `json:"ruleset"`
 	// Message is the refusal's text; empty means GitHub's most usual one.
 	Message string `json:"message,omitempty"`
@@ -73,7 +73,7 @@ type ruleJSON struct {
 
 // getBranchRules lists rulesets only; classic protection is none of its
 // business, as on GitHub.
-func getBranchRules(c *call) (*answer, error) {
+func getBranchRules(c *call) (*response, error) {
 	rules := []ruleJSON{}
 	if p, ok := c.repo.protection("refs/heads/" + c.r.PathValue("branch")); ok && p.Ruleset {
 		rules = append(rules, ruleJSON{
@@ -85,5 +85,5 @@ func getBranchRules(c *call) (*answer, error) {
 			},
 		})
 	}
-	return &answer{body: rules}, nil
+	return &response{body: rules}, nil
 }

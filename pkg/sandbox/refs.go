@@ -87,7 +87,7 @@ func (c *call) refuseEmpty() error {
 	return err
 }
 
-func getRef(c *call) (*answer, error) {
+func getRef(c *call) (*response, error) {
 	name := "refs/" + c.r.PathValue("ref")
 	h, err := c.readRef(name)
 	if err != nil {
@@ -97,10 +97,10 @@ func getRef(c *call) (*answer, error) {
 		return nil, err
 	}
 	body, err := c.refJSON(bare.Ref{Name: name, Hash: h})
-	return &answer{body: body}, err
+	return &response{body: body}, err
 }
 
-func listMatchingRefs(c *call) (*answer, error) {
+func listMatchingRefs(c *call) (*response, error) {
 	if err := c.refuseEmpty(); err != nil {
 		return nil, err
 	}
@@ -119,11 +119,11 @@ func listMatchingRefs(c *call) (*answer, error) {
 		}
 		list = append(list, one)
 	}
-	return &answer{body: list}, nil
+	return &response{body: list}, nil
 }
 
 // getRefOrMatching is the older form of both.
-func getRefOrMatching(c *call) (*answer, error) {
+func getRefOrMatching(c *call) (*response, error) {
 	a, err := getRef(c)
 	if !errors.Is(err, bare.ErrNoRef) {
 		return a, err
@@ -135,7 +135,7 @@ func getRefOrMatching(c *call) (*answer, error) {
 	return a, err
 }
 
-func (a *answer) bodyOf() any {
+func (a *response) bodyOf() any {
 	if a == nil {
 		return nil
 	}
@@ -166,7 +166,7 @@ func hashField(name, sha string) (bare.Hash, error) {
 	return h, nil
 }
 
-func createRef(c *call) (*answer, error) {
+func createRef(c *call) (*response, error) {
 	if err := c.refuseEmpty(); err != nil {
 		return nil, err
 	}
@@ -196,7 +196,7 @@ func createRef(c *call) (*answer, error) {
 		return nil, err
 	}
 	body, err := c.refJSON(bare.Ref{Name: name, Hash: h})
-	return &answer{status: http.StatusCreated, body: body, location: body.URL}, err
+	return &response{status: http.StatusCreated, body: body, location: body.URL}, err
 }
 
 // swap moves a reference; whatever stands in the way is a lost race.
@@ -225,7 +225,7 @@ func (c *call) presentRef() (name string, now bare.Hash, err error) {
 	return name, now, err
 }
 
-func updateRef(c *call) (*answer, error) {
+func updateRef(c *call) (*response, error) {
 	f, err := parseFields(c.body)
 	if err != nil {
 		return nil, err
@@ -249,7 +249,7 @@ func updateRef(c *call) (*answer, error) {
 		}
 	}
 	body, err := c.refJSON(bare.Ref{Name: name, Hash: to})
-	return &answer{body: body}, err
+	return &response{body: body}, err
 }
 
 func (c *call) moveRef(name string, now, to bare.Hash, force bool) error {
@@ -268,7 +268,7 @@ func (c *call) moveRef(name string, now, to bare.Hash, force bool) error {
 	return c.swap(name, now, to)
 }
 
-func deleteRef(c *call) (*answer, error) {
+func deleteRef(c *call) (*response, error) {
 	name, now, err := c.presentRef()
 	if err != nil {
 		return nil, err
@@ -279,5 +279,5 @@ func deleteRef(c *call) (*answer, error) {
 	if err := c.swap(name, now, bare.Hash{}); err != nil {
 		return nil, err
 	}
-	return &answer{status: http.StatusNoContent}, nil
+	return &response{status: http.StatusNoContent}, nil
 }

@@ -2,9 +2,9 @@ package sandbox
 
 import "strings"
 
-func getRepository(c *call) (*answer, error) {
+func getRepository(c *call) (*response, error) {
 	body, err := c.repositoryBody(c.repo)
-	return &answer{body: body}, err
+	return &response{body: body}, err
 }
 
 // repositoryBody has everything GitHub's description requires; what the

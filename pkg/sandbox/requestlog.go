@@ -14,11 +14,11 @@ type Request struct {
 	Endpoint string    `json:"endpoint"` // such as GET /repos/{owner}/{repo}/git/ref/{ref}
 	Path     string    `json:"path"`
 	Query    string    `json:"query,omitempty"`
-	// Status is 0 when no answer was given.
+	// Status is 0 when no response was sent.
 	Status int `json:"status"`
 	// Token is the credential's name, never the credential; empty without one.
 	Token string `json:"token,omitempty"`
-	// Conditional tells a 304, which costs nothing of the primary limit.
+	// Conditional reports a 304, which costs nothing of the primary limit.
 	Conditional   bool          `json:"conditional,omitempty"`
 	Fault         string        `json:"fault,omitempty"` // the effects that struck it
 	RequestBytes  int64         `json:"request_bytes"`

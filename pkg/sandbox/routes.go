@@ -14,12 +14,12 @@ type route struct {
 	path   string // as GitHub documents it
 	doc    string // the page below docsRoot
 	need   need
-	handle func(*call) (*answer, error)
+	handle func(*call) (*response, error)
 	// free operations cost nothing of the primary limit.
 	free bool
 	// app operations take an App's JWT in place of a token.
 	app bool
-	// rest tells that the last parameter takes slashes.
+	// rest reports that the last parameter may contain slashes.
 	rest bool
 }
 
@@ -82,7 +82,7 @@ func (s *Server) routes() *http.ServeMux {
 
 // unknownRoute admits a gap instead of pretending to be GitHub, which would
 // answer 404.
-func unknownRoute(c *call) (*answer, error) {
+func unknownRoute(c *call) (*response, error) {
 	if len(c.r.URL.Path) > 1 && strings.HasSuffix(c.r.URL.Path, "/") {
 		return nil, &refusal{status: http.StatusNotFound, message: "Not Found", doc: docsRoot}
 	}

@@ -57,12 +57,12 @@ func (c *call) serve(w http.ResponseWriter) {
 	if !c.pause() || c.silenced(w, EffectDrop, EffectSilence) || c.flooded(w) {
 		return
 	}
-	answer, err := c.answer(limited)
-	c.write(w, answer, err)
+	a, err := c.perform(limited)
+	c.write(w, a, err)
 }
 
-// answer is the operation itself, behind everything that may stand in its way.
-func (c *call) answer(limited *refusal) (*answer, error) {
+// perform runs the operation, unless a fault, the credential or a limit refuses it.
+func (c *call) perform(limited *refusal) (*response, error) {
 	c.runHooks()
 	if r := c.refusedByFault(); r != nil {
 		return nil, r
@@ -131,7 +131,7 @@ func hangUp(w http.ResponseWriter) {
 }
 
 // write sends what came of the request.
-func (c *call) write(w http.ResponseWriter, a *answer, err error) {
+func (c *call) write(w http.ResponseWriter, a *response, err error) {
 	if c.silenced(w, EffectDropAfter, EffectSilenceAfter) {
 		return
 	}
@@ -246,7 +246,7 @@ func (c *call) setHeaders(h http.Header) {
 }
 
 // entityTag is weak and differs between credentials, as on GitHub.
-func (c *call) entityTag(a *answer, body []byte) string {
+func (c *call) entityTag(a *response, body []byte) string {
 	d := sha256.New()
 	_, _ = fmt.Fprintf(d, "%s\x00%s\x00", c.caller.key(), strings.Join(c.r.Header.Values("Accept"), ","))
 	if a.version != "" {

@@ -36,7 +36,7 @@ func (p Permissions) allow(n need) bool {
 	return p == nil || n.permission == "" || n.permission == "metadata" && n.access == Read || p[n.permission].includes(n.access)
 }
 
-// TokenKind tells which texts and rules apply to a token.
+// TokenKind selects the messages and rules that apply to a token.
 type TokenKind string
 
 // The kinds of tokens.
@@ -166,7 +166,7 @@ func (c caller) name() string {
 	return ""
 }
 
-// key tells credentials apart.
+// key identifies the credential.
 func (c caller) key() string { return c.name() }
 
 func (c caller) sees(repo *Repository) bool {

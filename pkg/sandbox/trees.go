@@ -17,7 +17,7 @@ const treeTimeoutText = "Sorry, your request timed out.  It's likely that your i
 
 // getTree lists a tree named by its own SHA, a commit's SHA or a reference. In
 // the last two cases the answer's sha is the commit's, as on GitHub.
-func getTree(c *call) (*answer, error) {
+func getTree(c *call) (*response, error) {
 	if err := c.refuseEmpty(); err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func getTree(c *call) (*answer, error) {
 		return nil, err
 	}
 	version := fmt.Sprintf("%s %s %t %d %d %s", named, tree, recursive, c.set.TreeEntries, c.set.TreeBytes, c.repoURL())
-	return &answer{raw: body, version: version}, nil
+	return &response{raw: body, version: version}, nil
 }
 
 func (c *call) findTree(name string) (named, tree bare.Hash, err error) {
@@ -177,7 +177,7 @@ func quote(s string) []byte {
 	return append(b, '"')
 }
 
-func createTree(c *call) (*answer, error) {
+func createTree(c *call) (*response, error) {
 	if err := c.refuseEmpty(); err != nil {
 		return nil, err
 	}
@@ -218,7 +218,7 @@ func createTree(c *call) (*answer, error) {
 		return nil, err
 	}
 	body, err := c.listTree(tree, tree, false)
-	return &answer{status: http.StatusCreated, raw: body, location: c.repoURL("git/trees", tree.String())}, err
+	return &response{status: http.StatusCreated, raw: body, location: c.repoURL("git/trees", tree.String())}, err
 }
 
 // baseTree takes a tree, and a commit as GitHub in practice does.

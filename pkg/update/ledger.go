@@ -9,15 +9,15 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 )
 
-// Ledger is the shared memory of all replicas: it knows the order of the requests
-// and what became of them. *queue.Queue is one. It is safe for concurrent use.
+// Ledger is the record that all replicas share: the order of the requests and their
+// outcomes. *queue.Queue implements it. It is safe for concurrent use.
 type Ledger interface {
 	// Announce is called with a commit that exists and is on no branch yet, and with
 	// the ids of the requests that it carries out on the target. It returns those
 	// among them that a newer request has replaced, and reports whether a newer one
 	// is on its way to the branch elsewhere and has not ended: in both cases the
 	// commit must not reach the branch. An id that it does not know is not replaced.
-	// The error says that the ledger cannot be asked.
+	// An error means that the commit is not recorded.
 	Announce(ctx context.Context, target, commit string, ids []string) (replaced []string, undecided bool, err error)
 }
 
@@ -34,8 +34,8 @@ type replacedError struct{ ids []string }
 
 func (e *replacedError) Error() string { return fmt.Sprintf("%d requests are superseded", len(e.ids)) }
 
-// announce tells the ledger of a commit before the branch moves to it. What is
-// stored nowhere goes on when the ledger cannot be asked.
+// announce records a commit in the ledger before the branch moves to it. When the ledger
+// is unavailable, only requests that are not stored go on.
 func (s *Service) announce(ctx context.Context, t *target, commit github.SHA, requests []Request) error {
 	if s.ledger == nil {
 		return nil
@@ -53,7 +53,7 @@ func (s *Service) announce(ctx context.Context, t *target, commit github.SHA, re
 	case err != nil && stored:
 		return fmt.Errorf("%w: %w", ErrLedger, err)
 	case err != nil:
-		return nil //nolint:nilerr // what is stored nowhere goes on by this process's own order
+		return nil //nolint:nilerr // requests that are not stored go on in this process's own order
 	case undecided:
 		return errUndecided
 	case slices.ContainsFunc(requests, func(r Request) bool { return slices.Contains(replaced, r.ID) }):

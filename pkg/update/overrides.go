@@ -170,7 +170,7 @@ func (f *families) overrides(groups [][]naming) map[string][]override {
 	return found
 }
 
-// editOverrides edits the files that hold overrides, or tells of these.
+// editOverrides edits the files that hold overrides, or reports the overrides as left alone.
 func (p *plan) editOverrides(ctx context.Context, found map[string][]override) error {
 	var entries []github.Entry
 	for _, entry := range p.snapshot.Entries {

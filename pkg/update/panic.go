@@ -19,14 +19,13 @@ type PanicError struct {
 // Error names the value that was panicked with.
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
-// The bounds of what a log line tells of an error, in bytes.
+// The bounds of an error's text and stack in a log record, in bytes.
 const (
 	maxLogError = 1 << 10
 	maxLogStack = 16 << 10
 )
 
-// ErrorAttrs returns what a log line tells of an error: its text, and the stack of a
-// panic.
+// ErrorAttrs returns the log attributes of an error: its text, and the stack of a panic.
 func ErrorAttrs(err error) []slog.Attr {
 	attrs := []slog.Attr{slog.String("error", safetext.Line(err.Error(), maxLogError))}
 	var fault *PanicError
@@ -37,8 +36,8 @@ func ErrorAttrs(err error) []slog.Attr {
 	return attrs
 }
 
-// guard makes an error of a panic in work, which runs in goroutines that nobody
-// above looks after.
+// guard turns a panic in work into a *PanicError. It is for goroutines whose caller does
+// not recover.
 func guard(work func() error) (err error) {
 	defer func() {
 		if value := recover(); value != nil {

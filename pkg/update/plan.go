@@ -192,8 +192,8 @@ func (f *finding) tooLarge() int {
 // writes reports whether the plan changes any file.
 func (p *plan) writes() bool { return len(p.files) > 0 }
 
-// land puts the plan on the branch, if it writes anything, and returns a Result
-// for each request. The ledger hears of the commit before it is there.
+// land commits the plan, if it writes anything, and returns a Result for each request.
+// The commit is announced to the ledger before the branch moves.
 func (s *Service) land(ctx context.Context, p *plan) ([]Result, error) {
 	if !p.writes() {
 		return p.results(nil), nil

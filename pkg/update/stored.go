@@ -64,8 +64,8 @@ func EncodeRequest(r Request) []byte {
 	return encode(s)
 }
 
-// DecodeRequest reads what EncodeRequest returned, or a row of before. The error
-// names the field that is not understood any more.
+// DecodeRequest reads the output of EncodeRequest, of this or an earlier version. The
+// error names the field that is not understood.
 func DecodeRequest(text []byte) (Request, error) {
 	var s storedRequest
 	if err := decode(text, &s); err != nil {
@@ -207,8 +207,8 @@ func EncodeResult(r Result) []byte {
 	return encode(s)
 }
 
-// DecodeResult reads what EncodeResult returned, or a row of before. Of what failed
-// Err is not the error that it was, but has the same Failure.
+// DecodeResult reads the output of EncodeResult, of this or an earlier version. Err of a
+// failed Result is not the original error, but has the same Failure.
 func DecodeResult(text []byte) (Result, error) {
 	var s storedResult
 	if err := decode(text, &s); err != nil {

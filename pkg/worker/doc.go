@@ -8,17 +8,17 @@
 //	Apply:                  a batch of the queue → requests → results → outcomes
 //
 // An update keeps its request, and each of its tasks the last result, in the stored
-// forms of package update. What the queue has columns for, such as the id, the
-// caller and the place in the order, is there alone.
+// forms of package update. Values that have a column in the queue, such as the id, the
+// caller and the position in the order, are stored only there.
 //
 // # Invariants
 //
-//   - Apply is idempotent: what is on the branch already is found unchanged, or as the
-//     commit that an earlier try announced.
-//   - Whether a failure is worth another try is decided here, from its update.Failure:
-//     one that passes is queued again, a limit of GitHub without spending an attempt; a
-//     target that does not name the image is absent; everything else has failed.
-//   - A row that cannot be read has failed with that reason, and leaves the others alone.
+//   - Apply is idempotent: a version that is on the branch already is Unchanged, or
+//     Committed when an earlier attempt announced its commit.
+//   - This package decides whether to retry a failure, from its update.Failure: a temporary
+//     one is queued again, after a rate limit without spending an attempt; a target that
+//     does not name the image is Absent; every other failure is final.
+//   - A row that cannot be read fails with that reason and does not affect the others.
 //
 // The package knows neither HTTP nor GitHub's API.
 package worker

@@ -12,10 +12,10 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
-// limitWait is how long a limit of GitHub that tells no time is waited for.
+// limitWait is how long to wait for a rate limit of GitHub that has no end time.
 const limitWait = time.Minute
 
-// Updates is the use case. *update.Service is one. It is safe for concurrent use.
+// Updates is the use case. *update.Service implements it. It is safe for concurrent use.
 type Updates interface {
 	// Choose returns the targets that a request goes to.
 	Choose(r update.Request) ([]update.Place, error)
@@ -23,13 +23,13 @@ type Updates interface {
 	Apply(ctx context.Context, target string, requests []update.Request) []update.Result
 }
 
-// Worker carries out what the queue has stored. It is safe for concurrent use.
+// Worker carries out stored updates. It is safe for concurrent use.
 type Worker struct {
 	updates Updates
 	log     *slog.Logger
 }
 
-// New returns a Worker that writes one line for each stored update that it tries.
+// New returns a Worker that writes one log record for each attempt at a stored update.
 func New(updates Updates, log *slog.Logger) *Worker {
 	return &Worker{updates: updates, log: log}
 }
@@ -91,7 +91,7 @@ func placeBefore(task queue.Task, unknown update.Place) update.Place {
 	return before.Place
 }
 
-// outcome says what a result means for a task.
+// outcome returns the outcome of a task from its result.
 func outcome(r update.Result) queue.Outcome {
 	o := queue.Outcome{Result: update.EncodeResult(r)}
 	failure, failed := r.Failure()
@@ -113,7 +113,7 @@ func outcome(r update.Result) queue.Outcome {
 	return o
 }
 
-// statusOf is how a request that ended well ends in the queue.
+// statusOf returns the status in the queue of a request that succeeded.
 func statusOf(s update.Status) queue.Status {
 	switch s {
 	case update.Committed:
@@ -125,7 +125,7 @@ func statusOf(s update.Status) queue.Status {
 	}
 }
 
-// logTried writes the line of one stored update that was tried.
+// logTried writes the log record of one attempt.
 func (w *Worker) logTried(ctx context.Context, item queue.Item, r update.Result, o queue.Outcome, d time.Duration) {
 	attempts := item.Task.Attempts
 	if postponed := o.Status == queue.Queued && o.After > 0; !postponed {

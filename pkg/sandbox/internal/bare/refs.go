@@ -180,8 +180,8 @@ func (r *Repository) Swap(name string, from, to Hash) error {
 	return err
 }
 
-// swapLocked is called under the lock; used tells that the lock's file has
-// become the reference.
+// swapLocked runs under the lock. used reports whether the lock's file has become the
+// reference.
 func (r *Repository) swapLocked(name string, from, to Hash) (used bool, err error) {
 	now, err := r.Ref(name)
 	if err != nil && !errors.Is(err, ErrNoRef) {

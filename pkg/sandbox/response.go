@@ -10,8 +10,8 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox/internal/bare"
 )
 
-// answer is what a handler has to say when all went well.
-type answer struct {
+// response is what a handler returns on success.
+type response struct {
 	status      int // 0 means 200
 	body        any // sent as JSON, unless raw is there
 	raw         []byte
@@ -20,7 +20,7 @@ type answer struct {
 	version     string // names the representation for the ETag; empty means its bytes do
 }
 
-func (a *answer) encode() ([]byte, error) {
+func (a *response) encode() ([]byte, error) {
 	if a.raw != nil || a.body == nil {
 		return a.raw, nil
 	}
@@ -38,7 +38,7 @@ func encodeJSON(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// refusal is an error answer in GitHub's shape.
+// refusal is an error response in GitHub's form.
 type refusal struct {
 	status  int
 	message string
@@ -46,7 +46,7 @@ type refusal struct {
 	errors  any    // a list of objects, a list of strings or one string
 	header  map[string]string
 	html    string // sent in place of JSON
-	foreign bool   // it is not GitHub that answers
+	foreign bool   // the response is not GitHub's
 }
 
 func (r *refusal) Error() string { return fmt.Sprintf("%d %s", r.status, r.message) }
@@ -82,9 +82,8 @@ type errorBody struct {
 	Status           string `json:"status"`
 }
 
-// toRefusal turns any error of a handler into an answer. What the embedded
-// GitHub did not foresee becomes a 500 that says so: it is a test tool, and a
-// hidden cause helps nobody.
+// toRefusal turns any error of a handler into a response. An unexpected error becomes a
+// 500 that names its cause, because this is a test tool.
 func toRefusal(err error) *refusal {
 	var r *refusal
 	if errors.As(err, &r) {

@@ -30,8 +30,8 @@ func Similar(name string, content []byte, base string) []image.Repository {
 // nameKeys are the ends of keys that are followed by an image's name.
 var nameKeys = [...][]byte{[]byte("mage:"), []byte("epository:")}
 
-// longestLine is how much of a line behind a key is looked at.
-const longestLine = 300
+// longestName is the longest name in bytes that is looked at.
+const longestName = 300
 
 // NameEndings yields what may be the last path parts of the images that a file
 // names, as far as a look at its lines can tell: it costs no parsing, and some may
@@ -45,7 +45,7 @@ func NameEndings(content []byte) func(func(string) bool) {
 					break
 				}
 				at += n + len(key)
-				if word := lastPart(content[at:min(len(content), at+longestLine)]); word != "" && !yield(word) {
+				if word := lastPart(content[at:]); word != "" && !yield(word) {
 					return
 				}
 			}
@@ -55,10 +55,13 @@ func NameEndings(content []byte) func(func(string) bool) {
 
 // lastPart returns the last path part of the name at the beginning of a line.
 func lastPart(line []byte) string {
-	line = bytes.TrimLeft(line, " \t\"'")
+	line = bytes.TrimLeft(line[:min(len(line), longestName)], " \t\"'")
 	end := 0
 	for end < len(line) && isTokenByte(line[end]) {
 		end++
+	}
+	if end >= longestName-len("  \"") {
+		return "" // there may be more of it
 	}
 	line = line[:end]
 	line = line[bytes.LastIndexByte(line, '/')+1:]

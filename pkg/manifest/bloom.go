@@ -139,12 +139,14 @@ func appendWord(hashes []uint64, word []byte) []uint64 {
 	if !isEdgeByte(word[0]) || !isEdgeByte(word[len(word)-1]) {
 		return hashes
 	}
+	h := uint64(hashOffset)
 	for _, c := range word {
 		if 'A' <= c && c <= 'Z' {
 			return hashes
 		}
+		h = (h ^ uint64(c)) * hashPrime
 	}
-	return append(hashes, hashWord(string(word)))
+	return append(hashes, h)
 }
 
 // isEdgeByte reports whether a path part may begin and end with c.
@@ -153,13 +155,14 @@ func isEdgeByte(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '
 // hashWord is FNV-1a with 64 bits: the same in every process, so that an index
 // may be stored.
 func hashWord(word string) uint64 {
-	const offset, prime = 14695981039346656037, 1099511628211
-	h := uint64(offset)
+	h := uint64(hashOffset)
 	for i := range len(word) {
-		h = (h ^ uint64(word[i])) * prime
+		h = (h ^ uint64(word[i])) * hashPrime
 	}
 	return h
 }
+
+const hashOffset, hashPrime = 14695981039346656037, 1099511628211
 
 // bit returns the number of the i-th bit of a hash.
 func (w Words) bit(h, i uint64) uint64 {

@@ -70,6 +70,15 @@ func attacks() []attack {
 		{"quoted texts", "", "x: \"repository: ghcr.io/octo-org/app\\ntag: v1\"\n", ""},
 		{"templates", "", "a: {{ default \"ghcr.io/octo-org/app:1\" }}\n", ""},
 		{"pinned references", "x: &d " + digestA + "\n", "a: {image: \"ghcr.io/octo-org/app:1\", digest: *d}\n", ""},
+		{"versions alone", "a: {repository: ghcr.io/octo-org/app}\n---\n", "a: {tag: v1}\n---\n", ""},
+		{"tags of one version alone", "a: {repository: ghcr.io/octo-org/app}\n---\na:\n", "  tag: v1\n", ""},
+		{"one anchored version alone", "a: {repository: ghcr.io/octo-org/app}\nx: &t v1\nb:\n", "  a: {tag: *t}\n", ""},
+		{"merged versions alone", "m: &m {tag: v1}\na: {repository: ghcr.io/octo-org/app}\nb:\n", "  <<: *m\n", ""},
+		{"deep places", "", "a: {repository: ghcr.io/octo-org/app, b: {c: {tag: v1}}}\n", ""},
+		{"releases of charts", "releases:\n", "- {chart: a, values: [a, b]}\n", ""},
+		{"values of one release", "releases:\n- {chart: a, values: [", "a, ", "]}\n"},
+		{"one anchored list of values", "x: &v [a, b, c, d]\nreleases:\n", "- {chart: a, values: *v}\n", ""},
+		{"sources", "kind: Application\nspec:\n  sources:\n", "  - {repoURL: a, ref: b, path: c, helm: {valueFiles: [$b/a, d]}}\n", ""},
 		{"held", pair, "  tag: v1 # versions-service: hold\n", ""},
 		{"quotes in a quoted text", whole + "x: 'a", "''", "'\n"},
 		{"blank lines of a text", whole + "x: |\n  a\n", " \n", "  b\n"},
@@ -77,12 +86,24 @@ func attacks() []attack {
 }
 
 // allocated returns how many bytes of memory an edit takes in all, freed ones
-// included, and how long it lasts. Nothing else may run beside it.
-func allocated(e *manifest.Editor, content []byte) (uint64, time.Duration) {
+// included, and how long it lasts: that of what the file names, of the indexes, and of
+// its versions alone. Nothing else may run beside it.
+func allocated(e *manifest.Editor, update manifest.Update, content []byte) (uint64, time.Duration) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	begin := time.Now()
-	e.Edit(content)
+	namings := e.Edit(content).Namings
+	manifest.IndexWords(content)
+	manifest.IndexPairs(content)
+	var overrides []manifest.Override
+	asked := map[manifest.Key]bool{}
+	for _, n := range namings {
+		if !asked[n.Key] {
+			asked[n.Key] = true
+			overrides = append(overrides, manifest.Override{Key: n.Key, Update: update})
+		}
+	}
+	manifest.EditOverrides("", content, overrides, manifest.Options{})
 	lasted := time.Since(begin)
 	runtime.ReadMemStats(&after)
 	return after.TotalAlloc - before.TotalAlloc, lasted
@@ -101,10 +122,10 @@ const (
 
 // checkCost checks that the cost of a fragment grows with the number of its
 // repetitions and no faster.
-func checkCost(t failer, e *manifest.Editor, a attack) {
+func checkCost(t failer, e *manifest.Editor, update manifest.Update, a attack) {
 	t.Helper()
-	fewBytes, fewTime := allocated(e, a.content(few))
-	manyBytes, manyTime := allocated(e, a.content(many))
+	fewBytes, fewTime := allocated(e, update, a.content(few))
+	manyBytes, manyTime := allocated(e, update, a.content(many))
 	if manyBytes > maxGrowth*fewBytes+costFloor {
 		t.Fatalf("%q: %d times take %d bytes, %d times %d", a.fragment, few, fewBytes, many, manyBytes)
 	}
@@ -120,12 +141,13 @@ func FuzzCost(f *testing.F) {
 			f.Add(a.head, a.fragment, a.tail)
 		}
 	}
-	e := editor(f, update(f, "ghcr.io/octo-org/app", "v2.0.0"), update(f, "redis", "8.10", digestB))
+	app := update(f, "ghcr.io/octo-org/app", "v2.0.0")
+	e := editor(f, app, update(f, "redis", "8.10", digestB))
 	f.Fuzz(func(t *testing.T, head, fragment, tail string) {
 		if len(head)+len(tail)+many*len(fragment) > manifest.MaxSize {
 			return
 		}
-		checkCost(t, e, attack{head: head, fragment: fragment, tail: tail})
+		checkCost(t, e, app, attack{head: head, fragment: fragment, tail: tail})
 	})
 }
 
@@ -137,7 +159,8 @@ func TestAttacks(t *testing.T) {
 	// maxTaken is the memory in bytes that one file may take in all, freed memory
 	// included; the most at one time is about half.
 	const maxTaken = 80 * manifest.MaxSize
-	e := editor(t, update(t, "ghcr.io/octo-org/app", "v2.0.0"))
+	app := update(t, "ghcr.io/octo-org/app", "v2.0.0")
+	e := editor(t, app)
 	for i, a := range attacks() {
 		sizes := []int{5_000}
 		if i == 0 {
@@ -149,7 +172,7 @@ func TestAttacks(t *testing.T) {
 				t.Fatalf("%s: %d bytes are refused by their number", a.name, len(content))
 			}
 			t.Run(fmt.Sprint(a.name, " ", times), func(t *testing.T) {
-				if taken, _ := allocated(e, content); taken > maxTaken {
+				if taken, _ := allocated(e, app, content); taken > maxTaken {
 					t.Errorf("an edit of %d bytes takes %d MB of memory", len(content), taken>>20)
 				}
 			})

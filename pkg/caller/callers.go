@@ -44,7 +44,7 @@ type Callers struct {
 
 // trusted is an issuer with the callers that it vouches for.
 type trusted struct {
-	issuer  Issuer
+	issuer  *issuer
 	callers []Federated
 }
 
@@ -90,7 +90,7 @@ func (c *Callers) Authenticate(ctx context.Context, token string) (Principal, er
 		return Principal{}, &RefusedError{Reason: "the token is none of this service's callers"}
 	}
 	for _, t := range c.issued {
-		if t.issuer.Matches(iss) {
+		if t.issuer.url == iss {
 			return t.authenticate(ctx, token)
 		}
 	}
@@ -115,7 +115,7 @@ func (c *Callers) bySecret(token string) (Principal, bool) {
 
 // authenticate returns the principal of a token whose claims fit callers.
 func (t trusted) authenticate(ctx context.Context, token string) (Principal, error) {
-	claims, err := t.issuer.Authenticate(ctx, token)
+	claims, err := t.issuer.authenticate(ctx, token)
 	if err != nil {
 		return Principal{}, err
 	}

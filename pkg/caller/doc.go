@@ -9,7 +9,7 @@
 // that send it. A token stands for every federated caller that its claims fit.
 //
 //	token → a known secret                     the named caller
-//	token → iss, unverified → Issuer           signature, audience and time, verified
+//	token → iss, unverified → an issuer        signature, audience and time, verified
 //	      → claims → the callers that they fit the federated callers
 //
 // # Invariants

@@ -27,17 +27,8 @@ const (
 	discoveryPause = time.Second
 )
 
-// Issuer verifies the tokens of one issuer.
-type Issuer interface {
-	// Matches reports whether the issuer verifies tokens with this iss.
-	Matches(iss string) bool
-	// Authenticate verifies the token's signature, issuer and times, and returns
-	// its claims. It does not check the audience. The error is a *RefusedError, one
-	// that wraps ErrUnavailable, or that of ctx.
-	Authenticate(ctx context.Context, token string) (Claims, error)
-}
-
-// issuer is an Issuer that is found by OpenID Connect Discovery 1.0.
+// issuer verifies the tokens of one issuer, whose keys it finds by OpenID Connect
+// Discovery 1.0.
 type issuer struct {
 	url       string
 	transport http.RoundTripper
@@ -63,9 +54,10 @@ func newOIDC(url string, ca []byte, transport http.RoundTripper, now func() time
 	return &issuer{url: url, transport: transport, now: now}, nil
 }
 
-func (i *issuer) Matches(iss string) bool { return iss == i.url }
-
-func (i *issuer) Authenticate(ctx context.Context, token string) (Claims, error) {
+// authenticate verifies the token's signature, issuer and times, and returns its
+// claims. It does not check the audience. The error is a *RefusedError, one that wraps
+// ErrUnavailable, or that of ctx.
+func (i *issuer) authenticate(ctx context.Context, token string) (Claims, error) {
 	if _, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256, jose.ES256}); err != nil {
 		return Claims{}, &RefusedError{Reason: "the token is no JWT that is signed by RS256 or ES256"}
 	}

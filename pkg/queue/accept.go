@@ -108,13 +108,13 @@ func (u *Update) check() error {
 	texts := []string{u.Image, u.Version, u.Digest, u.Scope, u.Caller, u.Webhook, u.DeliveryID}
 	targets := make(map[string]bool, len(u.Tasks))
 	for _, t := range u.Tasks {
-		texts = append(texts, t.Target, t.Branch)
+		texts = append(texts, t.Target, t.Branch, t.Hold)
 		switch {
 		case targets[t.Target]:
 			return fmt.Errorf("it has two tasks for the target %s", t.Target)
 		case t.Target == "" || t.Branch == "":
 			return errors.New("a task names no target or no branch")
-		case !slices.Contains([]Status{"", Queued, Committed, Unchanged, Superseded, Failed, Absent}, t.Status):
+		case !slices.Contains([]Status{"", Queued, Committed, Unchanged, Superseded, Held, Failed, Absent}, t.Status):
 			return fmt.Errorf("a task has the status %q", t.Status)
 		}
 		targets[t.Target] = true

@@ -91,12 +91,13 @@ func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]S
 				return scan(&u.id, &u.webhook, &u.accepted, &u.status, &u.absentAs, &u.request)
 			},
 		}, statement{
-			text: `SELECT status, coalesce(length(result), 0) + length(last_error) FROM versions_task WHERE seq = $1`,
+			text: `SELECT status, hold, coalesce(length(result), 0) + length(last_error) FROM versions_task WHERE seq = $1`,
 			args: []any{seq},
 			row: func(scan func(...any) error) error {
 				u.tasks = append(u.tasks, Task{})
 				var bytes int64
-				err := scan(&u.tasks[len(u.tasks)-1].Status, &bytes)
+				last := &u.tasks[len(u.tasks)-1]
+				err := scan(&last.Status, &last.Hold, &bytes)
 				u.bytes += bytes + rowBytes
 				return err
 			},
@@ -128,6 +129,11 @@ func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]S
 			}
 			c.kept += bytes
 			c.end(u.id, Event{Kind: UpdateEnded, Status: now, Webhook: u.webhook, Since: since})
+			for _, t := range u.tasks {
+				if t.Hold != "" && cameToNothing(t.Status) {
+					writes = append(writes, takeBack(t.Hold))
+				}
+			}
 		}
 		writes = append(writes, statement{
 			text: `
@@ -152,7 +158,10 @@ func (c *change) end(id string, e Event) {
 // needsRequest reports whether Retry can queue an ended update again. Only then is its
 // request kept.
 func needsRequest(s Status, tasks []Task) bool {
-	return s == Failed || s == Unchanged && !slices.ContainsFunc(tasks, func(t Task) bool { return t.Status != Absent })
+	if s == Failed || slices.ContainsFunc(tasks, func(t Task) bool { return t.Status == Held }) {
+		return true
+	}
+	return s == Unchanged && !slices.ContainsFunc(tasks, func(t Task) bool { return t.Status != Absent })
 }
 
 // wake makes each branch's job run now, and inserts the job where there is none. A job

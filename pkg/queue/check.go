@@ -25,7 +25,7 @@ type writes struct {
 // store.
 func (w *writes) note(q *Queue, err error) {
 	failed := err != nil && !q.concernsOne(err) && !errors.Is(err, context.Canceled) &&
-		!errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNotFailed) && !errors.Is(err, errNotOurs)
+		!errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNoHold) && !errors.Is(err, ErrTooManyHolds) && !errors.Is(err, ErrNotFailed) && !errors.Is(err, errNotOurs)
 	w.mu.Lock()
 	switch {
 	case failed:

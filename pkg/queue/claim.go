@@ -163,7 +163,7 @@ func (r *run) storeOutcomes(ctx context.Context, c *change, done applied) error 
 // afterOutcome returns the task after an outcome, and the event to publish.
 func (q *Queue) afterOutcome(c claimed, o Outcome, now time.Time) (Task, EventKind) {
 	t := c.Task
-	if !slices.Contains([]Status{Queued, Committed, Unchanged, Superseded, Failed, Absent}, o.Status) {
+	if !slices.Contains([]Status{Queued, Committed, Unchanged, Superseded, Held, Failed, Absent}, o.Status) {
 		o = Outcome{Status: Queued, Error: "internal error", Result: o.Result}
 	}
 	t.LastError = safetext.Line(o.Error, errorLength)

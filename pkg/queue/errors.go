@@ -18,8 +18,12 @@ var (
 	ErrUnknown = errors.New("queue: the store did not tell whether it took the change")
 	// ErrNotFound means that no update has the ID, or that it has left the history.
 	ErrNotFound = errors.New("queue: no such update")
-	// ErrNotFailed means that an update has not failed, or has no task to retry.
+	// ErrNotFailed means that an update has no task that failed or was held.
 	ErrNotFailed = errors.New("queue: the update has not failed")
+	// ErrNoHold means that no hold that stands has the ID.
+	ErrNoHold = errors.New("queue: no such hold")
+	// ErrTooManyHolds means that MaxHolds holds stand, or the maker's share of them.
+	ErrTooManyHolds = errors.New("queue: too many holds stand")
 	// ErrCursor means that List did not return the cursor.
 	ErrCursor = errors.New("queue: not a cursor")
 	// ErrKeyReused means that the idempotency key was used for another request.

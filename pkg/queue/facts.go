@@ -165,14 +165,14 @@ func (a *admission) newestStatement(at imageAt) statement {
 }
 
 // waitingStatement finds the tasks of a target and image that may be superseded:
-// those that are neither being applied nor possibly on the branch.
+// those that are neither being applied nor possibly on the branch, and came with no hold.
 func (a *admission) waitingStatement(at imageAt, updates map[int64]*waitingUpdate) statement {
 	return statement{
 		text: `
 			SELECT t.seq, t.n, t.scope, t.pushed_at, t.sender, t.told_at, u.caller, u.webhook,
 				(SELECT count(*) FROM versions_task AS o WHERE o.seq = t.seq AND o.status = 'queued')
 			FROM versions_task AS t JOIN versions_update AS u ON u.seq = t.seq
-			WHERE t.target = $1 AND t.image = $2 AND t.status = 'queued' AND t.claim = '' AND t.sent_commit = ''
+			WHERE t.target = $1 AND t.image = $2 AND t.status = 'queued' AND t.claim = '' AND t.sent_commit = '' AND t.hold = ''
 			ORDER BY t.seq, t.n`,
 		args: []any{at.target, at.image},
 		row: func(scan func(...any) error) error {

@@ -200,7 +200,9 @@ func (m *model) addTask(u *newUpdate, t *newTask, update *waitingUpdate) {
 		t.Status, t.NextAttempt, t.FinishedAt = Queued, m.a.now, time.Time{}
 		m.supersedeOlder(at, u.Scope, t.position)
 		update.left++
-		m.waiting[at] = append(m.waiting[at], &waitingTask{fresh: t, scope: u.Scope, position: t.position, update: update})
+		if t.Hold == "" {
+			m.waiting[at] = append(m.waiting[at], &waitingTask{fresh: t, scope: u.Scope, position: t.position, update: update})
+		}
 		m.a.wakes[t.Branch] = true
 	case t.Status == Committed || t.Status == Unchanged:
 		m.supersedeOlder(at, u.Scope, t.position)

@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// Retry queues the failed tasks of an update again, with their attempts reset. When none
-// failed and all are Absent, it queues those. A task that a newer one
+// Retry queues the tasks of an update that failed or were held again, with their attempts
+// reset. When there are none and all are Absent, it queues those. A task that a newer one
 // replaces ends as Superseded at once. Retry returns the update afterwards. It returns
 // ErrNotFound, ErrFull, or ErrNotFailed when no task can be retried.
 func (q *Queue) Retry(ctx context.Context, id string) (Update, error) {
@@ -46,7 +46,7 @@ func (c *change) retry(ctx context.Context, id string) error {
 }
 
 // lockRetriable locks the tasks of an update and returns its seq and sender. It
-// returns ErrNotFound, or ErrNotFailed when its status rules out a retry.
+// returns ErrNotFound, or ErrNotFailed when it has not ended.
 func (c *change) lockRetriable(ctx context.Context, id string) (seq int64, from sender, err error) {
 	found, err := one(ctx, c, []any{&seq}, `SELECT seq FROM versions_update WHERE id = $1`, id)
 	if err != nil {
@@ -63,7 +63,7 @@ func (c *change) lockRetriable(ctx context.Context, id string) (seq int64, from 
 		SELECT status, caller, webhook FROM versions_update WHERE seq = $1`, seq); err != nil {
 		return 0, sender{}, err
 	}
-	if status != Failed && status != Unchanged {
+	if !status.Ended() {
 		return 0, sender{}, ErrNotFailed
 	}
 	return seq, from, nil
@@ -83,7 +83,7 @@ func (c *change) lockTasks(ctx context.Context, seq int64) error {
 	return c.lock(ctx, keys)
 }
 
-// requeue queues the failed tasks of an update again or, when all are Absent, those. It
+// requeue queues the failed and held tasks of an update again or, when all are Absent, those. It
 // reports whether there were any. The caller holds the locks of lockTasks.
 func (c *change) requeue(ctx context.Context, seq int64) (bool, error) {
 	type past struct {
@@ -102,7 +102,7 @@ func (c *change) requeue(ctx context.Context, seq int64) (bool, error) {
 		FROM versions_task AS t WHERE t.seq = $2 ORDER BY t.n`, micros(c.now), seq); err != nil {
 		return false, err
 	}
-	again := found[Failed]
+	again := append(found[Failed], found[Held]...)
 	if len(found) == 1 && len(again) == 0 {
 		again = found[Absent]
 	}

@@ -27,7 +27,7 @@ func (r *updateRow) value() Update {
 // taskColumns are what a taskRow holds, of versions_task AS t. They stand a row
 // that an outer join found no task for.
 const taskColumns = `coalesce(t.n, -1), coalesce(t.target, ''), coalesce(t.branch, ''), coalesce(t.status, ''),
-	coalesce(t.attempts, 0), coalesce(t.next_at, 0), coalesce(t.last_error, ''), t.result, coalesce(t.finished_at, 0)`
+	coalesce(t.attempts, 0), coalesce(t.next_at, 0), coalesce(t.last_error, ''), t.result, coalesce(t.finished_at, 0), coalesce(t.hold, '')`
 
 // taskRow takes a task out of a query; n is negative when there was none.
 type taskRow struct {
@@ -39,7 +39,7 @@ type taskRow struct {
 func (r *taskRow) dest() []any {
 	return []any{
 		&r.n, &r.Target, &r.Branch, &r.Status,
-		&r.Attempts, &r.next, &r.LastError, &r.Result, &r.finished,
+		&r.Attempts, &r.next, &r.LastError, &r.Result, &r.finished, &r.Hold,
 	}
 }
 

@@ -37,6 +37,9 @@ func (q *Queue) sweep(ctx context.Context) error {
 	if err := q.sweepBranches(ctx, sweepAge); err != nil {
 		return err
 	}
+	if err := q.write(ctx, func(ctx context.Context, c *change) error { return c.deleteHolds(ctx) }); err != nil {
+		return fmt.Errorf("delete the holds that are over: %w", err)
+	}
 	now := q.options.Now()
 	if err := q.trim(ctx, now.Add(-q.options.Retention)); err != nil {
 		return err

@@ -14,6 +14,7 @@ const (
 	Committed  Status = "committed"  // a commit is on the branch
 	Unchanged  Status = "unchanged"  // the branch has the version already
 	Superseded Status = "superseded" // a newer one of the same image replaced it
+	Held       Status = "held"       // a hold keeps the image where it is
 	Failed     Status = "failed"     // ended with an error
 	Absent     Status = "absent"     // of a task only: the target does not name the image
 )
@@ -52,7 +53,7 @@ type Update struct {
 
 	// Status is that of all tasks together: Queued while one of them is. Then,
 	// of those that are not Absent, the first that one of them has of Failed,
-	// Committed, Unchanged, Superseded. The caller sets it only when there are
+	// Committed, Held, Unchanged, Superseded. The caller sets it only when there are
 	// no tasks.
 	Status Status
 	// AcceptedAt is set by Accept. Record takes the caller's over, unless it is
@@ -69,6 +70,10 @@ type Task struct {
 	// Several targets may share one.
 	Branch string
 	Status Status // "" is Queued
+	// Hold is the ID of the hold that came with the task, "" when none did. It is removed
+	// when the task comes to nothing. No task that is still queued supersedes this one,
+	// because the hold may keep that one from being carried out.
+	Hold string
 
 	Attempts    int       // that failed and were not postponements
 	NextAttempt time.Time // while queued: not before
@@ -124,7 +129,7 @@ func aggregate(tasks []Task, absentAs Status) Status {
 	for _, t := range tasks {
 		seen[t.Status] = true
 	}
-	for _, s := range []Status{Queued, Failed, Committed, Unchanged, Superseded} {
+	for _, s := range []Status{Queued, Failed, Committed, Held, Unchanged, Superseded} {
 		if seen[s] {
 			return s
 		}

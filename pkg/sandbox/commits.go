@@ -172,11 +172,14 @@ func (c *call) people(f fields, commit *bare.Commit) (given bool, err error) {
 }
 
 func (c *call) identity() bare.Signature {
-	login := c.caller.token.Login
+	return signatureOf(c.caller.token.Login, c.start.UTC())
+}
+
+func signatureOf(login string, at time.Time) bare.Signature {
 	return bare.Signature{
 		Name:  login,
 		Email: fmt.Sprintf("%d+%s@users.noreply.github.com", userID(login), login),
-		When:  c.start.UTC().Truncate(time.Second),
+		When:  at.Truncate(time.Second),
 	}
 }
 

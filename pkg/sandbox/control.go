@@ -21,18 +21,20 @@ func (s *Server) controlRoutes() *http.ServeMux {
 		"GET requests": func(*http.Request) (any, error) {
 			return map[string]any{"counts": s.Counts(), "requests": s.Requests(), "downloads": s.Downloads()}, nil
 		},
-		"DELETE requests":                   func(*http.Request) (any, error) { s.ResetRequests(); return nil, nil },
-		"GET settings":                      func(*http.Request) (any, error) { return s.Settings(), nil },
-		"PATCH settings":                    s.orderSettings,
-		"GET faults":                        func(*http.Request) (any, error) { return s.Faults(), nil },
-		"POST faults":                       s.orderFault,
-		"DELETE faults":                     func(*http.Request) (any, error) { s.ClearFaults(); return nil, nil },
-		"DELETE faults/{id}":                s.orderRemove,
-		"GET repositories":                  s.orderList,
-		"PATCH repositories/{o}/{r}":        s.orderRepository,
-		"POST repositories/{o}/{r}/commits": s.orderPush,
-		"POST tokens":                       s.orderToken,
-		"POST reset":                        func(*http.Request) (any, error) { s.Reset(); return nil, nil },
+		"DELETE requests":                      func(*http.Request) (any, error) { s.ResetRequests(); return nil, nil },
+		"GET settings":                         func(*http.Request) (any, error) { return s.Settings(), nil },
+		"PATCH settings":                       s.orderSettings,
+		"GET faults":                           func(*http.Request) (any, error) { return s.Faults(), nil },
+		"POST faults":                          s.orderFault,
+		"DELETE faults":                        func(*http.Request) (any, error) { s.ClearFaults(); return nil, nil },
+		"DELETE faults/{id}":                   s.orderRemove,
+		"GET repositories":                     s.orderList,
+		"PATCH repositories/{o}/{r}":           s.orderRepository,
+		"POST repositories/{o}/{r}/commits":    s.orderPush,
+		"GET repositories/{o}/{r}/pulls":       s.orderPulls,
+		"PATCH repositories/{o}/{r}/pulls/{n}": s.orderPull,
+		"POST tokens":                          s.orderToken,
+		"POST reset":                           func(*http.Request) (any, error) { s.Reset(); return nil, nil },
 	}
 	for pattern, order := range orders {
 		method, path, _ := strings.Cut(pattern, " ")
@@ -153,6 +155,8 @@ type repositoryOrder struct {
 	Archived   bool                   `json:"archived"`
 	Default    string                 `json:"default_branch"`
 	Protection map[string]*Protection `json:"protection"` // by branch; null takes it away
+
+	DeleteBranchOnMerge bool `json:"delete_branch_on_merge"`
 }
 
 func (r *Repository) order() repositoryOrder {
@@ -162,6 +166,7 @@ func (r *Repository) order() repositoryOrder {
 	for branch, p := range r.rules {
 		o.Protection[branch] = &p
 	}
+	o.DeleteBranchOnMerge = r.deletesBranches()
 	return o
 }
 
@@ -193,6 +198,7 @@ func (s *Server) orderRepository(r *http.Request) (any, error) {
 		}
 	}
 	repo.SetPrivate(o.Private)
+	repo.SetDeleteBranchOnMerge(o.DeleteBranchOnMerge)
 	repo.SetArchived(o.Archived)
 	for branch, p := range o.Protection {
 		if p == nil {

@@ -1,6 +1,6 @@
 // Package sandbox is an embedded GitHub: an http.Handler that speaks the part
-// of GitHub's REST API that reads a branch and commits to it, on real git
-// repositories on disk. Programs are tried on it and tests run against it.
+// of GitHub's REST API that reads a branch, commits to it and proposes pull
+// requests, on real git repositories on disk. Programs are tried on it and tests run against it.
 //
 //	sb, err := sandbox.New(sandbox.Options{Dir: dir})
 //	repo, err := sb.CreateRepository("octo-org/infra", sandbox.RepositoryOptions{})
@@ -22,7 +22,9 @@
 // would hide the gap. What GitHub does when two entries of one new tree contradict each
 // other, and which requests its secondary limits count, is not published; the
 // comments at those places say which reading was taken. There are no users,
-// no pages but a commit's, no pull requests and no webhooks.
+// no pages but a commit's and no webhooks. Pull requests come from branches of the
+// repository itself; reviews and check runs are set by a test, and what GitHub does in the
+// background is done when somebody looks after its time has come.
 //
 // # Credentials
 //
@@ -66,6 +68,9 @@
 //	PATCH  /_sandbox/repositories/{owner}/{repo}   {"archived":true,"protection":{"main":{"ruleset":true}}}
 //	POST   /_sandbox/repositories/{owner}/{repo}/commits
 //	                                               {"branch":"main","message":"m","files":{"a.yaml":"text"}}
+//	GET    /_sandbox/repositories/{owner}/{repo}/pulls
+//	PATCH  /_sandbox/repositories/{owner}/{repo}/pulls/{number}
+//	                                               {"state":"closed"}, {"merge":"squash"} or {"approve":"LOGIN"}
 //	POST   /_sandbox/tokens                        {"secret":"reader","permissions":{"contents":"read"}}
 //	POST   /_sandbox/reset                         requests, faults, settings and spent limits as at first
 //

@@ -109,3 +109,32 @@ func inspect(v any) string {
 		return "an object"
 	}
 }
+
+// texts returns a list of strings that may be left out.
+func (f fields) texts(name string) ([]string, error) {
+	if _, ok := f[name]; !ok {
+		return nil, nil
+	}
+	list, err := f.list(name)
+	if err != nil {
+		return nil, err
+	}
+	texts := make([]string, len(list))
+	for i, v := range list {
+		s, ok := v.(string)
+		if !ok {
+			return nil, schemaError("For 'items', %s is not a string.", inspect(v))
+		}
+		texts[i] = s
+	}
+	return texts, nil
+}
+
+// parseFieldsOrList takes a bare list for the object that has only it.
+func parseFieldsOrList(body []byte, name string) (fields, error) {
+	var list []any
+	if json.Unmarshal(body, &list) == nil {
+		return fields{name: list}, nil
+	}
+	return parseFields(body)
+}

@@ -56,6 +56,7 @@ func TestAnswersAgainstGitHubsOpenAPI(t *testing.T) {
 	check("PATCH", repo+"/git/refs/{ref}", "/git/refs/heads/main", map[string]string{"sha": sha})
 	check("PATCH", repo+"/git/refs/{ref}", "/git/refs/heads/main", map[string]string{"sha": head})
 	check("GET", repo+"/compare/{basehead}", "/compare/"+head+"..."+sha, nil)
+	checkPulls(t, h, check)
 	check("GET", "/rate_limit", "//rate_limit", nil)
 	check("GET", "/user", "//user", nil)
 	check("GET", "/meta", "//meta", nil)
@@ -64,6 +65,34 @@ func TestAnswersAgainstGitHubsOpenAPI(t *testing.T) {
 	check("GET", "/app", "//app", nil)
 	check("GET", repo+"/installation", "/installation", nil)
 	check("POST", "/app/installations/{installation_id}/access_tokens", "//app/installations/7/access_tokens", map[string]any{"repositories": []string{"infra"}})
+}
+
+func checkPulls(t *testing.T, h *hub, check func(method, template, path string, body any) reply) {
+	t.Helper()
+	const (
+		repo  = "/repos/{owner}/{repo}"
+		pull  = repo + "/pulls/{pull_number}"
+		issue = repo + "/issues/{issue_number}"
+	)
+	head := h.branch("pull", sandbox.Files{"p.yaml": text("p")})
+	check("POST", repo+"/pulls", "/pulls", object{"title": "t", "body": "b", "head": "pull", "base": "main"})
+	check("POST", repo+"/pulls", "/pulls", object{"title": "t", "head": "pull", "base": "main"})
+	check("GET", repo+"/pulls", "/pulls?state=all", nil)
+	check("GET", pull, "/pulls/1", nil)
+	check("PATCH", pull, "/pulls/1", object{"title": "other"})
+	check("POST", pull+"/requested_reviewers", "/pulls/1/requested_reviewers", object{"reviewers": []string{"mona"}, "team_reviewers": []string{"release"}})
+	check("POST", issue+"/labels", "/issues/1/labels", object{"labels": []string{"a"}})
+	check("POST", issue+"/assignees", "/issues/1/assignees", object{"assignees": []string{"mona"}})
+	check("POST", issue+"/comments", "/issues/1/comments", object{"body": "hello"})
+	check("GET", issue+"/comments", "/issues/1/comments", nil)
+	check("POST", repo+"/statuses/{sha}", "/statuses/"+head, object{"state": "success"})
+	check("GET", repo+"/commits/{ref}/status", "/commits/"+head+"/status", nil)
+	h.repo.SetCheck(head, "build", "success", true)
+	check("GET", repo+"/commits/{ref}/check-runs", "/commits/"+head+"/check-runs", nil)
+	a := check("PUT", pull+"/merge-async", "/pulls/1/merge-async", object{"merge_method": "squash"})
+	check("GET", pull+"/merge-async/{uuid}", "/pulls/1/merge-async/"+a.text("details", "uuid"), nil)
+	check("PUT", pull+"/merge-async", "/pulls/1/merge-async", nil)
+	check("PUT", pull+"/merge", "/pulls/1/merge", nil)
 }
 
 func checkAnswer(t *testing.T, doc *openapi3.T, endpoint string, r reply) {

@@ -15,6 +15,13 @@ type Protection struct {
 	Message string `json:"message,omitempty"`
 	// Status is 422, which is seen, unless it says otherwise.
 	Status int `json:"status,omitempty"`
+
+	// Checks, by name, and Reviews that approve are what a pull request needs to be
+	// merged. Both are judged when the merge runs.
+	Checks  []string `json:"checks,omitempty"`
+	Reviews int      `json:"reviews,omitempty"`
+	// Queue, when it is set, is the merge queue that merges go through.
+	Queue *MergeQueue `json:"queue,omitempty"`
 }
 
 // The usual texts of both kinds.

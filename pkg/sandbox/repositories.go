@@ -32,7 +32,7 @@ func (c *call) ownRepositoryBody() (map[string]any, error) {
 		"html_url": page, "url": c.repoURL(), "clone_url": page + ".git", "svn_url": page,
 		"git_url": "git:" + page[strings.Index(page, ":")+1:] + ".git", "ssh_url": "git@example.com:" + c.repo.Name() + ".git",
 		"created_at": created, "updated_at": created, "pushed_at": created,
-		"homepage": nil, "language": nil, "license": nil, "mirror_url": nil, "topics": []string{},
+		"delete_branch_on_merge": c.repo.deletesBranches(), "homepage": nil, "language": nil, "license": nil, "mirror_url": nil, "topics": []string{},
 	}
 	if private {
 		body["visibility"] = "private"

@@ -19,6 +19,7 @@ type Repository struct {
 	id     int64
 	branch string // the default one
 	clock  func() time.Time
+	keys   *signingKeys
 	git    *bare.Repository
 
 	created time.Time
@@ -30,6 +31,8 @@ type Repository struct {
 	archived bool
 	rules    map[string]Protection // by branch
 	writes   map[string]*refWrite  // by full reference name: the last one
+
+	pulls pullStore
 }
 
 // refWrite is what a stale read needs to know of the last write of a
@@ -227,6 +230,9 @@ func (r *Repository) swap(ref string, from, to bare.Hash) error {
 
 // Head returns the commit a branch is at, or ErrNotFound.
 func (r *Repository) Head(branch string) (string, error) {
+	if err := r.settleMerges(); err != nil {
+		return "", err
+	}
 	h, err := r.head(branch)
 	return h.String(), err
 }

@@ -37,7 +37,12 @@ func (n need) String() string { return n.permission + "=" + string(n.access) }
 func operations() []route {
 	read, write := need{"contents", Read}, need{"contents", Write}
 	metadata := need{"metadata", Read}
-	const repo = "/repos/{owner}/{repo}"
+	readPulls, writePulls := need{"pull_requests", Read}, need{"pull_requests", Write}
+	const (
+		repo  = "/repos/{owner}/{repo}"
+		pull  = repo + "/pulls/{number}"
+		issue = repo + "/issues/{number}"
+	)
 	return []route{
 		{method: "GET", path: repo, doc: "repos/repos#get-a-repository", need: metadata, handle: getRepository},
 		{method: "GET", path: repo + "/branches/{branch}", rest: true, doc: "branches/branches#get-a-branch", need: read, handle: getBranch},
@@ -56,6 +61,21 @@ func operations() []route {
 		{method: "POST", path: repo + "/git/blobs", doc: "git/blobs#create-a-blob", need: write, handle: createBlob},
 		{method: "GET", path: repo + "/compare/{basehead}", rest: true, doc: "commits/commits#compare-two-commits", need: read, handle: compare},
 		{method: "GET", path: repo + "/tarball/{ref}", rest: true, doc: "repos/contents#download-a-repository-archive-tar", need: read, handle: getTarball},
+		{method: "GET", path: repo + "/pulls", doc: "pulls/pulls#list-pull-requests", need: readPulls, handle: listPulls},
+		{method: "POST", path: repo + "/pulls", doc: "pulls/pulls#create-a-pull-request", need: writePulls, handle: createPull},
+		{method: "GET", path: pull, doc: "pulls/pulls#get-a-pull-request", need: readPulls, handle: withPull(getPull)},
+		{method: "PATCH", path: pull, doc: "pulls/pulls#update-a-pull-request", need: writePulls, handle: withPull(updatePull)},
+		{method: "PUT", path: pull + "/merge", doc: "pulls/pulls#merge-a-pull-request", need: write, handle: withPull(mergePull)},
+		{method: "PUT", path: pull + "/merge-async", doc: "pulls/pulls#merge-a-pull-request-asynchronously", need: write, handle: withPull(mergePullAsync)},
+		{method: "GET", path: pull + "/merge-async/{uuid}", doc: "pulls/pulls#get-the-result-of-an-asynchronous-merge", need: readPulls, handle: withPull(getMergeAsync)},
+		{method: "POST", path: pull + "/requested_reviewers", doc: "pulls/review-requests#request-reviewers-for-a-pull-request", need: writePulls, handle: withPull(requestReviewers)},
+		{method: "POST", path: issue + "/labels", doc: "issues/labels#add-labels-to-an-issue", need: writePulls, handle: withPull(addLabels)},
+		{method: "POST", path: issue + "/assignees", doc: "issues/assignees#add-assignees-to-an-issue", need: writePulls, handle: withPull(addAssignees)},
+		{method: "POST", path: issue + "/comments", doc: "issues/comments#create-an-issue-comment", need: writePulls, handle: withPull(addComment)},
+		{method: "GET", path: issue + "/comments", doc: "issues/comments#list-issue-comments", need: readPulls, handle: withPull(listComments)},
+		{method: "POST", path: repo + "/statuses/{sha}", doc: "commits/statuses#create-a-commit-status", need: need{"statuses", Write}, handle: createStatus},
+		{method: "GET", path: repo + "/commits/{ref}/status", doc: "commits/statuses#get-the-combined-status-for-a-specific-reference", need: need{"statuses", Read}, handle: getCombinedStatus},
+		{method: "GET", path: repo + "/commits/{ref}/check-runs", doc: "checks/runs#list-check-runs-for-a-git-reference", need: need{"checks", Read}, handle: listCheckRuns},
 		{method: "GET", path: repo + "/installation", app: true, doc: "apps/apps#get-a-repository-installation-for-the-authenticated-app", handle: getInstallation},
 		{method: "POST", path: "/app/installations/{installation_id}/access_tokens", app: true, doc: "apps/apps#create-an-installation-access-token-for-an-app", handle: createAccessToken},
 		{method: "GET", path: "/app/installations/{installation_id}", app: true, doc: "apps/apps#get-an-installation-for-the-authenticated-app", handle: getOwnInstallation},

@@ -82,6 +82,11 @@ func (c *call) perform(limited *refusal) (*response, error) {
 	if err := c.authorize(); err != nil {
 		return nil, err
 	}
+	if c.repo != nil {
+		if err := c.repo.settleMerges(); err != nil {
+			return nil, err
+		}
+	}
 	return c.route.handle(c)
 }
 

@@ -253,7 +253,7 @@ func (s *Server) register(fullName string, o RepositoryOptions, open func() (*ba
 	}
 	repo := &Repository{
 		id: firstRepositoryID + int64(len(s.byID)), name: fullName, branch: o.Branch,
-		private: o.Private, clock: s.clock, git: git, created: s.clock(),
+		private: o.Private, clock: s.clock, keys: &s.keys, git: git, created: s.clock(),
 		rules: map[string]Protection{}, writes: map[string]*refWrite{},
 	}
 	s.repos[key], s.byID[repo.id] = repo, repo

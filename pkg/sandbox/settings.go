@@ -43,6 +43,10 @@ type Settings struct {
 	BranchWithoutTree bool `json:"branch_without_tree"`
 	NoBranches        bool `json:"no_branches"`
 	NoTarball         bool `json:"no_tarball"`
+	// NoAsyncMerge makes a server that merges while the caller waits only, as an
+	// Enterprise Server does; MergeDelay is how long an asynchronous merge takes.
+	NoAsyncMerge bool     `json:"no_async_merge"`
+	MergeDelay   Duration `json:"merge_delay"`
 	// TokenLag is for how long a new token of an installation is refused as if it
 	// were unknown.
 	TokenLag Duration `json:"token_lag"`

@@ -166,6 +166,14 @@ func (c caller) name() string {
 	return ""
 }
 
+// login is the account behind the credential.
+func (c caller) login() string {
+	if c.token == nil {
+		return ""
+	}
+	return c.token.Login
+}
+
 // key identifies the credential.
 func (c caller) key() string { return c.name() }
 

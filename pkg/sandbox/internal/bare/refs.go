@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	slashpath "path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +21,8 @@ var (
 	ErrRefChanged = errors.New("reference has changed")
 	// ErrRefLocked: somebody else holds the reference's lock.
 	ErrRefLocked = errors.New("reference is locked")
+	// ErrRefConflict: git cannot hold a and a/b side by side.
+	ErrRefConflict = errors.New("reference cannot be beside another")
 	// ErrBadRefName: git would not take the name.
 	ErrBadRefName = errors.New("malformed reference name")
 )
@@ -193,10 +196,33 @@ func (r *Repository) swapLocked(name string, from, to Hash) (used bool, err erro
 	if to.IsZero() {
 		return false, r.deleteRef(name)
 	}
+	if now.IsZero() {
+		if err := r.checkBeside(name); err != nil {
+			return false, err
+		}
+	}
 	if err := r.writeRef(name, to); err != nil {
 		return false, err
 	}
 	return true, nil
+}
+
+// checkBeside refuses a new reference that lies below another one, or above it, packed
+// ones too.
+func (r *Repository) checkBeside(name string) error {
+	below, err := r.Refs(name + "/")
+	if err != nil {
+		return err
+	}
+	if len(below) > 0 {
+		return fmt.Errorf("%w: %s exists; cannot create %s", ErrRefConflict, below[0].Name, name)
+	}
+	for above := slashpath.Dir(name); strings.Count(above, "/") >= 2; above = slashpath.Dir(above) {
+		if _, err := r.Ref(above); err == nil {
+			return fmt.Errorf("%w: %s exists; cannot create %s", ErrRefConflict, above, name)
+		}
+	}
+	return nil
 }
 
 // lockSuffix makes the name of a reference's lock, as in git.
@@ -214,6 +240,9 @@ func (r *Repository) lockRef(name string) error {
 	path := r.refPath(name) + lockSuffix
 	for deadline := time.Now().Add(lockWait); ; {
 		if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
+			if beside := r.checkBeside(name); beside != nil {
+				return beside
+			}
 			return fmt.Errorf("%w: %s: %w", ErrRefLocked, name, err)
 		}
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)

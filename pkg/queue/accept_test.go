@@ -186,12 +186,10 @@ func TestManyTagsOfOneDelivery(t *testing.T) {
 	onStores(t, func(t *testing.T, storeURL string) {
 		w := open(t, storeURL)
 		var updates []queue.Update
-		for n := range queue.MaxUpdates {
+		for n := range 50 {
 			updates = append(updates, update("app", strconv.Itoa(n), from("quay", fmt.Sprint("d/", n))))
 		}
-		start := time.Now()
 		accepted := w.accept(updates...)
-		t.Logf("%d took %s", len(updates), time.Since(start).Round(time.Millisecond))
 		for n, a := range accepted {
 			if want := n == len(updates)-1; a.Disposition != queue.Stored || (w.get(a.ID).Status == queue.Queued) != want {
 				t.Fatalf("tag %d: %+v, and it is %s", n, a, w.get(a.ID).Status)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -123,7 +124,9 @@ func TestSweep(t *testing.T) {
 		for n := range 250 { // more than one step
 			old = append(old, update(fmt.Sprintf("old-%d", n), "1", ended))
 		}
-		w.accept(old...)
+		for some := range slices.Chunk(old, 50) {
+			w.accept(some...)
+		}
 		waits := w.stored(update("waits", "1"))
 		w.reserves(key("k", 1), queue.KeyNew)
 		w.clock.advance(10*24*time.Hour + time.Second)

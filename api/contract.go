@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -33,7 +34,9 @@ type operation struct {
 	*openapi3.Operation
 }
 
-func loadContract() (*contract, error) {
+// loadContract reads openapi.yaml once in a process: it takes as long as the rest of
+// a start.
+var loadContract = sync.OnceValues(func() (*contract, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(openapi.YAML)
 	if err != nil {
 		return nil, fmt.Errorf("load openapi.yaml: %w", err)
@@ -46,7 +49,7 @@ func loadContract() (*contract, error) {
 		}
 	}
 	return c, nil
-}
+})
 
 // operation returns the operation that a request is for. HEAD is for that of GET
 // (RFC 9110, section 9.3.2).

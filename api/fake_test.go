@@ -12,6 +12,7 @@ import (
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue/queuetest"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/worker"
 )
@@ -50,7 +51,7 @@ func newServer(t testing.TB, logger *slog.Logger, u updater) *api.Server {
 
 func newServerAndStore(t testing.TB, logger *slog.Logger, u updater) (*api.Server, *queue.Queue) {
 	t.Helper()
-	store, err := queue.Open(t.Context(), queue.Options{URL: "sqlite:" + filepath.Join(t.TempDir(), "queue.db")})
+	store, err := queue.Open(t.Context(), queue.Options{URL: queuetest.SQLite(t, filepath.Join(t.TempDir(), "queue.db"))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,7 @@ func TestStopHandsBack(t *testing.T) {
 
 func TestStartOnce(t *testing.T) {
 	t.Parallel()
-	w := start(t, sqliteURL(t))
+	w := start(t, "sqlite:"+filepath.Join(t.TempDir(), "data", "queue.db")) // neither folder nor file is there yet
 	if err := w.Start(t.Context(), w.worker.apply); err == nil {
 		t.Error("it started twice")
 	}

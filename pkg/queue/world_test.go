@@ -49,7 +49,7 @@ func onStores(t *testing.T, test func(t *testing.T, storeURL string)) {
 
 func sqliteURL(t testing.TB) string {
 	t.Helper()
-	return "sqlite:" + filepath.Join(t.TempDir(), "data", "queue.db")
+	return queuetest.SQLite(t, filepath.Join(t.TempDir(), "queue.db"))
 }
 
 // postgresURL is a schema of its own, which goes with the test.

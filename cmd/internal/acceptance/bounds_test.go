@@ -148,7 +148,7 @@ func TestUnprovenBodyIsNotWaitedFor(t *testing.T) {
 		connection, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
 		w.must(err)
 		t.Cleanup(func() { _ = connection.Close() })
-		w.must(connection.SetDeadline(time.Now().Add(20 * time.Second)))
+		w.must(connection.SetDeadline(time.Now().Add(patience)))
 		_, err = fmt.Fprintf(connection, "POST /v1/webhooks/%s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n%s\r\n\r\n", path, header)
 		w.must(err)
 		response, err := http.ReadResponse(bufio.NewReader(connection), nil)
@@ -182,7 +182,7 @@ limits: {bodies: 4MiB}
 	}
 	body := pushed("v1")
 	var r reply
-	for deadline := time.Now().Add(20 * time.Second); r.status != http.StatusServiceUnavailable; {
+	for deadline := time.Now().Add(patience); r.status != http.StatusServiceUnavailable; <-time.After(betweenLooks) {
 		if r = w.deliver("ghcr", body, signed(body, "d1")...); time.Now().After(deadline) {
 			t.Fatalf("never refused: %d %s", r.status, r.body)
 		}
@@ -197,7 +197,7 @@ limits: {bodies: 4MiB}
 	for _, connection := range held { // their senders hang up
 		w.must(connection.Close())
 	}
-	for deadline := time.Now().Add(20 * time.Second); r.status/100 != 2; {
+	for deadline := time.Now().Add(patience); r.status/100 != 2; <-time.After(betweenLooks) {
 		if r = w.deliver("ghcr", body, signed(body, "d1")...); time.Now().After(deadline) {
 			t.Fatalf("the budget is not given back: %d %s", r.status, r.body)
 		}
@@ -239,7 +239,7 @@ func TestPlaceIsTakenBeforeTheBody(t *testing.T) {
 		})
 	}
 	sent.Wait()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; <-time.After(betweenLooks) {
 		r := w.post(`{}`)
 		if r.status == http.StatusTooManyRequests {
 			break

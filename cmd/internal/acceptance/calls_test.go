@@ -34,7 +34,7 @@ func writes() []string { return []string{callNewTree, callNewCommit, callUpdateR
 // program has logged is waited for.
 func (w *world) calls() []sandbox.Request {
 	w.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; <-time.After(betweenLooks) {
 		logged := strings.Count(w.logs.String(), `"msg":"github"`) -
 			strings.Count(w.logs.String(), `"endpoint":"archive"`)
 		seen := w.hub.Requests()

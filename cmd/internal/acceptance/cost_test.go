@@ -126,7 +126,7 @@ func TestWarmIsThreeRoundTripsLong(t *testing.T) {
 		select {
 		case rendezvous <- struct{}{}:
 		case <-rendezvous:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Error("one of the two requests waits for the other")
 		}
 	})

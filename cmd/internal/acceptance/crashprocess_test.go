@@ -5,9 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +21,7 @@ import (
 )
 
 const (
+	testsPerProcessor = 3
 	// programVariable makes a process of this test binary the program itself.
 	programVariable = "VERSIONS_SERVICE_TEST_PROGRAM"
 	// databaseVariable is the URL of a PostgreSQL server for tests.
@@ -39,7 +43,23 @@ func TestMain(m *testing.M) {
 	if os.Getenv(databaseVariable) == "" {
 		fmt.Fprintln(os.Stderr, leftOut)
 	}
+	if err := runMoreAtATime(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
 	os.Exit(m.Run())
+}
+
+// runMoreAtATime lets more tests run side by side than there are processors, unless
+// -parallel says how many: most of them wait most of their time.
+func runMoreAtATime() error {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if given {
+		return nil
+	}
+	return flag.Set("test.parallel", strconv.Itoa(testsPerProcessor*runtime.GOMAXPROCS(0)))
 }
 
 // postgresURL is a schema of its own on the server for tests, which goes with the

@@ -70,7 +70,7 @@ func TestRefusalIsToldAndCleared(t *testing.T) {
 	p := prepare(t, withData(), withEnv("GITHUB_TOKEN", late), withEnv("GITHUB_BRANCH", "release")).spawn()
 	tells := func(credential, branch string) {
 		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); ; {
+		for deadline := time.Now().Add(patience); ; <-time.After(betweenLooks) {
 			ready, metrics := p.get("/readyz"), p.get("/metrics").body
 			wantMetrics := map[string]string{
 				"ok":        `versions_service_github_credential_ok{repository="` + repoName + `"} 1`,
@@ -119,7 +119,7 @@ func TestTargetsAreToldAtTheStart(t *testing.T) {
 		`"repository_by":"GITHUB_REPOSITORY","branch":"main","branch_by":"GITHUB_BRANCH"`:                                               byBranch.logs,
 		`"target":"production","repository":"` + repoName + `","repository_by":"CONFIG_FILE","branch":"main","branch_by":"CONFIG_FILE"`: byFile.logs,
 	} {
-		for deadline := time.Now().Add(10 * time.Second); !strings.Contains(logs.String(), want); {
+		for deadline := time.Now().Add(patience); !strings.Contains(logs.String(), want); <-time.After(betweenLooks) {
 			if time.Now().After(deadline) {
 				t.Fatalf("no %s in the log:\n%s", want, logs)
 			}

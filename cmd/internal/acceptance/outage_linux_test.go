@@ -28,7 +28,7 @@ func TestDiskIsFull(t *testing.T) {
 	for name, bytes := range map[string]uint64{"not a byte more": 0, "some pages more": 256 << 10} {
 		all.run(t, name, func(t *testing.T) {
 			p := newPushes(40)
-			w := prepare(t, onMain, withEnv("WEBHOOK_GHCR_SECRET", hookSecret), withEnv("LOG_LEVEL", "info"), withFiles(p.files()), withData())
+			w := prepare(t, onMain, withEnv("WEBHOOK_GHCR_SECRET", hookSecret), withEnv("LOG_LEVEL", "info"), withFiles(p.files()), withEnv("DATA_DIR", t.TempDir()))
 			service := w.spawn()
 			w.hub.Inject(sandbox.BadGateway())
 			p.accepted(service.world, 0)
@@ -47,7 +47,7 @@ func TestDiskIsFull(t *testing.T) {
 					p.acceptedSoon(service.world, i)
 				}
 			}
-			p.committed(service.world, 30*time.Second)
+			p.committed(service.world, patience)
 			t.Logf("all ended %s after there was room", time.Since(began).Round(time.Millisecond))
 			service.terminate(15 * time.Second)
 		})

@@ -59,7 +59,7 @@ func (p pushes) accepted(w *world, i int) {
 // after a 503. A connection to the store that broke is noticed when it is used.
 func (p pushes) acceptedSoon(w *world, i int) {
 	w.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; <-time.After(betweenLooks) {
 		r, err := p.all[i].post(w)
 		w.must(err)
 		if r.status == http.StatusAccepted {
@@ -103,7 +103,7 @@ func (p pushes) committed(w *world, within time.Duration) {
 // queuedWith waits until a delivery is shown as queued after a try that ended so.
 func (p pushes) queuedWith(w *world, i int, code api.ProblemCode) api.UpdateRecord {
 	w.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; <-time.After(betweenLooks) {
 		r := w.get("/v1/updates/" + p.all[i].update)
 		problem := api.TargetProblem{}
 		if len(r.record.Targets) == 1 && r.record.Targets[0].Problem != nil {
@@ -141,7 +141,7 @@ func TestGitHubIsAway(t *testing.T) {
 			}
 			back()
 			began := time.Now()
-			p.committed(w, 20*time.Second+2**outageTime)
+			p.committed(w, patience+2**outageTime)
 			t.Logf("GitHub was away for %s; all ended %s after it was back", *outageTime, time.Since(began).Round(time.Millisecond))
 		})
 	}
@@ -165,7 +165,7 @@ func spentForAMoment(t *testing.T) {
 	for i := range p.all {
 		p.accepted(w, i)
 	}
-	p.committed(w, 20*time.Second)
+	p.committed(w, patience)
 	for i, d := range p.all {
 		r := w.get("/v1/updates/" + d.update).record
 		if r.Attempts != 1 || r.FinishedAt == nil || r.FinishedAt.Before(soonest) {
@@ -216,7 +216,7 @@ func spentForLong(t *testing.T) {
 	// In a short run, the limit is over with a restart, which tries at once what waits.
 	w.must(w.stop())
 	w.run()
-	p.committed(w, 20*time.Second)
+	p.committed(w, patience)
 }
 
 // withPostgres has the store on PostgreSQL behind a line that can be cut. The
@@ -270,7 +270,7 @@ func TestPostgresIsAway(t *testing.T) {
 	for i := 1; i < len(p.all); i++ {
 		p.acceptedSoon(w, i)
 	}
-	p.committed(w, 30*time.Second)
+	p.committed(w, patience)
 	t.Logf("all ended %s after PostgreSQL was back", time.Since(began).Round(time.Millisecond))
 }
 
@@ -288,7 +288,7 @@ func TestPostgresGoesAwayDuringACommit(t *testing.T) {
 	p.refused(w, 1)
 	w.must(l.Start())
 	p.acceptedSoon(w, 1)
-	p.committed(w, 30*time.Second)
+	p.committed(w, patience)
 	if n := w.commitsSince(before); n != 2 {
 		t.Errorf("%d commits for 2 deliveries, one after the other", n)
 	}
@@ -318,7 +318,7 @@ func TestDeliveryToAProtectedBranch(t *testing.T) {
 	again, err := p.all[1].post(w) // the registry's own way to try again
 	w.must(err)
 	wantReceipt(t, again, http.StatusAccepted, api.ReceiptStatusRetried)
-	p.committed(w, 20*time.Second)
+	p.committed(w, patience)
 }
 
 // A stop ends in time, and the next start does what waits.
@@ -349,7 +349,7 @@ func stopWithWaitingDeliveries(t *testing.T) {
 	}
 	began := time.Now()
 	second := w.spawn()
-	p.committed(second.world, 30*time.Second)
+	p.committed(second.world, patience)
 	t.Logf("all ended %s after the next start", time.Since(began).Round(time.Millisecond))
 	second.terminate(15 * time.Second)
 }
@@ -361,7 +361,7 @@ func stopDuringALimit(t *testing.T) {
 	first := w.spawn()
 	w.hub.Inject(sandbox.PrimaryLimit(http.StatusForbidden, time.Minute).Once())
 	p.accepted(first.world, 0)
-	for deadline := time.Now().Add(10 * time.Second); len(w.hub.Requests()) == 0; {
+	for deadline := time.Now().Add(patience); len(w.hub.Requests()) == 0; <-time.After(betweenLooks) {
 		if time.Now().After(deadline) {
 			t.Fatal("GitHub was never asked")
 		}
@@ -369,7 +369,7 @@ func stopDuringALimit(t *testing.T) {
 	p.accepted(first.world, 1)
 	first.terminate(30 * time.Second)
 	second := w.spawn()
-	p.committed(second.world, 30*time.Second)
+	p.committed(second.world, patience)
 	if r := second.get("/v1/updates/" + p.all[0].update).record; r.Attempts != 1 {
 		t.Errorf("the stop was counted as an attempt: %+v", r)
 	}

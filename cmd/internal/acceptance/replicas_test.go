@@ -54,7 +54,7 @@ func TestKilledAfterTheBranchMoved(t *testing.T) {
 	one, two := pushed("1.0.0"), pushed("2.0.0")
 	old := first.deliver("ghcr", one, signed(one, "d1")...)
 	wantReceipt(t, old, http.StatusAccepted, api.ReceiptStatusQueued)
-	for deadline := time.Now().Add(20 * time.Second); w.head() == before; {
+	for deadline := time.Now().Add(patience); w.head() == before; <-time.After(betweenLooks) {
 		if time.Now().After(deadline) {
 			t.Fatal("the branch was not moved")
 		}
@@ -111,7 +111,7 @@ func TestReplayOfAnOldPush(t *testing.T) {
 // wantStoreFailed fails unless /readyz tells that the store takes no update.
 func (w *world) wantStoreFailed() {
 	w.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; <-time.After(betweenLooks) {
 		r := w.get("/readyz")
 		var ready api.Readiness
 		w.must(json.Unmarshal([]byte(r.body), &ready))
@@ -127,7 +127,7 @@ func (w *world) wantStoreFailed() {
 // wantStoreReady waits until /readyz is 200 again.
 func (w *world) wantStoreReady() {
 	w.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; <-time.After(betweenLooks) {
 		r := w.get("/readyz")
 		if r.status == http.StatusOK {
 			return

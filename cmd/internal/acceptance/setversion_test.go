@@ -107,7 +107,7 @@ func TestSetVersionScriptIsBounded(t *testing.T) {
 	for _, tt := range tests {
 		tt.stage()
 		start := time.Now()
-		code, out := runScript(t, append([]string{"VERSIONS_SERVICE_URL=" + p.url, "VERSIONS_SERVICE_WAIT=6", "BUILD_TAG=web-7"}, tt.set...)...)
+		code, out := runScript(t, append([]string{"VERSIONS_SERVICE_URL=" + p.url, "VERSIONS_SERVICE_WAIT=2", "BUILD_TAG=web-7"}, tt.set...)...)
 		if took := time.Since(start); code != tt.code || !strings.Contains(out, tt.says) || took > 30*time.Second {
 			t.Errorf("%s: exit code %d after %s, want %d and %q\n%s", tt.name, code, took, tt.code, tt.says, out)
 		}

@@ -59,7 +59,7 @@ func (p *process) signal() {
 // stops waits until the program says that it stops.
 func (p *process) stops() {
 	p.t.Helper()
-	for deadline := time.Now().Add(stopBound); ; {
+	for deadline := time.Now().Add(stopBound); ; <-time.After(betweenLooks) {
 		if r := p.get("/readyz"); r.status == http.StatusServiceUnavailable && strings.Contains(r.body, `"status":"stopping"`) {
 			return
 		}
@@ -221,7 +221,7 @@ func TestStopHandsBackStoredUpdates(t *testing.T) {
 // sees waits until GitHub was asked for an endpoint.
 func (w *world) sees(endpoint string) {
 	w.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; <-time.After(betweenLooks) {
 		for call := range w.hub.Counts() {
 			if strings.Contains(call, endpoint) {
 				return
@@ -236,7 +236,7 @@ func (w *world) sees(endpoint string) {
 // eventually waits until a stored update has one of the statuses.
 func (w *world) eventually(id string, statuses ...api.Status) {
 	w.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; <-time.After(betweenLooks) {
 		r := w.get("/v1/updates/" + id)
 		for _, status := range statuses {
 			if r.record.Status == status {

@@ -2,6 +2,7 @@ package acceptance_test
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -365,7 +366,7 @@ func TestStopAndStart(t *testing.T) {
 	w := start(t, withData())
 	w.hub.Inject(sandbox.BadGateway())
 	id := w.post(mission, "Prefer", "respond-async").update.Id
-	for deadline := time.Now().Add(20 * time.Second); w.get("/v1/updates/"+id).record.Attempts == 0; {
+	for deadline := time.Now().Add(patience); w.get("/v1/updates/"+id).record.Attempts == 0; <-time.After(betweenLooks) {
 		if time.Now().After(deadline) {
 			t.Fatal("it was never tried")
 		}
@@ -427,9 +428,9 @@ func (w *world) breakStore() {
 	w.t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(w.env["DATA_DIR"], "versions-service.db"))
 	w.must(err)
-	w.t.Cleanup(func() { _ = db.Close() })
 	conn, err := db.Conn(w.t.Context())
 	w.must(err)
+	w.t.Cleanup(func() { w.must(errors.Join(conn.Close(), db.Close())) })
 	_, err = conn.ExecContext(w.t.Context(), "BEGIN IMMEDIATE")
 	w.must(err)
 }

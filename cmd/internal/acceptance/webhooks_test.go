@@ -51,7 +51,7 @@ func signed(body, delivery string) []string {
 // ended waits for the end of a stored update.
 func (w *world) ended(id string) api.UpdateRecord {
 	w.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; <-time.After(betweenLooks) {
 		r := w.get("/v1/updates/" + id)
 		if r.status != http.StatusOK || r.record.Status != api.StatusQueued {
 			return r.record
@@ -83,7 +83,7 @@ func TestWebhookMovesTheManifests(t *testing.T) {
 		t.Errorf("the history without a token: %d", r.status)
 	}
 	var got api.UpdateRecord
-	for deadline := time.Now().Add(20 * time.Second); got.Status != api.StatusCommitted && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); got.Status != api.StatusCommitted && time.Now().Before(deadline); <-time.After(betweenLooks) {
 		got = w.get("/v1/updates/"+id, "Authorization", "Bearer "+callerToken).record
 	}
 	if got.Webhook == nil || *got.Webhook != "ghcr" || got.Status != api.StatusCommitted || got.Attempts != 1 || got.FinishedAt == nil {

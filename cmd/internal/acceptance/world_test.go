@@ -26,6 +26,7 @@ import (
 	openapi "github.com/refty-yapi/refty-node-versions-service"
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/cmd/internal/service"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue/queuetest"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
 )
 
@@ -37,6 +38,12 @@ const (
 
 	githubToken = "token-of-github-that-nobody-may-see"
 	callerToken = "token-of-ci-that-nobody-may-see"
+
+	// patience is how long a test waits for what must happen. It is no measure of
+	// speed: a busy machine with the race detector is many times slower.
+	patience = time.Minute
+	// betweenLooks is how long it waits before it looks again.
+	betweenLooks = 2 * time.Millisecond
 )
 
 // world is the program in front of an embedded GitHub, reached over HTTP alone.
@@ -98,7 +105,15 @@ func withRepository(name string, files map[string]string) option {
 
 // withData keeps the store where the next run finds it.
 func withData() option {
-	return func(w *world) { w.env["DATA_DIR"] = w.t.TempDir() }
+	return func(w *world) { w.env["DATA_DIR"] = dataFolder(w.t) }
+}
+
+// dataFolder is a DATA_DIR whose database holds no update yet.
+func dataFolder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	queuetest.SQLite(t, filepath.Join(dir, "versions-service.db"))
+	return dir
 }
 
 func deployment(image string) string {
@@ -154,8 +169,7 @@ func prepare(t *testing.T, options ...option) *world {
 
 func (w *world) run() {
 	w.t.Helper()
-	data := w.t.TempDir() // of this process alone, unless the test says otherwise
-	own := service.Environment{"DATA_DIR": data}
+	own := service.Environment{"DATA_DIR": dataFolder(w.t)} // of this process alone, unless the test says otherwise
 	maps.Copy(own, w.env)
 	settings, err := service.ReadEnvironment(own)
 	if err != nil {
@@ -232,7 +246,7 @@ func (w *world) git(stdin string, args ...string) string {
 func (w *world) waitFor(n int) {
 	w.t.Helper()
 	want := fmt.Sprintf("versions_service_updates_waiting %d\n", n)
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(w.get("/metrics").body, want); {
+	for deadline := time.Now().Add(patience); !strings.Contains(w.get("/metrics").body, want); <-time.After(betweenLooks) {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("never %d updates wait", n)
 		}

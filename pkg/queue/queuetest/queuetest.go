@@ -1,5 +1,5 @@
-// Package queuetest gives tests of the queue, and of what stands on it, a place on
-// a PostgreSQL server. Only tests import it.
+// Package queuetest gives tests of the queue, and of what stands on it, a store: a
+// place on a PostgreSQL server, or a file of SQLite. Only tests import it.
 package queuetest
 
 import (

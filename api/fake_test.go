@@ -25,8 +25,10 @@ func (u updater) Update(_ context.Context, r update.Request) ([]update.Result, e
 	return []update.Result{u(r)}, nil
 }
 
-func (u updater) Choose(update.Request) ([]update.Place, error) {
-	return []update.Place{{ID: "octo-org/infra", Key: "octo-org/infra@"}}, nil
+func (u updater) Choose(update.Request) ([]update.Place, error) { return u.Targets(), nil }
+
+func (u updater) Targets() []update.Place {
+	return []update.Place{{ID: "octo-org/infra", Key: "octo-org/infra@"}}
 }
 
 func (u updater) Apply(_ context.Context, _ string, requests []update.Request) []update.Result {

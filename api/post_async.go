@@ -93,7 +93,7 @@ func (s *server) await(ctx context.Context, id string, wait time.Duration) (queu
 // asStoreError wraps err as a *storeError, unless it is a fact about the update or
 // the caller hung up.
 func asStoreError(err error) error {
-	for _, known := range []error{queue.ErrFull, queue.ErrTooMany, queue.ErrKeyReused, queue.ErrKeyBusy, queue.ErrNotFound, queue.ErrNotFailed, context.Canceled} {
+	for _, known := range []error{queue.ErrFull, queue.ErrTooMany, queue.ErrKeyReused, queue.ErrKeyBusy, queue.ErrNotFound, queue.ErrNotFailed, queue.ErrNoHold, queue.ErrTooManyHolds, context.Canceled} {
 		if errors.Is(err, known) {
 			return err
 		}

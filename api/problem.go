@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -187,7 +188,15 @@ func queueProblem(err error) (problem, bool) {
 		}},
 		{queue.ErrNotFailed, problem{
 			status: http.StatusConflict, code: ProblemCodeNotFailed,
-			detail: "the update has not failed; only a failed one can be tried again",
+			detail: "the update has neither failed nor met a hold, so there is nothing to try again",
+		}},
+		{queue.ErrNoHold, problem{
+			status: http.StatusNotFound, code: ProblemCodeNotFound,
+			detail: "no hold has this id, or it is released or over; GET /v1/holds lists those that stand",
+		}},
+		{queue.ErrTooManyHolds, problem{
+			status: http.StatusConflict, code: ProblemCodeTooManyHolds,
+			detail: fmt.Sprintf("%d holds stand, or %d of this caller; release some first", queue.MaxHolds, queue.MaxHolds/2),
 		}},
 		{queue.ErrFull, problem{
 			status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, retryAfter: retryFull,

@@ -25,6 +25,8 @@ type Updater interface {
 	Update(ctx context.Context, r update.Request) ([]update.Result, error)
 	// Choose returns the targets that a request goes to, without asking GitHub.
 	Choose(r update.Request) ([]update.Place, error)
+	// Targets returns all targets.
+	Targets() []update.Place
 }
 
 // Options say what the server serves.

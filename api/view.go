@@ -17,6 +17,7 @@ var statuses = map[queue.Status]Status{
 	queue.Committed:  StatusCommitted,
 	queue.Unchanged:  StatusUnchanged,
 	queue.Superseded: StatusSuperseded,
+	queue.Held:       StatusHeld,
 	queue.Failed:     StatusFailed,
 }
 

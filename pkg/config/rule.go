@@ -17,6 +17,8 @@ type Rule struct {
 	// Targets are names of targets; none means every target.
 	Targets  []string
 	Versions Tags
+	// ReleaseHolds allows to release holds of others.
+	ReleaseHolds bool
 	// Line is its line in the file.
 	Line int
 }
@@ -33,6 +35,7 @@ func rule(r *Rule) func(value) {
 			field{name: "images", required: true, read: list(&r.Images, each(oneLine))},
 			field{name: "targets", read: list(&r.Targets, each(oneLine))},
 			field{name: "versions", read: r.Versions.read},
+			field{name: "release_holds", read: boolean(&r.ReleaseHolds)},
 		)
 		if ok && v.options.CheckRule != nil {
 			v.hook(v.options.CheckRule(*r))

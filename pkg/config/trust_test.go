@@ -34,6 +34,7 @@ rules:
     images: ["ghcr.io/${repository}/**"]
     targets: [production]
     versions: {regexp: "^v"}
+    release_holds: true
 `
 	o := lookups()
 	o.Callers = []string{"of-the-variable"}
@@ -58,7 +59,7 @@ rules:
 		},
 		Rules: []config.Rule{{
 			Name: "releases", Callers: []string{"release-bot", "ours", "of-the-variable"}, Images: []string{"ghcr.io/${repository}/**"},
-			Targets: []string{"production"}, Versions: config.Tags{Regexp: "^v"},
+			Targets: []string{"production"}, ReleaseHolds: true, Versions: config.Tags{Regexp: "^v"},
 		}},
 		HasRules: true,
 	}

@@ -19,6 +19,8 @@ type Rule struct {
 	Targets []string
 	// Versions narrows the versions; its zero value allows every version.
 	Versions Versions
+	// ReleaseHolds allows to release holds of others.
+	ReleaseHolds bool
 }
 
 // Caller is who asks for a Move.
@@ -31,7 +33,9 @@ type Caller struct {
 
 // Move is an update that a caller asks for, on one target.
 type Move struct {
-	Image   image.Repository
+	Image image.Repository
+	// Version is zero for a move to a version that is not chosen yet, such as the one
+	// that a hold forbids.
 	Version image.Tag
 	// Target is the name of a target.
 	Target string
@@ -87,6 +91,16 @@ func (p *Policy) Covers(c Caller, repository image.Repository, target string) bo
 	})
 }
 
+// DecideRelease reports whether the caller may release a hold of somebody else on the
+// image in the target, and why not.
+func (p *Policy) DecideRelease(c Caller, repository image.Repository, target string) Decision {
+	releasing := Policy{rules: slices.DeleteFunc(slices.Clone(p.rules), func(r Rule) bool { return !r.ReleaseHolds })}
+	if !slices.ContainsFunc(releasing.rules, func(r Rule) bool { return r.names(c) }) {
+		return Decision{Reasons: []string{"no rule with release_holds names the caller " + strings.Join(c.Names, ", ")}}
+	}
+	return releasing.Decide(c, Move{Image: repository, Target: target})
+}
+
 func (r *Rule) names(c Caller) bool {
 	return slices.ContainsFunc(c.Names, func(name string) bool { return slices.Contains(r.Callers, name) })
 }
@@ -109,7 +123,7 @@ func (r *Rule) against(c Caller, m Move) []string {
 	if !r.takesTarget(m.Target) {
 		reasons = append(reasons, fmt.Sprintf("the target %s is none of %s", m.Target, listed(r.Targets)))
 	}
-	if err := r.Versions.Check(m.Version); err != nil {
+	if err := r.Versions.Check(m.Version); err != nil && !m.Version.IsZero() {
 		reasons = append(reasons, err.Error())
 	}
 	return reasons

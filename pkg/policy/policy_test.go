@@ -268,3 +268,26 @@ func patternsOf(t *rapid.T, texts ...string) []policy.Pattern {
 	}
 	return all
 }
+
+// A right of some rules counts only where such a rule covers the image and the target.
+func TestDecideRelease(t *testing.T) {
+	t.Parallel()
+	p := policy.New([]policy.Rule{
+		{Name: "all", Callers: []string{"ops", "dev"}, Images: patterns(t, "**")},
+		{Name: "staging", Callers: []string{"ops"}, Images: patterns(t, "ghcr.io/**"), Targets: []string{"staging"}, ReleaseHolds: true},
+	})
+	tests := map[string]struct {
+		caller, target string
+		want           policy.Decision
+	}{
+		"covered":        {"ops", "staging", policy.Decision{Allowed: true, Rule: "staging"}},
+		"another target": {"ops", "production", policy.Decision{Rule: "staging", Reasons: []string{"the target production is none of staging"}}},
+		"no such rule":   {"dev", "staging", policy.Decision{Reasons: []string{"no rule with release_holds names the caller dev"}}},
+	}
+	for name, test := range tests {
+		got := p.DecideRelease(policy.Caller{Names: []string{test.caller}}, move(t, "ghcr.io/octo-org/web", "1", "").Image, test.target)
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}

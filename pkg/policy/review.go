@@ -105,6 +105,7 @@ func (r *Rule) holds(other *Rule) bool {
 	return subset(other.Callers, r.Callers) &&
 		(len(r.Targets) == 0 || len(other.Targets) > 0 && subset(other.Targets, r.Targets)) &&
 		(r.Versions.text == "" || r.Versions.text == other.Versions.text) &&
+		(r.ReleaseHolds || !other.ReleaseHolds) &&
 		!slices.ContainsFunc(other.Images, func(p Pattern) bool {
 			return !slices.ContainsFunc(r.Images, func(own Pattern) bool { return own.covers(p) })
 		})

@@ -71,6 +71,15 @@ func New(o Options) *Service {
 	return s
 }
 
+// Targets returns all targets, in the order of Options.Targets.
+func (s *Service) Targets() []Place {
+	places := make([]Place, len(s.targets))
+	for i, t := range s.targets {
+		places[i] = t.place()
+	}
+	return places
+}
+
 // Choose returns the targets that the request goes to, in the order of
 // Options.Targets, without asking GitHub: one whose default branch is not known
 // yet counts as asked for. The error is a

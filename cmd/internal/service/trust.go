@@ -156,7 +156,7 @@ func newRules(file *config.File) ([]policy.Rule, error) {
 // *config.Error with the key.
 func newRule(r config.Rule) (policy.Rule, error) {
 	rule := policy.Rule{
-		Name: r.Name, Callers: r.Callers, Targets: r.Targets,
+		Name: r.Name, Callers: r.Callers, Targets: r.Targets, ReleaseHolds: r.ReleaseHolds,
 	}
 	for i, text := range r.Images {
 		pattern, err := policy.ParsePattern(text)

@@ -1,0 +1,209 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/policy"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
+)
+
+// maxUntil bounds how far ahead a hold may end. One for longer is for good: it has no end.
+const maxUntil = 366 * 24 * time.Hour
+
+// ListHolds answers GET /v1/holds.
+func (s *server) ListHolds(ctx context.Context, _ ListHoldsRequestObject) (ListHoldsResponseObject, error) {
+	g := ginContext(ctx)
+	holds, err := s.queue.Holds(g.Request.Context())
+	if err != nil {
+		return nil, asStoreError(err)
+	}
+	body := HoldList{Holds: []Hold{}}
+	for _, h := range holds {
+		if s.seesHold(g, h) {
+			body.Holds = append(body.Holds, holdView(h))
+		}
+	}
+	return ListHolds200JSONResponse{Body: body}, nil
+}
+
+// CreateHold answers POST /v1/holds.
+func (s *server) CreateHold(ctx context.Context, in CreateHoldRequestObject) (CreateHoldResponseObject, error) {
+	g := ginContext(ctx)
+	repository, err := parseHold(in.Body, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	place, err := s.oneTarget(g, repository, in.Body.Target)
+	if err != nil {
+		return nil, err
+	}
+	hold := queue.Hold{
+		ID: s.newID(), Image: repository.Name(), Target: place.ID, Reason: strings.TrimSpace(valueOf(in.Body.Reason)),
+		By: g.GetString(keyCaller), Until: valueOf(in.Body.Until),
+	}
+	note(g, slog.String("hold", hold.ID), slog.String("image", hold.Image), slog.String("target", hold.Target))
+	stored, err := s.queue.AddHold(g.Request.Context(), hold)
+	if err != nil {
+		return nil, asStoreError(err)
+	}
+	location := holdsPath + stored.ID
+	return CreateHold201JSONResponse{Body: holdView(stored), Headers: CreateHold201ResponseHeaders{Location: &location}}, nil
+}
+
+const holdsPath = "/v1/holds/"
+
+// ReleaseHold answers DELETE /v1/holds/{id}.
+func (s *server) ReleaseHold(ctx context.Context, in ReleaseHoldRequestObject) (ReleaseHoldResponseObject, error) {
+	g := ginContext(ctx)
+	if uuid.Validate(in.Id) != nil {
+		return nil, queue.ErrNoHold
+	}
+	holds, err := s.queue.Holds(g.Request.Context())
+	if err != nil {
+		return nil, asStoreError(err)
+	}
+	i := slices.IndexFunc(holds, func(h queue.Hold) bool { return h.ID == in.Id })
+	if i < 0 || !s.seesHold(g, holds[i]) {
+		return nil, queue.ErrNoHold
+	}
+	note(g, slog.String("hold", in.Id), slog.String("image", holds[i].Image), slog.String("target", holds[i].Target))
+	if err := s.mayRelease(g, holds[i]); err != nil {
+		return nil, err
+	}
+	if err := s.queue.RemoveHold(g.Request.Context(), in.Id); err != nil {
+		return nil, asStoreError(err)
+	}
+	return ReleaseHold204Response{}, nil
+}
+
+// parseHold checks the fields of a body that matches the description. The error is an
+// *invalidError.
+func parseHold(in *HoldRequest, now time.Time) (image.Repository, error) {
+	var wrong []FieldError
+	repository, err := image.ParseRepository(in.Image)
+	if err != nil {
+		wrong = append(wrong, FieldError{Pointer: "/image", Detail: err.Error()})
+	}
+	wrong = append(wrong, wrongReason(in.Reason)...)
+	if in.Until != nil && (!in.Until.After(now) || in.Until.After(now.Add(maxUntil))) {
+		wrong = append(wrong, FieldError{Pointer: "/until", Detail: "must be a time to come, within 366 days; leave it out for a hold without an end"})
+	}
+	if wrong != nil {
+		return image.Repository{}, wrongFields(wrong, 0)
+	}
+	return repository, nil
+}
+
+// wrongReason returns what is wrong with a reason, which may reach a commit's message.
+func wrongReason(reason *string) (wrong []FieldError) {
+	for _, check := range []func(string) error{checkCharacters, checkCredentials} {
+		if err := check(valueOf(reason)); err != nil {
+			wrong = append(wrong, FieldError{Pointer: "/reason", Detail: err.Error()})
+		}
+	}
+	return wrong
+}
+
+// oneTarget returns the target that a body names or, when it names none, the only one
+// that takes the image and in which the caller may move it. The error is an
+// *invalidError for the field, a *deniedError, or that of Choose.
+func (s *server) oneTarget(g *gin.Context, repository image.Repository, name *string) (update.Place, error) {
+	r := update.Request{Image: repository}
+	if name != nil {
+		place, err := s.targetNamed("/target", *name)
+		if err != nil {
+			return update.Place{}, err
+		}
+		r.Targets = []string{place.ID}
+	}
+	places, err := s.updates.Choose(r)
+	if err != nil {
+		return update.Place{}, err
+	}
+	if err := s.permit(g, &r); err != nil {
+		return update.Place{}, err
+	}
+	if len(r.Targets) > 0 {
+		places = slices.DeleteFunc(places, func(p update.Place) bool { return !slices.Contains(r.Targets, p.ID) })
+	}
+	if len(places) > 1 {
+		return update.Place{}, wrongFields([]FieldError{{
+			Pointer: "/target", Detail: fmt.Sprintf("%d targets take the image; name one of %s", len(places), targetNames(places)),
+		}}, 0)
+	}
+	return places[0], nil
+}
+
+// targetNamed returns the target of a name, or an *invalidError for the field.
+func (s *server) targetNamed(pointer, name string) (update.Place, error) {
+	places := s.updates.Targets()
+	i := slices.IndexFunc(places, func(p update.Place) bool { return p.ID == name })
+	if i < 0 {
+		return update.Place{}, wrongFields([]FieldError{{
+			Pointer: pointer, Detail: fmt.Sprintf("%s is no target; there are %s", brief(name), targetNames(places)),
+		}}, 0)
+	}
+	return places[i], nil
+}
+
+// maxTargetNames bounds the targets that an error lists.
+const maxTargetNames = 10
+
+func targetNames(places []update.Place) string {
+	names := make([]string, len(places))
+	for i, p := range places {
+		names[i] = p.ID
+	}
+	if more := len(names) - maxTargetNames; more > 0 {
+		names = append(names[:maxTargetNames], fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(names, ", ")
+}
+
+// seesHold reports whether the caller may read the hold.
+func (s *server) seesHold(g *gin.Context, h queue.Hold) bool {
+	p := principalOf(g)
+	if s.policy == nil || p.ReadsAll() {
+		return true
+	}
+	repository, err := image.ParseRepository(h.Image)
+	return err == nil && s.policy.Covers(asCaller(p), repository, h.Target)
+}
+
+// mayRelease returns a *deniedError unless the caller made the hold, or a rule allows it
+// to release those of others.
+func (s *server) mayRelease(g *gin.Context, h queue.Hold) error {
+	if s.policy == nil {
+		return nil
+	}
+	repository, err := image.ParseRepository(h.Image)
+	if err != nil {
+		return queue.ErrNoHold
+	}
+	p := principalOf(g)
+	d := s.policy.DecideRelease(asCaller(p), repository, h.Target)
+	if own := h.By == g.GetString(keyCaller); own && !d.Allowed {
+		d = s.policy.Decide(asCaller(p), policy.Move{Image: repository, Target: h.Target})
+	}
+	s.audit(g, p, &update.Request{Image: repository}, h.Target, d)
+	if !d.Allowed {
+		return &deniedError{decision: d}
+	}
+	return nil
+}
+
+func holdView(h queue.Hold) Hold {
+	return Hold{
+		Id: h.ID, Image: h.Image, Target: h.Target, Reason: h.Reason, By: h.By, At: h.At.UTC(), Until: presentTime(h.Until),
+	}
+}

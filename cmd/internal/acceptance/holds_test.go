@@ -1,0 +1,142 @@
+package acceptance_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/api"
+)
+
+// call sends a body as a caller, who may be "".
+func (w *world) call(method, path, caller, body string, headers ...string) reply {
+	w.t.Helper()
+	headers = append([]string{"Content-Type", "application/json", "Authorization", caller}, headers...)
+	r, err := w.try(method, path, strings.NewReader(body), headers...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+func (w *world) holdImage(caller, body string) api.Hold {
+	w.t.Helper()
+	r := w.call(http.MethodPost, "/v1/holds", caller, body)
+	var hold api.Hold
+	if r.status != http.StatusCreated || json.Unmarshal([]byte(r.body), &hold) != nil || r.header.Get("Location") != "/v1/holds/"+hold.Id {
+		w.t.Fatalf("hold: status %d: %s", r.status, r.body)
+	}
+	return hold
+}
+
+func (w *world) release(caller, id string) reply {
+	w.t.Helper()
+	return w.call(http.MethodDelete, "/v1/holds/"+id, caller, "")
+}
+
+// holds are the ids of those that a caller sees.
+func (w *world) holds(caller string) (ids []string) {
+	w.t.Helper()
+	var list api.HoldList
+	w.must(json.Unmarshal([]byte(w.call(http.MethodGet, "/v1/holds", caller, "").body), &list))
+	for _, h := range list.Holds {
+		ids = append(ids, h.Id)
+	}
+	return ids
+}
+
+// withHolders gives the program two callers with images of their own, and one who may
+// release every hold.
+func withHolders(w *world) {
+	withConfig(`
+callers:
+  - {name: web, tokens: [{value: token-of-the-web-team}]}
+  - {name: data, tokens: [{value: token-of-the-data-team}]}
+  - {name: ops, tokens: [{value: token-of-operations}], read: all}
+rules:
+  - {name: web, callers: [web], images: ["ghcr.io/refty-yapi/refty-node/**"], versions: {regexp: "^v"}}
+  - {name: data, callers: [data], images: ["ghcr.io/refty-yapi/bigquery/**"]}
+  - {name: ops, callers: [ops], images: ["**"], release_holds: true}
+`)(w)
+	delete(w.env, "AUTH")
+}
+
+const (
+	asWeb  = "Bearer token-of-the-web-team"
+	asData = "Bearer token-of-the-data-team"
+	asOps  = "Bearer token-of-operations"
+)
+
+// A hold is for what its maker may move, and is released by its maker or by who has the
+// right.
+func TestHoldsOfCallers(t *testing.T) {
+	t.Parallel()
+	w := start(t, withHolders)
+	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	own := w.holdImage(asWeb, `{"image": "`+node+`", "reason": "5xx", "until": "`+until.Format(time.RFC3339)+`"}`)
+	if own.Image != node || own.Target != repoName || own.By != "web" || own.Reason != "5xx" || own.Until == nil || !own.Until.Equal(until) {
+		t.Errorf("the hold: %+v", own)
+	}
+	other := w.holdImage(asData, `{"image": "`+worker+`", "target": "`+repoName+`"}`)
+	for _, seen := range []struct {
+		caller string
+		ids    []string
+	}{{asWeb, []string{own.Id}}, {asData, []string{other.Id}}, {asOps, []string{own.Id, other.Id}}} {
+		if got := w.holds(seen.caller); strings.Join(got, " ") != strings.Join(seen.ids, " ") {
+			t.Errorf("%s sees %v, want %v", seen.caller, got, seen.ids)
+		}
+	}
+
+	wantProblem(t, w.call(http.MethodPost, "/v1/holds", asWeb, `{"image": "`+worker+`"}`), http.StatusForbidden, api.ProblemCodePolicyDenied)
+	wantProblem(t, w.release(asWeb, other.Id), http.StatusNotFound, api.ProblemCodeNotFound)
+	wantProblem(t, w.release(asOps, "none"), http.StatusNotFound, api.ProblemCodeNotFound)
+	byOps := w.holdImage(asOps, `{"image": "`+node+`"}`)
+	wantProblem(t, w.release(asWeb, byOps.Id), http.StatusForbidden, api.ProblemCodePolicyDenied)
+	for _, released := range []struct{ caller, id string }{{asWeb, own.Id}, {asOps, other.Id}, {asOps, byOps.Id}} {
+		if r := w.release(released.caller, released.id); r.status != http.StatusNoContent {
+			t.Errorf("release: status %d: %s", r.status, r.body)
+		}
+	}
+	wantProblem(t, w.release(asWeb, own.Id), http.StatusNotFound, api.ProblemCodeNotFound)
+	if got := w.holds(asOps); got != nil {
+		t.Errorf("holds are left: %v", got)
+	}
+	if got := len(w.hub.Requests()); got != 0 {
+		t.Errorf("holds cost %d requests to GitHub", got)
+	}
+}
+
+func TestHoldsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	w := start(t, withConfig(`
+targets:
+  - {name: staging, repository: refty-yapi/refty-infra-test, images: ["ghcr.io/**"]}
+  - {name: production, repository: refty-yapi/refty-infra-test, branch: main, images: ["ghcr.io/**"]}
+`))
+	tests := []struct {
+		body   string
+		status int
+		says   string
+	}{
+		{`{"image": "` + node + `:1"}`, http.StatusUnprocessableEntity, "/image"},
+		{`{"image": "` + node + `"}`, http.StatusUnprocessableEntity, "name one of staging, production"},
+		{`{"image": "` + node + `", "target": "test"}`, http.StatusUnprocessableEntity, "test is no target; there are staging, production"},
+		{`{"image": "docker.io/library/nginx", "target": "staging"}`, http.StatusNotFound, "no target takes"},
+		{`{"image": "` + node + `", "target": "staging", "until": "2020-01-01T00:00:00Z"}`, http.StatusUnprocessableEntity, "/until"},
+		{`{"image": "` + node + `", "target": "staging", "until": "2999-01-01T00:00:00Z"}`, http.StatusUnprocessableEntity, "/until"},
+		{`{"image": "` + node + `", "target": "staging", "until": "tomorrow"}`, http.StatusUnprocessableEntity, "/until"},
+		{`{"image": "` + node + `", "target": "staging", "reason": "a\nb"}`, http.StatusUnprocessableEntity, "/reason"},
+		{`{"image": "` + node + `", "target": "staging", "reason": "` + strings.Repeat("a", 256) + `"}`, http.StatusUnprocessableEntity, "/reason"},
+		{`{"image": "` + node + `", "target": "staging", "reason": "see https://me:secret@example.com"}`, http.StatusUnprocessableEntity, "/reason"},
+		{`{"image": "` + node + `", "target": "staging", "why": ""}`, http.StatusUnprocessableEntity, "/why"},
+		{`{`, http.StatusBadRequest, "unexpected end"},
+	}
+	for _, test := range tests {
+		r := w.call(http.MethodPost, "/v1/holds", "", test.body)
+		if r.status != test.status || !strings.Contains(r.body, test.says) {
+			t.Errorf("%s: status %d: %s", test.body, r.status, r.body)
+		}
+	}
+}

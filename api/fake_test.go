@@ -59,7 +59,8 @@ func newServerAndStore(t testing.TB, logger *slog.Logger, u updater) (*api.Serve
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	server, err := api.New(api.Options{
-		Updates: u, Worker: worker.New(u, logger), Queue: store, Ready: func(context.Context) api.Readiness { return api.Readiness{} },
+		Configuration: api.Configuration{Updates: u, Worker: worker.New(u, logger)},
+		Queue:         store, Ready: func(context.Context) api.Readiness { return api.Readiness{} },
 		UpdateTimeout: time.Minute, Metrics: prometheus.NewRegistry(), Logger: logger,
 	})
 	if err != nil {

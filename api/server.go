@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -29,15 +30,24 @@ type Updater interface {
 	Targets() []update.Place
 }
 
-// Options say what the server serves.
-type Options struct {
+// Configuration is the part of the options that Configure replaces.
+type Configuration struct {
 	Updates Updater
-	// Worker makes the updates that Queue stores.
+	// Worker makes the updates that are stored.
 	Worker *worker.Worker
-	// Queue stores updates and their history.
-	Queue *queue.Queue
 	// Webhooks are the sources of webhooks by their names.
 	Webhooks map[string]Webhook
+	// Callers may use the service; nil means that no token is needed.
+	Callers *caller.Callers
+	// Policy decides what callers may do; nil allows everything.
+	Policy *policy.Policy
+}
+
+// Options say what the server serves.
+type Options struct {
+	Configuration
+	// Queue stores updates and their history.
+	Queue *queue.Queue
 	// WebhookBody bounds a webhook's body in bytes; 0 means DefaultWebhookBody.
 	WebhookBody int64
 	// Bodies bounds, in bytes, the bodies of all webhooks that are not authenticated
@@ -46,12 +56,10 @@ type Options struct {
 	Bodies int64
 	// Ready returns the answer to GET /readyz, which calls it every time.
 	Ready func(context.Context) Readiness
-	// Callers may use the service; nil means that no token is needed.
-	Callers *caller.Callers
-	// Policy decides what callers may do; nil allows everything.
-	Policy *policy.Policy
 	// UpdateTimeout bounds how long a caller waits for an update's outcome.
 	UpdateTimeout time.Duration
+	// TrustedProxies are addresses and networks (CIDR) whose X-Forwarded-For counts.
+	TrustedProxies []string
 	// Metrics gets the server's collectors; GET /metrics shows it.
 	Metrics *prometheus.Registry
 	Logger  *slog.Logger
@@ -59,8 +67,17 @@ type Options struct {
 
 // Server answers every path. It is safe for concurrent use.
 type Server struct {
-	http.Handler
-	handlers *server
+	handlers *server // as New made it
+	engine   atomic.Pointer[gin.Engine]
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.Load().ServeHTTP(w, r) }
+
+// Configure replaces the configuration. A request that has begun keeps the one that it
+// began with.
+func (s *Server) Configure(c Configuration) {
+	s.engine.Store(s.handlers.with(c).routes())
 }
 
 // Stop answers 202 to every request that waits for a stored update. Other requests
@@ -91,21 +108,15 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 
-	engine := gin.New()
-	engine.ContextWithFallback = true
-	engine.HandleMethodNotAllowed = true
-	engine.RedirectTrailingSlash = false
-	engine.UseRawPath = true
-	if err := engine.SetTrustedProxies(nil); err != nil {
-		return nil, err
+	if err := gin.New().SetTrustedProxies(o.TrustedProxies); err != nil {
+		return nil, fmt.Errorf("trusted proxies: %w", err)
 	}
 	bodies := cmp.Or(o.Bodies, max(DefaultBodies, 2*o.WebhookBody))
 	handlers := &server{
-		updates:     o.Updates,
-		policy:      o.Policy,
-		worker:      o.Worker,
+		contract:    contract,
+		docs:        docs,
+		proxies:     o.TrustedProxies,
 		queue:       o.Queue,
-		webhooks:    o.Webhooks,
 		webhookBody: cmp.Or(o.WebhookBody, DefaultWebhookBody),
 		bodies:      &bodyBudget{limit: bodies},
 		unproven:    &bodyBudget{limit: bodies, patience: bodyPatience},
@@ -119,23 +130,47 @@ func New(o Options) (*Server, error) {
 	}
 	handlers.stopping, handlers.stop = context.WithCancel(context.Background())
 	handlers.interrupted, handlers.interrupt = context.WithCancel(context.Background())
+	s := &Server{handlers: handlers}
+	s.Configure(o.Configuration)
+	return s, nil
+}
+
+// with returns the server with another configuration. What is behind its pointers, the
+// two share.
+func (s *server) with(c Configuration) *server {
+	next := *s
+	next.updates, next.worker, next.webhooks, next.callers, next.policy = c.Updates, c.Worker, c.Webhooks, c.Callers, c.Policy
+	return &next
+}
+
+// routes returns the engine of the server's configuration.
+func (s *server) routes() *gin.Engine {
+	engine := gin.New()
+	engine.ContextWithFallback = true
+	engine.HandleMethodNotAllowed = true
+	engine.RedirectTrailingSlash = false
+	engine.UseRawPath = true
+	engine.RemoteIPHeaders = []string{"X-Forwarded-For"}
+	if err := engine.SetTrustedProxies(s.proxies); err != nil {
+		panic(err) // New has tried it
+	}
 	engine.Use(
 		identify,
-		logRequests(o.Logger, metrics),
+		logRequests(s.logger, s.metrics),
 		writeErrors,
 		recoverPanics,
-		authenticate(contract, o.Callers),
-		handlers.limitInFlight,
+		authenticate(s.contract, s.callers),
+		s.limitInFlight,
 		foldPrefer,
-		contract.check(handlers.bodies),
+		s.contract.check(s.bodies),
 	)
 	engine.NoRoute(fail(errNoRoute))
-	engine.NoMethod(handlers.refuseMethod)
-	docs.register(engine)
-	engine.POST(webhooksRoute, handlers.receiveWebhook)
-	engine.OPTIONS(webhooksRoute, handlers.allowWebhook)
+	engine.NoMethod(s.refuseMethod)
+	s.docs.register(engine)
+	engine.POST(webhooksRoute, s.receiveWebhook)
+	engine.OPTIONS(webhooksRoute, s.allowWebhook)
 
-	RegisterHandlersWithOptions(engine, NewStrictHandlerWithOptions(handlers, nil, StrictGinServerOptions{
+	RegisterHandlersWithOptions(engine, NewStrictHandlerWithOptions(s, nil, StrictGinServerOptions{
 		RequestErrorHandlerFunc:  func(c *gin.Context, err error) { abort(c, malformed(brief(err.Error()))) },
 		HandlerErrorFunc:         abort,
 		ResponseErrorHandlerFunc: abort,
@@ -143,7 +178,7 @@ func New(o Options) (*Server, error) {
 		ErrorHandler: func(c *gin.Context, err error, _ int) { abort(c, malformed(brief(err.Error()))) },
 	})
 	answerHead(engine)
-	return &Server{Handler: engine, handlers: handlers}, nil
+	return engine
 }
 
 // answerHead answers HEAD wherever GET is answered (RFC 9110, section 9.1). Package
@@ -173,13 +208,17 @@ func (s *server) refuseMethod(c *gin.Context) {
 	abort(c, errNoMethod)
 }
 
-// server implements the operations of the description.
+// server implements the operations of the description, with one configuration.
 type server struct {
 	updates     Updater
-	policy      *policy.Policy // nil: no rules
 	worker      *worker.Worker
-	queue       *queue.Queue
 	webhooks    map[string]Webhook
+	callers     *caller.Callers // nil: no token is needed
+	policy      *policy.Policy  // nil: no rules
+	contract    *contract
+	docs        *docs
+	proxies     []string
+	queue       *queue.Queue
 	webhookBody int64
 	bodies      *bodyBudget // of authenticated requests
 	unproven    *bodyBudget // of webhooks whose signature is checked with the body

@@ -242,6 +242,9 @@ func (r *reader) checkHistory(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "status 501") {
 			return // the embedded GitHub alone
 		}
+		if err != nil && strings.Contains(err.Error(), "status 401") {
+			return // the page's callers have tokens
+		}
 		var history struct {
 			Updates []struct{ Image, Version, Status string }
 		}

@@ -1,6 +1,7 @@
 package caller
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -34,6 +35,9 @@ type Options struct {
 	// Transport carries requests to issuers. Required with Federated.
 	Transport http.RoundTripper
 	Now       func() time.Time // default time.Now
+	// Before are callers whose issuers are taken over, with the keys that they know,
+	// where the new callers have them too. It may be nil.
+	Before *Callers
 }
 
 // Callers authenticates callers. It is immutable and safe for concurrent use.
@@ -62,9 +66,12 @@ func New(o Options) (*Callers, error) {
 		key := f.Issuer + "\x00" + string(f.CA)
 		i, known := at[key]
 		if !known {
-			issuer, err := newOIDC(f.Issuer, f.CA, o.Transport, o.Now)
-			if err != nil {
-				return nil, fmt.Errorf("caller %s: %w", f.Name, err)
+			issuer := o.Before.issuerOf(f)
+			if issuer == nil {
+				var err error
+				if issuer, err = newOIDC(f.Issuer, f.CA, o.Transport, o.Now); err != nil {
+					return nil, fmt.Errorf("caller %s: %w", f.Name, err)
+				}
 			}
 			i = len(c.issued)
 			at[key] = i
@@ -73,6 +80,19 @@ func New(o Options) (*Callers, error) {
 		c.issued[i].callers = append(c.issued[i].callers, f)
 	}
 	return c, nil
+}
+
+// issuerOf returns the caller's issuer, nil if it is not known.
+func (c *Callers) issuerOf(f Federated) *issuer {
+	if c == nil {
+		return nil
+	}
+	for _, t := range c.issued {
+		if t.issuer.url == f.Issuer && bytes.Equal(t.issuer.ca, f.CA) {
+			return t.issuer
+		}
+	}
+	return nil
 }
 
 // Authenticate returns the principal of a bearer token. The error is a *RefusedError,

@@ -31,6 +31,7 @@ const (
 // Discovery 1.0.
 type issuer struct {
 	url       string
+	ca        []byte // root certificates in PEM; empty: the system's
 	transport http.RoundTripper
 	now       func() time.Time
 
@@ -51,7 +52,7 @@ func newOIDC(url string, ca []byte, transport http.RoundTripper, now func() time
 		own.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 		transport = own
 	}
-	return &issuer{url: url, transport: transport, now: now}, nil
+	return &issuer{url: url, ca: ca, transport: transport, now: now}, nil
 }
 
 // authenticate verifies the token's signature, issuer and times, and returns its

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	gh "github.com/google/go-github/v62/github"
@@ -64,18 +65,17 @@ type Options struct {
 	Random func() float64
 }
 
-// Client speaks to GitHub with one credential. It is safe for concurrent use.
+// Client speaks to GitHub with one credential at a time. It is safe for concurrent use.
 type Client struct {
-	credential Credential
-	session    session
-	api        *gh.Client
-	archives   *http.Client // without the credential
-	limits     *limiter
-	blobs      *cache.Cache[SHA, []byte]
-	reads      chan struct{} // one place for each read in flight
+	identity atomic.Pointer[identity]
+	wiring   wiring
+	api      *gh.Client
+	archives *http.Client // without the credential
+	limits   *limiter
+	blobs    *cache.Cache[SHA, []byte]
+	reads    chan struct{} // one place for each read in flight
 
 	author, committer *Signature
-	signer            *signer
 
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error
@@ -104,30 +104,22 @@ func NewClient(o Options) (*Client, error) {
 		return nil, errors.New("a credential is needed")
 	}
 	c := &Client{
-		credential: o.Credential,
-		limits:     newLimiter(o.Now, o.Sleep, !o.Unpaced),
-		blobs:      cache.New[SHA](o.CacheBytes, blobCost),
-		reads:      make(chan struct{}, parallelReads),
-		author:     o.Author,
-		committer:  o.Committer,
-		now:        o.Now,
-		sleep:      o.Sleep,
-		random:     o.Random,
-		branches:   map[branchKey]*Branch{},
-		standings:  map[Repo]*standing{},
+		limits:    newLimiter(o.Now, o.Sleep, !o.Unpaced),
+		blobs:     cache.New[SHA](o.CacheBytes, blobCost),
+		reads:     make(chan struct{}, parallelReads),
+		author:    o.Author,
+		committer: o.Committer,
+		now:       o.Now,
+		sleep:     o.Sleep,
+		random:    o.Random,
+		branches:  map[branchKey]*Branch{},
+		standings: map[Repo]*standing{},
 
 		credentialChanged: o.CredentialChanged,
 		branchChanged:     o.BranchChanged,
 	}
-	if o.SigningKey != "" {
-		if c.signer, err = newSigner(o.SigningKey); err != nil {
-			return nil, err
-		}
-		if c.author == nil {
-			c.author = &c.signer.identity
-		}
-	}
-	if err := c.connect(o, base); err != nil {
+	c.connect(o, base)
+	if err := c.Become(o.Credential, o.SigningKey); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -180,20 +172,17 @@ func baseURL(s string) (*url.URL, error) {
 
 // connect stacks the layers that a request passes: credential, limits, bounds,
 // observer, transport. An App's own requests have limits of their own.
-func (c *Client) connect(o Options, base *url.URL) error {
+func (c *Client) connect(o Options, base *url.URL) {
 	observed := &bounds{base: base.Path, next: &observer{next: o.Transport, base: base.Path, now: o.Now, observe: o.Observe}}
-	plain := &watch{next: observed, limits: c.limits}
-	side := &watch{next: observed, limits: newLimiter(o.Now, o.Sleep, false)}
-	var err error
-	c.session, err = o.Credential.connect(wiring{plain: plain, side: side, api: base, now: o.Now, sleep: o.Sleep})
-	if err != nil {
-		return err
+	c.wiring = wiring{
+		plain: &watch{next: observed, limits: c.limits},
+		side:  &watch{next: observed, limits: newLimiter(o.Now, o.Sleep, false)},
+		api:   base, now: o.Now, sleep: o.Sleep,
 	}
-	c.api = gh.NewClient(&http.Client{Transport: c.session, CheckRedirect: sameHost})
+	c.api = gh.NewClient(&http.Client{Transport: asIdentity{c}, CheckRedirect: sameHost})
 	c.api.BaseURL = base
 	c.api.UserAgent = userAgent
 	c.archives = &http.Client{Transport: &observer{next: o.Transport, archive: true, now: o.Now, observe: o.Observe}}
-	return nil
 }
 
 // Branch returns the branch of a repository, the same one each time; an empty
@@ -259,7 +248,7 @@ func (c *Client) readOnly(repo Repo, found *gh.Repository) *Error {
 	switch {
 	case found.GetArchived():
 		return &Error{Kind: ErrForbidden, Op: opRepository, Detail: "the repository is archived and read-only; unarchive it or remove it from the targets"}
-	case told && !push && c.credential.isUser():
+	case told && !push && c.identity.Load().credential.isUser():
 		return &Error{
 			Kind: ErrForbidden, Op: opRepository, Permission: contentsWrite,
 			Detail: fmt.Sprintf("the credential may read %s but not push to it; grant Contents: write", repo),

@@ -48,7 +48,7 @@ func (b *Branch) Commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, 
 // commitAllowed commits all of the edits, or those that the credential may write.
 func (b *Branch) commitAllowed(ctx context.Context, s *Snapshot, c Changeset) (Commit, error) {
 	made, err := b.commit(ctx, s, c)
-	if refusesWorkflows(err) && touchesWorkflows(c.Edits) && b.client.session.widen(ctx, s.Repo) {
+	if refusesWorkflows(err) && touchesWorkflows(c.Edits) && b.client.identity.Load().session.widen(ctx, s.Repo) {
 		made, err = b.commit(ctx, s, c)
 	}
 	if !refusesWorkflows(err) {
@@ -179,7 +179,8 @@ func (b *Branch) confirm(ctx context.Context, s *Snapshot) func() error {
 // newCommit makes the commit, which is on no branch yet.
 func (b *Branch) newCommit(ctx context.Context, s *Snapshot, tree SHA, changes Changeset) (Commit, error) {
 	c := b.client
-	author := cmp.Or(changes.Author, c.author)
+	who := c.identity.Load()
+	author := cmp.Or(changes.Author, who.author)
 	now := c.now().UTC().Truncate(time.Second)
 	body := &gh.Commit{
 		Message: gh.String(changes.Message), Tree: &gh.Tree{SHA: gh.String(string(tree))},
@@ -187,8 +188,8 @@ func (b *Branch) newCommit(ctx context.Context, s *Snapshot, tree SHA, changes C
 		Author:  author.at(now), Committer: c.committer.at(now),
 	}
 	opts := &gh.CreateCommitOptions{}
-	if c.signer != nil {
-		opts.Signer = c.signer
+	if who.signer != nil {
+		opts.Signer = who.signer
 	}
 	var made *gh.Commit
 	r := request{op: opNewCommit, repo: s.Repo, write: true, again: notReplicated}

@@ -160,6 +160,13 @@ func (l *limiter) refusal() *RateLimitError {
 	return nil
 }
 
+// forget takes in that the limits are another credential's from now on.
+func (l *limiter) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last, l.strikes = RateLimit{}, 0
+}
+
 // known returns the budget.
 func (l *limiter) known() RateLimit {
 	l.mu.Lock()

@@ -159,3 +159,19 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 	}
 	return s, nil
 }
+
+// WaitingFor returns the number of queued tasks of each target that has any.
+func (q *Queue) WaitingFor(ctx context.Context) (map[string]int, error) {
+	waiting := map[string]int{}
+	err := each(ctx, q.store.read(), func(scan func(...any) error) error {
+		var target string
+		var n int
+		err := scan(&target, &n)
+		waiting[target] = n
+		return err
+	}, `SELECT target, count(*) FROM versions_task WHERE status = 'queued' GROUP BY target`)
+	if err != nil {
+		return nil, fmt.Errorf("queue: count by target: %w", err)
+	}
+	return waiting, nil
+}

@@ -36,10 +36,10 @@ type Options struct {
 	Ledger Ledger
 }
 
-// Service applies requests to targets. It is safe for concurrent use.
+// Service applies requests to targets. It is immutable and safe for concurrent use.
 type Service struct {
 	targets  []*target
-	branches map[string]*branch // by Place.Key
+	branches *branches
 	share    bool
 	dryRuns  chan struct{} // one place for each that is under way
 	words    *wordIndex
@@ -54,21 +54,36 @@ type Service struct {
 // New returns a Service.
 func New(o Options) *Service {
 	s := &Service{
-		branches: map[string]*branch{}, share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes - o.IndexBytes/pairShare),
+		share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes - o.IndexBytes/pairShare),
 		pairs: newPairIndex(o.IndexBytes / pairShare),
 		order: newOrder(), ledger: o.Ledger, timeout: o.Timeout, observe: o.Observe, random: rand.Float64,
 	}
 	if s.observe == nil {
 		s.observe = func([]Result, int) {}
 	}
-	for _, t := range o.Targets {
-		key := t.place().Key
-		if s.branches[key] == nil {
-			s.branches[key] = newBranch(o.Share, s.writeGuarded)
-		}
-		s.targets = append(s.targets, &target{Target: t, branch: s.branches[key]})
+	s.branches = newBranches(func() *branch { return newBranch(o.Share, s.writeGuarded) })
+	return s.With(o.Targets)
+}
+
+// With returns a Service for other targets, which shares all else with s: who writes to
+// a branch next, the order of requests, and what is remembered of files. Stop and
+// Waiting are about both. Requests to s go on with the targets of s.
+func (s *Service) With(targets []Target) *Service {
+	other := *s
+	other.targets = make([]*target, len(targets))
+	for i, t := range targets {
+		other.targets[i] = &target{Target: t, branch: s.branches.of(t.place().Key)}
 	}
-	return s
+	return &other
+}
+
+// Places returns the targets as they were configured.
+func (s *Service) Places() []Place {
+	places := make([]Place, len(s.targets))
+	for i, t := range s.targets {
+		places[i] = t.place()
+	}
+	return places
 }
 
 // Targets returns all targets, in the order of Options.Targets.
@@ -294,17 +309,7 @@ func repeat(r Result, n int) []Result { return slices.Repeat([]Result{r}, n) }
 
 // Stop lets every request of Update that waits for its turn, and every later one, end
 // with ErrStopping. Those that are under way, and those of Apply, go on.
-func (s *Service) Stop() {
-	for _, b := range s.branches {
-		b.stop()
-	}
-}
+func (s *Service) Stop() { s.branches.stop() }
 
 // Waiting is how many calls of Update and Apply wait for the commit before theirs.
-func (s *Service) Waiting() int {
-	n := 0
-	for _, b := range s.branches {
-		n += b.tickets.Waiting()
-	}
-	return n
-}
+func (s *Service) Waiting() int { return s.branches.waiting() }

@@ -49,10 +49,10 @@ func signed(body, delivery string) []string {
 }
 
 // ended waits for the end of a stored update.
-func (w *world) ended(id string) api.UpdateRecord {
+func (w *world) ended(id string, headers ...string) api.UpdateRecord {
 	w.t.Helper()
 	for deadline := time.Now().Add(patience); ; <-time.After(betweenLooks) {
-		r := w.get("/v1/updates/" + id)
+		r := w.get("/v1/updates/"+id, headers...)
 		if r.status != http.StatusOK || r.record.Status != api.StatusQueued {
 			return r.record
 		}

@@ -57,6 +57,8 @@ type world struct {
 	env    map[string]string
 	logs   *logBook
 	stop   func() error
+	// watchEvery is how often files of settings are looked at; 0 is the default.
+	watchEvery time.Duration
 }
 
 // option changes the environment or the repository before the program starts.
@@ -175,6 +177,7 @@ func (w *world) run() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	settings.WatchEvery = w.watchEvery
 	svc, err := service.New(settings, service.Build{Version: "test"}, w.logs)
 	if err != nil {
 		w.t.Fatal(err)

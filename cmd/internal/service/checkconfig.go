@@ -76,13 +76,13 @@ func checkConfig(args []string, env Environment, stdout, stderr io.Writer) int {
 // readForCheck reads the file, and the names of targets outside of it.
 func readForCheck(path string, env Environment) (*config.File, []string, error) {
 	o := config.Options{Callers: namedCallers(env)}
-	file, err := readConfig(path, o)
+	file, err := readConfig(path, readFile, o)
 	alone := Settings{repository: strings.TrimSpace(env["GITHUB_REPOSITORY"]), branch: strings.TrimSpace(env["GITHUB_BRANCH"])}
 	if alone.repository == "" || err == nil && len(file.Targets) > 0 {
 		return file, nil, err
 	}
 	o.Targets = alone.ownTargets()
-	if beside, wrong := readConfig(path, o); wrong == nil {
+	if beside, wrong := readConfig(path, readFile, o); wrong == nil {
 		return beside, o.Targets, nil
 	}
 	return file, nil, err

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
+	"reflect"
 	"slices"
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/caller"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/config"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
@@ -19,15 +20,15 @@ import (
 // configure reads the configuration file, if there is one, and adds the settings of
 // the variables. named are the variables that the file names. The error begins with
 // a variable's name.
-func (s *Settings) configure(env Environment) (named []string, err error) {
+func (s *Settings) configure(env Environment, before *caller.Callers) (named []string, err error) {
 	file := &config.File{}
 	if s.configFile != "" {
 		getenv := func(name string) string {
 			named = append(named, name)
 			return env[name]
 		}
-		if file, err = readConfig(s.configFile, config.Options{
-			Getenv: getenv, ReadFile: os.ReadFile, Targets: s.ownTargets(), Callers: s.Secrets.Names(),
+		if file, err = readConfig(s.configFile, s.files.read, config.Options{
+			Getenv: getenv, ReadFile: s.files.read, Targets: s.ownTargets(), Callers: s.Secrets.Names(),
 		}); err != nil {
 			return nil, fmt.Errorf("CONFIG_FILE: %w", oneOfMany(err))
 		}
@@ -45,7 +46,7 @@ func (s *Settings) configure(env Environment) (named []string, err error) {
 	if err := s.addWebhooks(); err != nil {
 		return named, err
 	}
-	return named, s.addTrust(file)
+	return named, s.addTrust(file, before)
 }
 
 // ownTargets returns the name of the target of GITHUB_REPOSITORY, as the file would
@@ -107,8 +108,8 @@ func (s *Settings) boundsWithoutSource(kind webhook.Kind) error {
 		webhookVariable(kind, what), webhookVariable(kind, "SECRET"))
 }
 
-func readConfig(path string, o config.Options) (*config.File, error) {
-	content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+func readConfig(path string, read func(string) ([]byte, error), o config.Options) (*config.File, error) {
+	content, err := read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -177,10 +178,15 @@ func newSource(w config.Webhook, transport http.RoundTripper) (*webhook.Source, 
 	return webhook.New(o)
 }
 
-// newWebhooks builds every source.
-func newWebhooks(sources []config.Webhook, transport http.RoundTripper) (map[string]api.Webhook, error) {
+// newWebhooks builds every source. Those that are as before are taken over, with the keys
+// that they know. before may be nil.
+func newWebhooks(sources []config.Webhook, transport http.RoundTripper, before *configuration) (map[string]api.Webhook, error) {
 	webhooks := map[string]api.Webhook{}
 	for _, w := range sources {
+		if old, ok := before.webhook(w); ok {
+			webhooks[w.Name] = old
+			continue
+		}
 		source, err := newSource(w, transport)
 		if err != nil {
 			return nil, err
@@ -188,6 +194,18 @@ func newWebhooks(sources []config.Webhook, transport http.RoundTripper) (map[str
 		webhooks[w.Name] = api.Webhook{Source: source, Targets: w.Targets, Present: w.Present}
 	}
 	return webhooks, nil
+}
+
+// webhook returns the source of the same settings.
+func (c *configuration) webhook(w config.Webhook) (same api.Webhook, ok bool) {
+	if c == nil {
+		return api.Webhook{}, false
+	}
+	at := slices.IndexFunc(c.settings.Webhooks, func(old config.Webhook) bool { return old.Name == w.Name })
+	if at < 0 || !reflect.DeepEqual(c.settings.Webhooks[at], w) {
+		return api.Webhook{}, false
+	}
+	return c.webhooks[w.Name], true
 }
 
 // warnUnbounded warns of sources whose senders may move any image.

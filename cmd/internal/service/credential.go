@@ -13,7 +13,7 @@ func rereader(env Environment) func(name string) func() (string, error) {
 		if strings.TrimSpace(env[name+"_FILE"]) == "" {
 			return nil
 		}
-		return func() (string, error) { return variable{name: name, secret: true}.read(env) }
+		return func() (string, error) { return variable{name: name, secret: true}.read(env, readFile) }
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -48,6 +47,9 @@ type Settings struct {
 	// AskAtStart makes Run ask GitHub about the credential and the branch at once;
 	// otherwise the first probe does.
 	AskAtStart bool
+	// WatchEvery is how often files of settings are looked at; 0 means every second.
+	// No variable sets it.
+	WatchEvery time.Duration
 	// Warnings are probable mistakes that do not stop the start, which logs them.
 	Warnings []Warning
 
@@ -68,6 +70,8 @@ type Settings struct {
 	audience       string
 	insecureAPI    bool
 	reread         func(name string) func() (string, error)
+	env            Environment
+	files          files
 }
 
 // Warning is a probable mistake in a variable, in one line without a secret.
@@ -320,10 +324,13 @@ func Variables() []string {
 
 // ReadEnvironment reads and checks every variable. The error is one line that
 // begins with a variable's name and holds no secret.
-func ReadEnvironment(env Environment) (Settings, error) {
-	s := Settings{reread: rereader(env)}
+func ReadEnvironment(env Environment) (Settings, error) { return readEnvironment(env, nil) }
+
+// readEnvironment is ReadEnvironment, whose callers take over the issuers of before.
+func readEnvironment(env Environment, before *caller.Callers) (Settings, error) {
+	s := Settings{reread: rereader(env), env: env, files: files{}}
 	for _, v := range variables() {
-		text, err := v.read(env)
+		text, err := v.read(env, s.files.read)
 		if err != nil {
 			return s, err
 		}
@@ -337,7 +344,7 @@ func ReadEnvironment(env Environment) (Settings, error) {
 	if err := s.check(); err != nil {
 		return s, err
 	}
-	named, err := s.configure(env)
+	named, err := s.configure(env, before)
 	if err != nil {
 		return s, err
 	}
@@ -349,7 +356,7 @@ func ReadEnvironment(env Environment) (Settings, error) {
 
 // read returns the variable's text, or the content of the file that NAME_FILE names. As
 // in systemd, a file may be absent if a hyphen precedes its path.
-func (v variable) read(env Environment) (string, error) {
+func (v variable) read(env Environment, readFile func(string) ([]byte, error)) (string, error) {
 	text := strings.TrimSpace(env[v.name])
 	if v.secret {
 		fileVariable := v.name + "_FILE"
@@ -360,7 +367,7 @@ func (v variable) read(env Environment) (string, error) {
 			return "", fmt.Errorf("%s: unset it or %s; only one of them may hold the secret", v.name, fileVariable)
 		default:
 			path, optional := strings.CutPrefix(path, "-")
-			content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+			content, err := readFile(path)
 			if optional && errors.Is(err, fs.ErrNotExist) {
 				break
 			}

@@ -61,7 +61,7 @@ func (b Build) String() string {
 }
 
 // Main is the program versions-service; it returns the exit code. SIGINT and
-// SIGTERM stop it gracefully. A second signal ends updates under way at once, except
+// SIGTERM stop it gracefully, SIGHUP has it read its files again. A second signal ends updates under way at once, except
 // those whose commit is on its way.
 func (b Build) Main(ctx context.Context, args []string, env Environment, stdout, stderr io.Writer) int {
 	b = b.Stamp()
@@ -104,6 +104,8 @@ Usage:
   versions-service --version          print version, commit and date
   versions-service --help             print this
 
+SIGHUP has a service that runs read its files again, as it does when they change.
+
 Environment (a secret X may come as X_FILE, the path of a file that holds it:
 GITHUB_TOKEN, GITHUB_APP_PRIVATE_KEY, API_TOKENS, COMMIT_SIGNING_KEY,
 DATABASE_URL and the secrets of webhooks):
@@ -112,6 +114,9 @@ DATABASE_URL and the secrets of webhooks):
 }
 
 func (b Build) serve(ctx context.Context, env Environment, stderr io.Writer) int {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // which would end the process before it serves
+	defer signal.Stop(hangups)
 	settings, err := ReadEnvironment(env)
 	if err != nil {
 		fmt.Fprintf(stderr, "versions-service: %v\n", err)
@@ -131,10 +136,14 @@ func (b Build) serve(ctx context.Context, env Environment, stderr io.Writer) int
 	ended := make(chan struct{})
 	defer close(ended)
 	go func() {
-		for _, act := range []func(){stop, service.Interrupt} {
+		acts := []func(){stop, service.Interrupt}
+		for len(acts) > 0 {
 			select {
+			case <-hangups:
+				service.Reload()
 			case <-signals:
-				act()
+				acts[0]()
+				acts = acts[1:]
 			case <-ended:
 				return
 			}

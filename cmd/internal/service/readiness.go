@@ -51,17 +51,29 @@ type repoReadiness struct {
 
 func newReadiness(targets []update.Target, client *github.Client, store func(context.Context) error, log *slog.Logger) *readiness {
 	r := &readiness{client: client, store: store, log: log, now: time.Now}
+	r.replace(targets)
+	return r
+}
+
+// replace takes in other targets. What is known of their repositories stays known.
+func (r *readiness) replace(targets []update.Target) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.repos
+	r.repos = nil
 	for _, t := range targets {
 		at := slices.IndexFunc(r.repos, func(known *repoReadiness) bool { return known.repo.Equal(t.Repo) })
 		if at < 0 {
 			at = len(r.repos)
 			r.repos = append(r.repos, &repoReadiness{repo: t.Repo})
+			if old := slices.IndexFunc(before, func(known *repoReadiness) bool { return known.repo.Equal(t.Repo) }); old >= 0 {
+				r.repos[at].err, r.repos[at].defaultBranch = before[old].err, before[old].defaultBranch
+			}
 		}
 		if known := r.repos[at]; !slices.Contains(known.branches, t.Branch) {
 			known.branches = append(known.branches, t.Branch)
 		}
 	}
-	return r
 }
 
 // begin asks about the first repository and its first branch, so that the log and the

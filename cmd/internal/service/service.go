@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -47,95 +48,119 @@ const (
 
 // Service is the whole service, ready to run.
 type Service struct {
+	logger    *slog.Logger
+	transport http.RoundTripper
+	client    *github.Client
+	queue     *queue.Queue
+	running   atomic.Pointer[configuration]
+	ready     *readiness
+	standing  *standing
+	reloads   *reloadMetrics
+	asked     chan struct{} // holds a value while a reload is asked for
+	handler   *api.Server
+	server    *http.Server
+	listener  net.Listener
+}
+
+// configuration is all that the environment and its files say, and what is built from
+// it. It is immutable, and replaced as a whole by a reload.
+type configuration struct {
 	settings Settings
-	logger   *slog.Logger
+	targets  []update.Target
+	webhooks map[string]api.Webhook
 	updates  *update.Service
-	queue    *queue.Queue
 	worker   *worker.Worker
-	ready    *readiness
-	handler  *api.Server
-	server   *http.Server
-	listener net.Listener
+}
+
+// served is the configuration for the server.
+func (c *configuration) served() api.Configuration {
+	return api.Configuration{
+		Updates: c.updates, Worker: c.worker, Webhooks: c.webhooks, Callers: c.settings.Trust.Callers, Policy: c.settings.Trust.Policy,
+	}
 }
 
 // New builds the service, opens its store and listens. It sends nothing to GitHub.
 // Requests are answered, and stored updates carried out, only by Run. Logs go to w.
 func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 	gin.SetMode(gin.ReleaseMode)
-	logger := newLogger(w, s)
 	registry := newRegistry(build)
-	transport := newTransport()
-	client, err := s.newClient(transport, registry, logger)
-	if err != nil {
+	svc := &Service{logger: newLogger(w, s), transport: newTransport(), reloads: newReloadMetrics(registry), asked: make(chan struct{}, 1)}
+	svc.standing = newStanding(registry, svc.logger)
+	if svc.client, err = s.newClient(svc.transport, registry, svc.logger, svc.standing); err != nil {
 		return nil, err
 	}
-	targets, err := newTargets(s.Targets, client)
-	if err != nil {
-		return nil, err
-	}
-	webhooks, err := newWebhooks(s.Webhooks, transport)
-	if err != nil {
-		return nil, err
-	}
-	if !s.Trial {
-		warnUnbounded(logger, s.Webhooks, webhooks)
-	}
-	stored, err := s.openQueue(logger, newQueueMetrics(registry).observe)
-	if err != nil {
+	if svc.queue, err = s.openQueue(svc.logger, newQueueMetrics(registry).observe); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			_ = stored.Close()
+			_ = svc.queue.Close()
 		}
 	}()
-	registerStore(registry, stored)
-	updates := update.New(update.Options{
-		Targets: targets, Share: s.GroupCommits, IndexBytes: s.CacheBytes / indexShare, Timeout: s.UpdateTimeout,
-		Observe: newUpdateMetrics(registry).observe, Ledger: stored,
-	})
-	registerWaiting(registry, updates.Waiting)
-	bridge := worker.New(updates, logger)
-	ready := newReadiness(targets, client, stored.Check, logger)
-	handler, err := api.New(api.Options{
-		Updates:       updates,
-		Worker:        bridge,
-		Queue:         stored,
-		Webhooks:      webhooks,
+	registerStore(registry, svc.queue)
+	idle := &configuration{updates: update.New(update.Options{
+		Share: s.GroupCommits, IndexBytes: s.CacheBytes / indexShare, Timeout: s.UpdateTimeout,
+		Observe: newUpdateMetrics(registry).observe, Ledger: svc.queue,
+	})}
+	registerWaiting(registry, idle.updates.Waiting)
+	first, err := svc.build(s, idle)
+	if err != nil {
+		return nil, err
+	}
+	svc.running.Store(first)
+	svc.ready = newReadiness(first.targets, svc.client, svc.queue.Check, svc.logger)
+	svc.handler, err = api.New(api.Options{
+		Configuration: first.served(),
+		Queue:         svc.queue,
 		WebhookBody:   s.WebhookBody,
 		Bodies:        s.Bodies,
-		Ready:         ready.get,
-		Callers:       s.Trust.Callers,
-		Policy:        s.Trust.Policy,
+		Ready:         svc.ready.get,
 		UpdateTimeout: s.UpdateTimeout,
 		Metrics:       registry,
-		Logger:        logger,
+		Logger:        svc.logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", s.ListenAddr)
-	if err != nil {
+	if svc.listener, err = net.Listen("tcp", s.ListenAddr); err != nil {
 		return nil, fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
-	return &Service{
-		settings: s, logger: logger, updates: updates, queue: stored, worker: bridge, ready: ready, handler: handler,
-		listener: listener,
-		server: &http.Server{
-			Handler:           handler,
-			ReadHeaderTimeout: readHeaderTimeout,
-			ReadTimeout:       readTimeout,
-			WriteTimeout:      readTimeout + s.UpdateTimeout + answerMargin,
-			IdleTimeout:       idleTimeout,
-			MaxHeaderBytes:    maxHeaderBytes,
-			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-		},
-	}, nil
+	svc.server = newHTTPServer(svc.handler, s.UpdateTimeout, svc.logger)
+	return svc, nil
+}
+
+// newHTTPServer returns a server with all its bounds.
+func newHTTPServer(handler http.Handler, longest time.Duration, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      readTimeout + longest + answerMargin,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+}
+
+// build makes a configuration that shares the branches, and what is known of sources
+// and issuers, with the one before. It changes nothing that is in force.
+func (s *Service) build(settings Settings, before *configuration) (*configuration, error) {
+	next := &configuration{settings: settings}
+	var err error
+	if next.targets, err = newTargets(settings.Targets, s.client); err != nil {
+		return nil, err
+	}
+	if next.webhooks, err = newWebhooks(settings.Webhooks, s.transport, before); err != nil {
+		return nil, err
+	}
+	next.updates = before.updates.With(next.targets)
+	next.worker = worker.New(next.updates, s.logger)
+	return next, nil
 }
 
 // newClient builds the client of GitHub with its metrics and log lines.
-func (s *Settings) newClient(transport http.RoundTripper, registry *prometheus.Registry, logger *slog.Logger) (*github.Client, error) {
-	calls, standing := newGitHubMetrics(registry), newStanding(registry, logger)
+func (s *Settings) newClient(transport http.RoundTripper, registry *prometheus.Registry, logger *slog.Logger, standing *standing) (*github.Client, error) {
+	calls := newGitHubMetrics(registry)
 	client, err := github.NewClient(github.Options{
 		BaseURL:    s.APIURL,
 		Credential: s.Credential,
@@ -195,22 +220,18 @@ func (s *Service) Addr() net.Addr { return s.listener.Addr() }
 // updates were cut off because they took too long.
 func (s *Service) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.queue.Close()) }()
-	s.logger.Info("listening", "addr", s.Addr().String(), "targets", s.targets(), "webhooks", s.webhooks(),
-		"github", s.settings.APIURL)
-	s.logTargets()
-	s.logWarnings()
-	if trust := s.settings.Trust; trust.Callers != nil && trust.Policy == nil && !s.settings.Trial {
-		s.logger.Warn("there are no rules: every caller may move every image to any version; rules in CONFIG_FILE bound them")
-	}
-	switch err := s.queue.Start(ctx, s.worker.Apply); {
+	settings := s.running.Load().settings
+	s.logStart(settings)
+	switch err := s.queue.Start(ctx, s.apply); {
 	case err != nil && ctx.Err() != nil: // stopped before it began
 		return s.listener.Close()
 	case err != nil:
 		return errors.Join(fmt.Errorf("start the queue: %w", err), s.listener.Close())
 	}
-	if s.settings.AskAtStart {
+	if settings.AskAtStart {
 		go s.ready.begin(context.WithoutCancel(ctx))
 	}
+	go s.watch(ctx)
 	failed := make(chan error, 1)
 	go func() { failed <- s.server.Serve(s.listener) }()
 	select {
@@ -219,6 +240,11 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	case <-ctx.Done():
 	}
 	return s.stop(context.WithoutCancel(ctx))
+}
+
+// apply carries out stored updates with the configuration in force. It is a queue.Apply.
+func (s *Service) apply(ctx context.Context, batch queue.Batch) []queue.Outcome {
+	return s.running.Load().worker.Apply(ctx, batch)
 }
 
 // Interrupt ends the grace of a stop that has begun: updates under way end at once.
@@ -230,7 +256,7 @@ func (s *Service) stop(ctx context.Context) error {
 	defer cancel()
 	s.ready.stop()
 	s.server.SetKeepAlivesEnabled(false)
-	s.updates.Stop()
+	s.running.Load().updates.Stop() // of every configuration
 	s.handler.Stop()
 	interrupt := time.AfterFunc(stopGrace, s.handler.Interrupt)
 	defer interrupt.Stop()
@@ -268,52 +294,4 @@ func (s *Service) stopQueue(ctx context.Context) error {
 	}
 	s.logger.Info("handed back stored updates that were being applied")
 	return nil
-}
-
-// logTargets logs each target, and what names its branch.
-func (s *Service) logTargets() {
-	for _, t := range s.settings.Targets {
-		attrs := []any{"target", t.Name, "repository", t.Repository}
-		by := "CONFIG_FILE"
-		if s.settings.repository != "" {
-			by = "GITHUB_REPOSITORY"
-		}
-		attrs = append(attrs, "repository_by", by)
-		switch {
-		case t.Branch == "":
-			attrs = append(attrs, "branch_by", "the repository's default branch")
-		case s.settings.repository != "":
-			attrs = append(attrs, "branch", t.Branch, "branch_by", "GITHUB_BRANCH")
-		default:
-			attrs = append(attrs, "branch", t.Branch, "branch_by", by)
-		}
-		s.logger.Info("target", attrs...)
-	}
-}
-
-// logWarnings logs the warnings of the settings.
-func (s *Service) logWarnings() {
-	for _, w := range s.settings.Warnings {
-		if !w.weak || !s.settings.Trial {
-			s.logger.Warn("look at the environment", "variable", w.Variable, "detail", w.Detail)
-		}
-	}
-}
-
-// webhooks returns the names of the webhook sources, for the log.
-func (s *Service) webhooks() []string {
-	names := []string{}
-	for _, w := range s.settings.Webhooks {
-		names = append(names, w.Name)
-	}
-	return names
-}
-
-// targets returns the names of the targets, for the log.
-func (s *Service) targets() []string {
-	var names []string
-	for _, t := range s.settings.Targets {
-		names = append(names, t.Name)
-	}
-	return names
 }

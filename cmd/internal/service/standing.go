@@ -2,10 +2,12 @@ package service
 
 import (
 	"log/slog"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
 // standing logs every change in whether GitHub accepts the credential and the
@@ -56,4 +58,32 @@ func (s *standing) branchChanged(repo github.Repo, branch string, state github.S
 	}
 	gauge.Set(1)
 	s.logger.Info("the branch is there", attrs...)
+}
+
+// keep ends the metrics of branches that are no targets any more, and shows what is
+// known of new ones.
+func (s *standing) keep(client *github.Client, before, targets []update.Target) {
+	for _, t := range before {
+		repository := t.Repo.String()
+		if !slices.ContainsFunc(targets, func(other update.Target) bool { return other.Repo == t.Repo }) {
+			s.credential.DeleteLabelValues(repository)
+		}
+		if !slices.ContainsFunc(targets, func(other update.Target) bool { return other.Repo == t.Repo && other.Branch == t.Branch }) {
+			s.branch.DeleteLabelValues(repository, t.Branch)
+		}
+	}
+	for _, t := range targets {
+		show(s.credential.MustCurryWith(prometheus.Labels{"repository": t.Repo.String()}), client.CredentialState(t.Repo))
+		show(s.branch.MustCurryWith(prometheus.Labels{"repository": t.Repo.String(), "branch": t.Branch}), client.Branch(t.Repo, t.Branch).State())
+	}
+}
+
+func show(gauge *prometheus.GaugeVec, state github.State) {
+	switch {
+	case !state.Known:
+	case state.Err != nil:
+		gauge.WithLabelValues().Set(0)
+	default:
+		gauge.WithLabelValues().Set(1)
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/caller"
@@ -22,16 +21,16 @@ type Trust struct {
 	Policy  *policy.Policy  // nil: every caller may do everything
 }
 
-// addTrust joins the callers and rules of the variables and the file. The error begins
-// with a variable's name.
-func (s *Settings) addTrust(file *config.File) (err error) {
+// addTrust joins the callers and rules of the variables and the file, and takes over the
+// issuers of before. The error begins with a variable's name.
+func (s *Settings) addTrust(file *config.File, before *caller.Callers) (err error) {
 	switch none := s.Secrets == nil && len(file.Callers) == 0; {
 	case none && !s.noAuth:
 		return errors.New("API_TOKENS: set it to name=secret pairs, or name callers in CONFIG_FILE, or set AUTH=none to accept requests without a token")
 	case s.noAuth && (len(file.Callers) > 0 || file.HasRules):
 		return errors.New("AUTH: none contradicts the callers and rules of CONFIG_FILE; unset it")
 	}
-	if s.Trust.Callers, err = newCallers(file, s.Secrets.Named(), s.audience, newTransport()); err != nil {
+	if s.Trust.Callers, err = newCallers(file, s.Secrets.Named(), s.audience, before); err != nil {
 		return fmt.Errorf("CONFIG_FILE: %w", err)
 	}
 	if s.Trust.Policy, err = newPolicy(file); err != nil {
@@ -49,11 +48,11 @@ func (s *Settings) addTrust(file *config.File) (err error) {
 
 // newCallers joins the callers of API_TOKENS and of the file. It returns nil if there
 // are none, so that no token is needed.
-func newCallers(file *config.File, named []caller.Named, audience string, transport http.RoundTripper) (*caller.Callers, error) {
+func newCallers(file *config.File, named []caller.Named, audience string, before *caller.Callers) (*caller.Callers, error) {
 	if len(named) == 0 && len(file.Callers) == 0 {
 		return nil, nil
 	}
-	o := caller.Options{Named: slices.Clone(named), Transport: transport}
+	o := caller.Options{Named: slices.Clone(named), Transport: newTransport(), Before: before}
 	for i := range o.Named {
 		o.Named[i].ReadAll = !file.HasRules
 	}

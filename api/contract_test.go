@@ -119,7 +119,7 @@ func TestAnyBodyGetsAnAnswer(t *testing.T) {
 	reached := 0
 	server := newServer(t, quiet, func(r update.Request) update.Result {
 		reached++
-		if r.Image.Name() == "" || r.Version.String() == "" || strings.ContainsAny(r.Source.Revision+r.Source.URL, "\n\r\x00") {
+		if r.Images[0].Repository.Name() == "" || r.Images[0].Version.String() == "" || strings.ContainsAny(r.Source.Revision+r.Source.URL, "\n\r\x00") {
 			t.Errorf("request: %+v", r)
 		}
 		return unchanged(r)

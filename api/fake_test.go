@@ -25,7 +25,9 @@ func (u updater) Update(_ context.Context, r update.Request) ([]update.Result, e
 	return []update.Result{u(r)}, nil
 }
 
-func (u updater) Choose(update.Request) ([]update.Place, error) { return u.Targets(), nil }
+func (u updater) Choose(r update.Request) ([]update.Choice, error) {
+	return []update.Choice{{Place: u.Targets()[0], Images: r.Images}}, nil
+}
 
 func (u updater) Targets() []update.Place {
 	return []update.Place{{ID: "octo-org/infra", Key: "octo-org/infra@"}}

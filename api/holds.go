@@ -118,7 +118,7 @@ func wrongReason(reason *string) (wrong []FieldError) {
 // that takes the image and in which the caller may move it. The error is an
 // *invalidError for the field, a *deniedError, or that of Choose.
 func (s *server) oneTarget(g *gin.Context, repository image.Repository, name *string) (update.Place, error) {
-	r := update.Request{Image: repository}
+	r := update.Request{Images: []update.Image{{Repository: repository}}}
 	if name != nil {
 		place, err := s.targetNamed("/target", *name)
 		if err != nil {
@@ -126,15 +126,16 @@ func (s *server) oneTarget(g *gin.Context, repository image.Repository, name *st
 		}
 		r.Targets = []string{place.ID}
 	}
-	places, err := s.updates.Choose(r)
-	if err != nil {
-		return update.Place{}, err
-	}
 	if err := s.permit(g, &r); err != nil {
 		return update.Place{}, err
 	}
-	if len(r.Targets) > 0 {
-		places = slices.DeleteFunc(places, func(p update.Place) bool { return !slices.Contains(r.Targets, p.ID) })
+	choices, err := s.updates.Choose(r)
+	if err != nil {
+		return update.Place{}, err
+	}
+	places := make([]update.Place, len(choices))
+	for i, c := range choices {
+		places[i] = c.Place
 	}
 	if len(places) > 1 {
 		return update.Place{}, wrongFields([]FieldError{{
@@ -195,9 +196,9 @@ func (s *server) mayRelease(g *gin.Context, h queue.Hold) error {
 	if own := h.By == g.GetString(keyCaller); own && !d.Allowed {
 		d = s.policy.Decide(asCaller(p), policy.Move{Image: repository, Target: h.Target})
 	}
-	s.audit(g, p, &update.Request{Image: repository}, h.Target, d)
+	s.audit(g, p, update.Image{Repository: repository}, h.Target, d)
 	if !d.Allowed {
-		return &deniedError{decision: d}
+		return &deniedError{image: repository.String(), decision: d}
 	}
 	return nil
 }

@@ -15,59 +15,79 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
-// deniedError is an update that no rule allows its caller.
+// deniedError is an update of which no rule allows its caller an image.
 type deniedError struct {
+	image    string
 	decision policy.Decision
 }
 
-// Error returns the reasons and the closest rule.
+// Error returns the image, the reasons and the closest rule.
 func (e *deniedError) Error() string {
 	reasons := strings.Join(e.decision.Reasons, "; ")
 	if e.decision.Rule == "" {
-		return "no rule allows this: " + reasons
+		return "no rule allows to move " + e.image + ": " + reasons
 	}
-	return "no rule allows this; the closest is " + e.decision.Rule + ": " + reasons
+	return "no rule allows to move " + e.image + "; the closest is " + e.decision.Rule + ": " + reasons
 }
 
-// permit narrows the request to the targets in which a rule allows it, before GitHub
-// is asked. The error is a *deniedError when no target is left, or that of Choose.
+// permit narrows each image of the request to the targets in which a rule allows to move
+// it, before GitHub is asked. The error is a *deniedError when an image has no target
+// left, or that of Choose.
 func (s *server) permit(g *gin.Context, r *update.Request) error {
 	if s.policy == nil {
 		return nil
 	}
-	places, err := s.updates.Choose(*r)
+	choices, err := s.updates.Choose(*r)
 	if err != nil {
 		return err
 	}
 	p := principalOf(g)
-	var permitted []string
-	var refused policy.Decision
-	for _, place := range places {
-		d := s.policy.Decide(asCaller(p), policy.Move{Image: r.Image, Version: r.Version, Target: place.ID})
-		s.audit(g, p, r, place.ID, d)
-		switch {
-		case d.Allowed:
-			permitted = append(permitted, place.ID)
-		case refused.Reasons == nil || len(d.Reasons) < len(refused.Reasons):
-			refused = d
+	judge := s.judgeOf(g, p)
+	images := slices.Clone(r.Images)
+	for i, m := range images {
+		var permits []update.Permit
+		var refused policy.Decision
+		for _, c := range choices {
+			if !slices.ContainsFunc(c.Images, func(other update.Image) bool { return other.Repository.Equal(m.Repository) }) {
+				continue
+			}
+			d := judge(m, c.ID)
+			switch {
+			case d.Allowed:
+				permits = append(permits, update.Permit{Target: c.ID, Rule: d.Rule})
+			case refused.Reasons == nil || len(d.Reasons) < len(refused.Reasons):
+				refused = d
+			}
 		}
+		if len(permits) == 0 {
+			return &deniedError{image: m.Repository.String(), decision: refused}
+		}
+		images[i].Permits = permits
 	}
-	if len(permitted) == 0 {
-		return &deniedError{decision: refused}
-	}
-	r.Targets = permitted
+	r.Images = images
 	return nil
 }
 
+// judgeOf returns a function that decides about an image in a target for the caller, and
+// logs each decision.
+func (s *server) judgeOf(g *gin.Context, p caller.Principal) func(update.Image, string) policy.Decision {
+	asked := asCaller(p)
+	return func(m update.Image, target string) policy.Decision {
+		d := s.policy.Decide(asked, policy.Move{Image: m.Repository, Version: m.Version, Target: target})
+		s.audit(g, p, m, target, d)
+		return d
+	}
+}
+
 // audit logs one decision.
-func (s *server) audit(g *gin.Context, p caller.Principal, r *update.Request, target string, d policy.Decision) {
+func (s *server) audit(g *gin.Context, p caller.Principal, m update.Image, target string, d policy.Decision) {
 	outcome := "denied"
 	if d.Allowed {
 		outcome = "allowed"
 	}
 	attrs := []slog.Attr{
 		slog.String("request_id", requestID(g)), slog.Any("callers", p.Names()), slog.String("rule", d.Rule), slog.String("target", target),
-		slog.String("image", r.Image.Name()), slog.String("version", r.Version.String()), slog.String("outcome", outcome),
+		slog.String("image", m.Repository.Name()), slog.String("version", m.Version.String()), slog.String("outcome", outcome),
 	}
 	claims := p.Claims()
 	for _, name := range slices.Sorted(maps.Keys(claims)) {
@@ -133,8 +153,9 @@ func (s *server) visible(g *gin.Context, u queue.Update) (queue.Update, bool) {
 	if err != nil {
 		return u, false
 	}
+	asked := asCaller(p)
 	u.Tasks = slices.DeleteFunc(slices.Clone(u.Tasks), func(t queue.Task) bool {
-		return !s.policy.Covers(asCaller(p), repository, t.Target)
+		return !s.policy.Covers(asked, repository, t.Target)
 	})
 	return u, len(u.Tasks) > 0
 }
@@ -153,13 +174,10 @@ func (s *server) mayRetry(g *gin.Context, u queue.Update) error {
 	if err != nil {
 		return queue.ErrNotFound
 	}
-	p := principalOf(g)
-	r := update.Request{Image: repository, Version: tag}
+	judge := s.judgeOf(g, principalOf(g))
 	for _, task := range u.Tasks {
-		d := s.policy.Decide(asCaller(p), policy.Move{Image: repository, Version: tag, Target: task.Target})
-		s.audit(g, p, &r, task.Target, d)
-		if !d.Allowed {
-			return &deniedError{decision: d}
+		if d := judge(update.Image{Repository: repository, Version: tag}, task.Target); !d.Allowed {
+			return &deniedError{image: repository.String(), decision: d}
 		}
 	}
 	return nil

@@ -32,8 +32,7 @@ func (s *server) CreateUpdate(ctx context.Context, in CreateUpdateRequestObject)
 	if err := vouch(principalOf(g), &request); err != nil {
 		return nil, err
 	}
-	note(g, slog.String("image", request.Image.String()), slog.String("version", request.Version.String()),
-		slog.Bool("dry_run", request.DryRun))
+	noteRequest(g, request)
 	if err := s.permit(g, &request); err != nil {
 		return nil, err
 	}
@@ -94,6 +93,20 @@ func (s *server) enter(ctx context.Context, g *gin.Context, r *update.Request) (
 		defer cancel()
 		_ = s.queue.Leave(ctx, r.ID) // the sweeper does it otherwise
 	}
+}
+
+// noteRequest adds what is asked for to the log line.
+func noteRequest(g *gin.Context, r update.Request) {
+	if len(r.Images) == 1 {
+		note(g, slog.String("image", r.Images[0].Repository.String()), slog.String("version", r.Images[0].Version.String()))
+	} else {
+		images := make([]string, len(r.Images))
+		for i, m := range r.Images {
+			images[i] = m.String()
+		}
+		note(g, slog.Any("images", images))
+	}
+	note(g, slog.Bool("dry_run", r.DryRun))
 }
 
 // retryAfterOf returns the longest wait that any of the results asks for.

@@ -26,15 +26,17 @@ func parseUpdate(in *UpdateRequest) (update.Request, error) {
 		}
 	}
 
+	var m update.Image
 	var err error
-	r.Image, err = image.ParseRepository(in.Image)
+	m.Repository, err = image.ParseRepository(in.Image)
 	refuse("/image", err)
-	r.Version, err = image.ParseTag(in.Version)
+	m.Version, err = image.ParseTag(in.Version)
 	refuse("/version", err)
 	if in.Digest != nil {
-		r.Digest, err = image.ParseDigest(*in.Digest)
+		m.Digest, err = image.ParseDigest(*in.Digest)
 		refuse("/digest", err)
 	}
+	r.Images = []update.Image{m}
 	if in.Repository != nil {
 		r.Repo, err = github.ParseRepo(*in.Repository)
 		refuse("/repository", err)

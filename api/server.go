@@ -25,7 +25,7 @@ import (
 type Updater interface {
 	Update(ctx context.Context, r update.Request) ([]update.Result, error)
 	// Choose returns the targets that a request goes to, without asking GitHub.
-	Choose(r update.Request) ([]update.Place, error)
+	Choose(r update.Request) ([]update.Choice, error)
 	// Targets returns all targets.
 	Targets() []update.Place
 }

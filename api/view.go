@@ -31,7 +31,7 @@ var ends = map[update.Status]Status{
 
 // viewOf returns the view of a request that was carried out at once.
 func viewOf(r update.Request, results []update.Result) Update {
-	body := Update{Id: r.ID, Image: r.Image.String(), Version: r.Version.String(), Targets: []TargetUpdate{}}
+	body := Update{Id: r.ID, Image: r.Images[0].Repository.String(), Version: r.Images[0].Version.String(), Targets: []TargetUpdate{}}
 	for _, result := range results {
 		status := ends[result.Status]
 		if result.Err != nil {
@@ -59,7 +59,7 @@ func together(targets []TargetUpdate) Status {
 func storedView(u queue.Update) Update {
 	body := Update{Id: u.ID, Status: statuses[u.Status], Image: u.Image, Version: u.Version, Targets: []TargetUpdate{}}
 	if r, err := update.DecodeRequest(u.Request); err == nil {
-		body.Image = r.Image.String() // as it was sent
+		body.Image = r.Images[0].Repository.String() // as it was sent
 	}
 	named := slices.ContainsFunc(u.Tasks, func(t queue.Task) bool { return t.Status != queue.Absent })
 	for _, task := range u.Tasks {

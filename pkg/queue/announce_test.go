@@ -79,7 +79,7 @@ func TestNewerOneIsOnItsWay(t *testing.T) {
 	if _, err := there.Enter(t.Context(), second); err != nil {
 		t.Fatal(err)
 	}
-	standing := func() (replaced []string, undecided bool) {
+	standing := func() (replaced map[string][]string, undecided bool) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

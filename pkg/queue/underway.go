@@ -163,11 +163,11 @@ func (w *underway) addTo(f *facts) {
 
 // Announce records a commit that is about to be sent to a target's branch, with the IDs
 // of the updates that it carries out, so that it can be found again after a crash. It
-// returns the updates that a newer one has replaced, and reports whether a newer one is
-// on its way to the branch in another process and has not ended within five seconds. In
-// both cases the commit must not be sent. An ID that is neither being applied nor
-// entered counts as not replaced.
-func (q *Queue) Announce(ctx context.Context, target, commit string, ids []string) (replaced []string, undecided bool, err error) {
+// returns, by the ID of their update, the images that a newer update has replaced, and
+// reports whether a newer one is on its way to the branch in another process and has not
+// ended within five seconds. In both cases the commit must not be sent. Of an ID that is
+// neither being applied nor entered nothing counts as replaced.
+func (q *Queue) Announce(ctx context.Context, target, commit string, ids []string) (replaced map[string][]string, undecided bool, err error) {
 	if !q.store.shared() {
 		ids = slices.DeleteFunc(slices.Clone(ids), q.underway.has) // the process itself keeps their order
 	}
@@ -191,9 +191,9 @@ func (q *Queue) Announce(ctx context.Context, target, commit string, ids []strin
 	}
 }
 
-func (q *Queue) announce(ctx context.Context, target, commit string, ids []string) (replaced []string, undecided bool, err error) {
+func (q *Queue) announce(ctx context.Context, target, commit string, ids []string) (replaced map[string][]string, undecided bool, err error) {
 	err = q.write(ctx, func(ctx context.Context, c *change) error {
-		replaced, undecided = nil, false
+		replaced, undecided = map[string][]string{}, false
 		var notOurs bool
 		var statements []statement
 		for _, id := range ids {
@@ -207,17 +207,17 @@ func (q *Queue) announce(ctx context.Context, target, commit string, ids []strin
 						WHERE seq = (SELECT seq FROM versions_update WHERE id = $3) AND target = $4 AND status = 'queued' AND claim <> ''`,
 					args: []any{commit, micros(c.now), id, target},
 				},
-				c.standingStatement(id, target, func(branch, claim string, newer, onItsWay bool) {
+				c.standingStatement(id, target, func(branch, claim, image string, newer, onItsWay bool) {
 					notOurs = notOurs || claim != q.claimOf(branch)
 					undecided = undecided || onItsWay
 					if newer {
-						replaced = append(replaced, id)
+						replaced[id] = append(replaced[id], image)
 					}
 				}),
-				c.underwayStatement(id, target, func(newer, onItsWay bool) {
+				c.underwayStatement(id, target, func(image string, newer, onItsWay bool) {
 					undecided = undecided || onItsWay
 					if newer {
-						replaced = append(replaced, id)
+						replaced[id] = append(replaced[id], image)
 					}
 				}))
 		}
@@ -232,14 +232,17 @@ func (q *Queue) announce(ctx context.Context, target, commit string, ids []strin
 	if err != nil {
 		return nil, false, fmt.Errorf("queue: announce a commit: %w", err)
 	}
-	return replaced, undecided && len(replaced) == 0, nil
+	if len(replaced) == 0 {
+		return nil, undecided, nil
+	}
+	return replaced, false, nil
 }
 
 // standingStatement finds out whether a newer task replaces one that is being applied.
-func (c *change) standingStatement(id, target string, row func(branch, claim string, newer, onItsWay bool)) statement {
+func (c *change) standingStatement(id, target string, row func(branch, claim, image string, newer, onItsWay bool)) statement {
 	return statement{
 		text: `
-			SELECT t.branch, t.claim, CASE WHEN EXISTS (
+			SELECT t.branch, t.claim, t.image, CASE WHEN EXISTS (
 				SELECT 1 FROM versions_task AS n
 				WHERE n.target = t.target AND n.image = t.image AND n.scope IN (t.scope, '')
 					AND n.status IN ('committed', 'unchanged') AND n.pushed_at > t.pushed_at
@@ -253,21 +256,21 @@ func (c *change) standingStatement(id, target string, row func(branch, claim str
 		args: []any{micros(c.now.Add(-sentFor)), c.q.underway.owner, id, target},
 		row: func(scan func(...any) error) error {
 			var (
-				branch, claim   string
-				newer, onItsWay int64
+				branch, claim, image string
+				newer, onItsWay      int64
 			)
-			err := scan(&branch, &claim, &newer, &onItsWay)
-			row(branch, claim, newer > 0, onItsWay > 0)
+			err := scan(&branch, &claim, &image, &newer, &onItsWay)
+			row(branch, claim, image, newer > 0, onItsWay > 0)
 			return err
 		},
 	}
 }
 
 // underwayStatement finds out whether a newer task replaces a synchronous request.
-func (c *change) underwayStatement(id, target string, row func(newer, onItsWay bool)) statement {
+func (c *change) underwayStatement(id, target string, row func(image string, newer, onItsWay bool)) statement {
 	return statement{
 		text: `
-			SELECT CASE WHEN EXISTS (
+			SELECT w.image, CASE WHEN EXISTS (
 				SELECT 1 FROM versions_task AS n
 				WHERE n.target = w.target AND n.image = w.image AND n.scope IN (w.scope, '')
 					AND n.status IN ('committed', 'unchanged') AND n.pushed_at > w.pushed_at
@@ -283,9 +286,12 @@ func (c *change) underwayStatement(id, target string, row func(newer, onItsWay b
 			FROM versions_underway AS w WHERE w.id = $2 AND w.target = $3`,
 		args: []any{micros(c.now.Add(-sentFor)), id, target},
 		row: func(scan func(...any) error) error {
-			var newer, onItsWay int64
-			err := scan(&newer, &onItsWay)
-			row(newer > 0, onItsWay > 0)
+			var (
+				image           string
+				newer, onItsWay int64
+			)
+			err := scan(&image, &newer, &onItsWay)
+			row(image, newer > 0, onItsWay > 0)
 			return err
 		},
 	}

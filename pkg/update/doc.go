@@ -1,9 +1,9 @@
-// Package update is the use case: one image to one version, everywhere it is
+// Package update is the use case: images, each to a version, everywhere they are
 // referenced on a branch, in one commit.
 //
 // # Model
 //
-// A [Target] is a branch of a repository. A [Request] moves one image. For each
+// A [Target] is a branch of a repository. A [Request] moves one image or several. For each
 // target a request goes through the same steps, in Service.write:
 //
 //	snapshot := the branch at one commit
@@ -19,6 +19,8 @@
 //     targets it is for. Requests that arrive meanwhile wait, and share the next plan
 //     and the next commit: those of Service.Update in memory, those of Service.Apply
 //     where they are stored.
+//   - Of a request's images each target gets those that it names, in one commit or not at
+//     all. An image that no target of the request names ends all of the request.
 //   - A request that returns an error has written nothing, except when the outcome of
 //     its commit is unknown (see [github.UnknownOutcomeError]).
 //   - The first plan may rest on a snapshot that is remembered from an earlier
@@ -43,7 +45,9 @@
 //	                    lost race and every wait
 //
 // A replaced request ends as Superseded, which is not an error, and is not written
-// afterwards.
+// afterwards. The rule holds for each image of a request by itself: one that a newer
+// request asks for is left to that one ([Result.Superseded]), whatever becomes of it, and
+// the others go on; a request is Superseded when that is so of all its images.
 //
 // # Failures and the stored form
 //

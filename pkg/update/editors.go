@@ -9,83 +9,96 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 )
 
-// editor edits files for some of a plan's requests.
-type editor struct {
-	*manifest.Editor
-	updates  []manifest.Update
-	options  manifest.Options
-	requests []int // the request behind each of the updates
+// wanted is an image that a plan moves, for one request or for several that are alike,
+// where its paths and its present version count.
+type wanted struct {
+	Image
+	paths   []string
+	present image.Pattern
 }
 
-// mentioned returns the requests whose image the content may name. It is asked
-// for the rare file that is skipped as a whole.
+// takesFile reports whether the paths take the file in.
+func (w *wanted) takesFile(path string) bool {
+	return len(w.paths) == 0 || matchesAny(w.paths, path)
+}
+
+// editor edits files for some of a plan's images.
+type editor struct {
+	*manifest.Editor
+	updates []manifest.Update
+	options manifest.Options
+	wanted  []int // the image behind each of the updates
+}
+
+// mentioned returns the images that the content may name. It is asked for the rare file
+// that is skipped as a whole.
 func (e *editor) mentioned(content []byte) []int {
-	var requests []int
+	var mentioned []int
 	for i, u := range e.updates {
 		alone, err := manifest.NewEditor([]manifest.Update{u}, e.options)
 		if err == nil && alone.Mentions(content) {
-			requests = append(requests, e.requests[i])
+			mentioned = append(mentioned, e.wanted[i])
 		}
 	}
-	return requests
+	return mentioned
 }
 
 // editors has the editor for each file. Requests may be narrowed by paths, so
-// files can differ in the requests that they are edited for.
+// files can differ in the images that they are edited for.
 type editors struct {
-	target   *Target
-	requests []Request
-	all      *editor            // of every request
-	made     map[string]*editor // by the wanted requests, a byte for each
-	wanted   []byte             // scratch
+	target *Target
+	wanted []wanted
+	all    *editor            // of every image
+	made   map[string]*editor // by the marks
+	marks  []byte             // scratch: a byte for each image, 1 when the file is edited for it
 }
 
-// newEditors fails when two requests are for one image.
-func newEditors(t *Target, requests []Request) (*editors, error) {
-	e := &editors{target: t, requests: requests, made: map[string]*editor{}, wanted: bytes.Repeat([]byte{1}, len(requests))}
+// newEditors fails when an image is wanted twice.
+func newEditors(t *Target, w []wanted) (*editors, error) {
+	e := &editors{target: t, wanted: w, made: map[string]*editor{}, marks: bytes.Repeat([]byte{1}, len(w))}
 	if err := e.make(); err != nil {
 		return nil, err
 	}
-	e.all = e.made[string(e.wanted)]
+	e.all = e.made[string(e.marks)]
 	return e, nil
 }
 
 // of returns the editor for a file or a symbolic link, nil when it is no manifest,
 // not the target's, or no request wants it.
 func (e *editors) of(entry github.Entry) *editor {
-	if !e.target.takesKind(entry.Path) || !e.target.takesFile(entry.Path) || !e.want(entry.Path) {
+	if !e.target.takesKind(entry.Path) || !e.target.takesFile(entry.Path) || !e.mark(entry.Path) {
 		return nil
 	}
-	if made, ok := e.made[string(e.wanted)]; ok {
+	if made, ok := e.made[string(e.marks)]; ok {
 		return made
 	}
 	if err := e.make(); err != nil {
 		return nil // a part of what newEditors made an editor of is not refused
 	}
-	return e.made[string(e.wanted)]
+	return e.made[string(e.marks)]
 }
 
-// want marks the requests that want the file and reports whether there is one.
-func (e *editors) want(path string) bool {
+// mark marks the images that the file is edited for and reports whether there is one.
+func (e *editors) mark(path string) bool {
 	anyone := false
-	for i, r := range e.requests {
-		e.wanted[i] = 0
-		if r.wants(path) {
-			e.wanted[i] = 1
+	for i := range e.wanted {
+		e.marks[i] = 0
+		if e.wanted[i].takesFile(path) {
+			e.marks[i] = 1
 			anyone = true
 		}
 	}
 	return anyone
 }
 
-// make compiles the editor of the wanted requests.
+// make compiles the editor of the marked images.
 func (e *editors) make() error {
 	var updates []manifest.Update
-	var requests []int
-	for i, r := range e.requests {
-		if e.wanted[i] == 1 {
-			updates = append(updates, e.target.update(r))
-			requests = append(requests, i)
+	var marked []int
+	for i, w := range e.wanted {
+		if e.marks[i] == 1 {
+			updates = append(updates, e.target.update(w))
+			marked = append(marked, i)
 		}
 	}
 	options := e.target.options()
@@ -93,13 +106,13 @@ func (e *editors) make() error {
 	if err != nil {
 		return err
 	}
-	e.made[string(e.wanted)] = &editor{Editor: compiled, updates: updates, options: options, requests: requests}
+	e.made[string(e.marks)] = &editor{Editor: compiled, updates: updates, options: options, wanted: marked}
 	return nil
 }
 
-// update is what a request asks of the target's files.
-func (t *Target) update(r Request) manifest.Update {
-	return manifest.Update{Image: r.Image, Version: r.Version, Digest: r.Digest, Present: given(t.Present, r.Present)}
+// update is what is asked of the target's files.
+func (t *Target) update(w wanted) manifest.Update {
+	return manifest.Update{Image: w.Repository, Version: w.Version, Digest: w.Digest, Present: given(t.Present, w.present)}
 }
 
 func (t *Target) options() manifest.Options {
@@ -109,9 +122,4 @@ func (t *Target) options() manifest.Options {
 // given leaves out the patterns that are none.
 func given(patterns ...image.Pattern) []image.Pattern {
 	return slices.DeleteFunc(patterns, image.Pattern.IsZero)
-}
-
-// wants reports whether the request's paths take the file in.
-func (r *Request) wants(path string) bool {
-	return len(r.Paths) == 0 || matchesAny(r.Paths, path)
 }

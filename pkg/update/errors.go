@@ -12,13 +12,16 @@ import (
 // ErrStopping is the end of a request that was still waiting when the service stopped.
 var ErrStopping = errors.New("the service is stopping")
 
-// NotReferencedError reports that no file of a branch names the image.
+// NotReferencedError reports that no file of a branch names the images.
 type NotReferencedError struct {
-	Image  string
+	Images []string // as the request spells them
 	Repo   github.Repo
 	Branch string
 	// Narrowed reports that the request's paths, or the target's, left files out.
 	Narrowed bool
+	// Partly reports that the branch names other images of the request, which were left
+	// alone: no target names these.
+	Partly bool
 	// Near are at most three images that are named and may be meant.
 	Near []string
 	// Unread is how many files were too large to look into.
@@ -36,20 +39,34 @@ func (e *NotReferencedError) Error() string {
 		unread = fmt.Sprintf(" (%d too large to read)", e.Unread)
 	}
 	advice := "check its spelling, registry included"
+	if len(e.Images) > 1 {
+		advice = "check their spelling, registries included"
+	}
 	if len(e.Near) > 0 {
 		advice = "did you mean `" + strings.Join(e.Near, "`, `") + "`?"
 	}
-	return fmt.Sprintf("%s on %s@%s names the image %s%s; %s", files, e.Repo, e.Branch, e.Image, unread, advice)
+	if e.Partly {
+		advice += "; the other images were left alone"
+	}
+	return fmt.Sprintf("%s on %s@%s names the %s%s; %s", files, e.Repo, e.Branch, imagesOf(e.Images), unread, advice)
 }
 
-// NotTakenError reports that no target is for the image.
+// imagesOf is "image a", or "images a, b".
+func imagesOf(names []string) string {
+	if len(names) == 1 {
+		return "image " + names[0]
+	}
+	return "images " + strings.Join(names, ", ")
+}
+
+// NotTakenError reports that no target is for the images.
 type NotTakenError struct {
-	Image string
+	Images []string
 }
 
 // Error is a sentence for the caller.
 func (e *NotTakenError) Error() string {
-	return fmt.Sprintf("no target takes the image %s; see images of the targets in CONFIG_FILE", e.Image)
+	return fmt.Sprintf("no target takes the %s; see images of the targets in CONFIG_FILE", imagesOf(e.Images))
 }
 
 // NoTargetError reports that the requested repository, branch or target is not

@@ -93,7 +93,7 @@ func FailureOf(err error) Failure {
 	case errors.As(err, &notTaken):
 		return Failure{Code: CodeImageNotReferenced, Detail: notTaken.Error(), Absent: true}
 	case errors.As(err, &unnamed):
-		return Failure{Code: CodeImageNotReferenced, Detail: unnamed.Error(), Absent: true}
+		return Failure{Code: CodeImageNotReferenced, Detail: unnamed.Error(), Absent: !unnamed.Partly}
 	case errors.As(err, &foreign):
 		return Failure{Code: foreign.code(), Detail: foreign.Error(), Absent: foreign.Target == ""}
 	case errors.As(err, &limited):

@@ -119,7 +119,7 @@ func request(t testing.TB, name, version string, paths ...string) update.Request
 	if err != nil {
 		t.Fatal(err)
 	}
-	return update.Request{Image: repository, Version: tag, Paths: paths}
+	return update.Request{Images: []update.Image{{Repository: repository, Version: tag}}, Paths: paths}
 }
 
 // one applies a request to the only target.

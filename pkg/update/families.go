@@ -195,7 +195,7 @@ func say[K comparable](voices map[K]*voice, key K) *voice {
 }
 
 // listen collects who names the image of the namings, which have one key and one
-// request and are sorted, and who names another one there.
+// image and are sorted, and who names another one there.
 func (f *families) listen(namings []naming) voices {
 	v := voices{map[int]*voice{}, map[string]*voice{}, map[string]*voice{}, map[string]*voice{}}
 	note := func(file string, note func(*voice)) {
@@ -216,7 +216,7 @@ func (f *families) listen(namings []naming) voices {
 			}
 		})
 	}
-	image := manifest.NewSpellings(f.plan.requests[namings[0].request].Image, f.plan.target.options())
+	image := manifest.NewSpellings(f.plan.wanted[namings[0].wanted].Repository, f.plan.target.options())
 	for i := range f.files {
 		m := &f.files[i]
 		if _, other := m.pairs.Names(namings[0].key, image); other {

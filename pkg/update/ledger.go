@@ -13,12 +13,12 @@ import (
 // outcomes. *queue.Queue implements it. It is safe for concurrent use.
 type Ledger interface {
 	// Announce is called with a commit that exists and is on no branch yet, and with
-	// the ids of the requests that it carries out on the target. It returns those
-	// among them that a newer request has replaced, and reports whether a newer one
-	// is on its way to the branch elsewhere and has not ended: in both cases the
-	// commit must not reach the branch. An id that it does not know is not replaced.
-	// An error means that the commit is not recorded.
-	Announce(ctx context.Context, target, commit string, ids []string) (replaced []string, undecided bool, err error)
+	// the ids of the requests that it carries out on the target. It returns the images,
+	// by their normalised names, that newer requests have replaced of each, by its id,
+	// and reports whether a newer one is on its way to the branch elsewhere and has not
+	// ended: in both cases the commit must not reach the branch. Of an id that it does
+	// not know nothing is replaced. An error means that the commit is not recorded.
+	Announce(ctx context.Context, target, commit string, ids []string) (replaced map[string][]string, undecided bool, err error)
 }
 
 // ErrLedger is wrapped by the error of stored requests whose commit could not be
@@ -29,10 +29,20 @@ var ErrLedger = errors.New("the store did not take the commit's name, so the bra
 // the branch: the plan is made again when that has ended.
 var errUndecided = errors.New("a newer request for the image is on its way to the branch")
 
-// replacedError ends a commit of which some requests are replaced by newer ones.
-type replacedError struct{ ids []string }
+// replacedError ends a commit of which newer requests have replaced some images.
+type replacedError struct {
+	images map[string][]string // their normalised names, by the id of the request
+}
 
-func (e *replacedError) Error() string { return fmt.Sprintf("%d requests are superseded", len(e.ids)) }
+// Error is for the log.
+func (e *replacedError) Error() string {
+	return fmt.Sprintf("images of %d requests are superseded", len(e.images))
+}
+
+// isReplaced reports whether the image is replaced in a request.
+func (e *replacedError) isReplaced(r Request, m Image) bool {
+	return slices.Contains(e.images[r.ID], m.Repository.Name())
+}
 
 // announce records a commit in the ledger before the branch moves to it. When the ledger
 // is unavailable, only requests that are not stored go on.
@@ -44,9 +54,7 @@ func (s *Service) announce(ctx context.Context, t *target, commit github.SHA, re
 	stored := false
 	for _, r := range requests {
 		stored = stored || r.stored
-		for _, one := range append(r.alike, r) {
-			ids = append(ids, one.ID)
-		}
+		ids = append(ids, r.ID)
 	}
 	replaced, undecided, err := s.ledger.Announce(ctx, t.place().ID, string(commit), ids)
 	switch {
@@ -56,34 +64,55 @@ func (s *Service) announce(ctx context.Context, t *target, commit github.SHA, re
 		return nil //nolint:nilerr // requests that are not stored go on in this process's own order
 	case undecided:
 		return errUndecided
-	case slices.ContainsFunc(requests, func(r Request) bool { return slices.Contains(replaced, r.ID) }):
-		return &replacedError{ids: replaced}
+	}
+	found := &replacedError{images: replaced}
+	for _, r := range requests {
+		if slices.ContainsFunc(r.Images, func(m Image) bool { return found.isReplaced(r, m) }) {
+			return found
+		}
 	}
 	return nil
 }
 
-// writeWanted is writeOnHead without the requests that turn out to be replaced by newer
-// ones, which end as Superseded.
+// writeWanted is writeOnHead without what turns out not to be wanted: requests that are
+// refused, which end with their error, and images that newer requests have replaced. A
+// request whose images are all replaced ends as Superseded.
 func (s *Service) writeWanted(ctx context.Context, t *target, requests []Request) ([]Result, error) {
 	results := repeat(Result{Place: t.place(), Status: Superseded}, len(requests))
-	wanted := make([]int, len(requests))
-	for i := range wanted {
-		wanted[i] = i
+	requests = slices.Clone(requests)
+	left := make([]int, len(requests))
+	for i := range left {
+		left[i] = i
 	}
-	for len(wanted) > 0 {
-		outcomes, err := s.writeOnHead(ctx, t, pick(requests, wanted))
+	for len(left) > 0 {
+		outcomes, err := s.writeOnHead(ctx, t, pick(requests, left))
 		var replaced *replacedError
-		if errors.As(err, &replaced) {
-			wanted = slices.DeleteFunc(wanted, func(i int) bool { return slices.Contains(replaced.ids, requests[i].ID) })
-			continue
-		}
-		if err != nil {
+		var refused *refusedError
+		switch {
+		case errors.As(err, &replaced):
+			left = slices.DeleteFunc(left, func(i int) bool {
+				r := &requests[i]
+				r.Images = slices.DeleteFunc(slices.Clone(r.Images), func(m Image) bool { return replaced.isReplaced(*r, m) })
+				return len(r.Images) == 0
+			})
+		case errors.As(err, &refused):
+			var others []int
+			for n, i := range left {
+				if result, ok := refused.of[n]; ok {
+					results[i] = result
+				} else {
+					others = append(others, i)
+				}
+			}
+			left = others
+		case err != nil:
 			return nil, err
+		default:
+			for n, i := range left {
+				results[i] = outcomes[n]
+			}
+			return results, nil
 		}
-		for n, i := range wanted {
-			results[i] = outcomes[n]
-		}
-		break
 	}
 	return results, nil
 }
@@ -98,7 +127,7 @@ func (t *target) landed(ctx context.Context, r Request) (Result, bool, error) {
 	if err != nil || found == nil {
 		return Result{}, false, err
 	}
-	result := Result{Place: t.place(), Status: Committed, Commit: &found.Commit}
+	result := Result{Place: t.place(), Status: Committed, Commit: &found.Commit, images: r.Images}
 	result.Repo, result.Branch = found.Repo, found.Branch
 	return result, true, nil
 }

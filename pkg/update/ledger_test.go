@@ -14,10 +14,10 @@ import (
 )
 
 // ledger is a Ledger of one test.
-type ledger func(target, commit string, ids []string) (replaced []string, undecided bool, err error)
+type ledger func(target, commit string, ids []string) (replaced map[string][]string, undecided bool, err error)
 
 // Announce implements update.Ledger.
-func (l ledger) Announce(_ context.Context, target, commit string, ids []string) ([]string, bool, error) {
+func (l ledger) Announce(_ context.Context, target, commit string, ids []string) (map[string][]string, bool, error) {
 	return l(target, commit, ids)
 }
 
@@ -42,12 +42,12 @@ func TestReplacedElsewhere(t *testing.T) {
 	t.Parallel()
 	b := twoImages()
 	var asked [][]string
-	s := ledgerService(b, func(target, commit string, ids []string) ([]string, bool, error) {
+	s := ledgerService(b, func(target, commit string, ids []string) (map[string][]string, bool, error) {
 		if target != "infra" || commit == "" {
 			t.Errorf("announced %q for the target %q", commit, target)
 		}
 		asked = append(asked, ids)
-		return []string{"old"}, false, nil
+		return map[string][]string{"old": {"docker.io/octo-org/a"}}, false, nil
 	})
 	results := s.Apply(t.Context(), "infra", []update.Request{
 		named("old", request(t, "octo-org/a", "2")), named("new", request(t, "octo-org/b", "2")),
@@ -70,11 +70,11 @@ func TestNewerOneOnItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := twoImages()
 		asked := 0
-		s := ledgerService(b, func(string, string, []string) ([]string, bool, error) {
+		s := ledgerService(b, func(string, string, []string) (map[string][]string, bool, error) {
 			if asked++; asked < 4 {
 				return nil, true, nil
 			}
-			return []string{"old"}, false, nil
+			return map[string][]string{"old": {"docker.io/octo-org/a"}}, false, nil
 		})
 		r := one(t.Context(), t, s, named("old", request(t, "octo-org/a", "2")))
 		if r.Status != update.Superseded || r.Err != nil || len(b.commits) != 0 || asked != 4 {
@@ -89,7 +89,7 @@ func TestLedgerIsAway(t *testing.T) {
 	t.Parallel()
 	b := twoImages()
 	away := errors.New("connection refused")
-	s := ledgerService(b, func(string, string, []string) ([]string, bool, error) { return nil, false, away })
+	s := ledgerService(b, func(string, string, []string) (map[string][]string, bool, error) { return nil, false, away })
 	stored := s.Apply(t.Context(), "infra", []update.Request{named("stored", request(t, "octo-org/a", "2"))})[0]
 	if !errors.Is(stored.Err, update.ErrLedger) || !errors.Is(stored.Err, away) || len(b.commits) != 0 {
 		t.Errorf("stored: %+v after %d commits", stored, len(b.commits))
@@ -105,7 +105,7 @@ func TestAlikeAreAnnounced(t *testing.T) {
 	t.Parallel()
 	b := twoImages()
 	var asked []string
-	s := ledgerService(b, func(_, _ string, ids []string) ([]string, bool, error) {
+	s := ledgerService(b, func(_, _ string, ids []string) (map[string][]string, bool, error) {
 		asked = slices.Sorted(slices.Values(ids))
 		return nil, false, nil
 	})
@@ -123,7 +123,7 @@ func TestCommitOfAnEarlierTry(t *testing.T) {
 	t.Parallel()
 	b := twoImages()
 	b.landed = &github.Landing{Commit: github.Commit{SHA: "0a", URL: "https://example.com/0a"}, Repo: target, Branch: "main"}
-	s := ledgerService(b, func(string, string, []string) ([]string, bool, error) { return nil, false, nil })
+	s := ledgerService(b, func(string, string, []string) (map[string][]string, bool, error) { return nil, false, nil })
 	done, lost, fresh := named("1", request(t, "octo-org/a", "2")), named("2", request(t, "octo-org/b", "2")), named("3", request(t, "octo-org/a", "3"))
 	done.Sent, lost.Sent = "0a", "0b"
 	results := s.Apply(t.Context(), "infra", []update.Request{done, lost, fresh})

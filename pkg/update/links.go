@@ -34,8 +34,8 @@ func (p *plan) findLinks(ctx context.Context, editors *editors) error {
 			return nil // it leads out of the repository
 		}
 		file := path.Join(path.Dir(links[i].Path), string(target))
-		for _, r := range by[i].requests {
-			if f := &p.findings[r]; f.named[file] {
+		for _, w := range by[i].wanted {
+			if f := &p.findings[w]; f.named[file] {
 				f.skipped = append(f.skipped, Skip{Path: links[i].Path, Reason: manifest.Symlink})
 			}
 		}

@@ -2,68 +2,103 @@ package update
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// message is the commit's message: what was asked for, the files' number where
-// it helps, and trailers that say who asked and where the image came from
-// (git-interpret-trailers(1)).
+// message is the commit's message: what was asked for, and trailers that say what is
+// moved, who asked and where the images came from (git-interpret-trailers(1)).
 func (p *plan) message() string {
 	writing := p.writing()
+	headlines := p.headlines(writing)
 	var b strings.Builder
-	b.WriteString(p.subject(writing))
-	if len(writing) > 1 {
-		b.WriteString("\n")
-		for _, r := range writing {
-			fmt.Fprintf(&b, "\n- %s", strings.ReplaceAll(p.headline(r), "\n", "\n  "))
+	if len(headlines) == 1 {
+		b.WriteString(headlines[0])
+	} else {
+		moved := map[int]bool{}
+		for _, w := range writing {
+			for _, part := range w.parts {
+				moved[part] = true
+			}
+		}
+		fmt.Fprintf(&b, "Update %d images\n", len(moved))
+		for _, line := range headlines {
+			fmt.Fprintf(&b, "\n- %s", strings.ReplaceAll(line, "\n", "\n  "))
 		}
 	}
-	if trailers := trailers(writing); len(trailers) > 0 {
-		between := "\n\n"
-		if endsInTrailers(b.String()) {
-			between = "\n"
-		}
+	between := "\n\n"
+	if endsInTrailers(b.String()) {
+		between = "\n"
+	}
+	if trailers := p.trailers(writing); len(trailers) > 0 {
 		b.WriteString(between + strings.Join(trailers, "\n"))
 	}
 	return b.String()
 }
 
+// author is a request that changes a file.
+type author struct {
+	Request
+	parts []int // the indexes, in plan.wanted, of its images that change one
+}
+
 // writing returns the requests that change a file.
-func (p *plan) writing() []Request {
-	var writing []Request
-	for i, f := range p.findings {
-		if len(f.files) > 0 {
-			writing = append(writing, p.requests[i])
+func (p *plan) writing() []author {
+	var writing []author
+	for i, r := range p.requests {
+		w := author{Request: r}
+		for _, part := range p.parts[i] {
+			if len(p.findings[part].files) > 0 {
+				w.parts = append(w.parts, part)
+			}
+		}
+		if w.parts != nil {
+			writing = append(writing, w)
 		}
 	}
 	return writing
 }
 
-func (p *plan) subject(writing []Request) string {
-	if len(writing) == 1 {
-		return p.headline(writing[0])
+// headlines are, in the order of the requests, the message of each that has one, and
+// one for each image of the others. What several requests ask for alike, the last of
+// them says.
+func (p *plan) headlines(writing []author) []string {
+	said := map[int]bool{}
+	var lines []string
+	for _, w := range slices.Backward(writing) {
+		fresh := slices.DeleteFunc(slices.Clone(w.parts), func(part int) bool { return said[part] })
+		for _, part := range fresh {
+			said[part] = true
+		}
+		message := strings.TrimSpace(w.Message)
+		switch {
+		case len(fresh) == 0:
+		case message != "":
+			lines = append(lines, message)
+		default:
+			for _, part := range slices.Backward(fresh) {
+				lines = append(lines, p.target.headline(p.wanted[part].Image))
+			}
+		}
 	}
-	return fmt.Sprintf("Update %d images", len(writing))
+	slices.Reverse(lines)
+	return lines
 }
 
-// headline is the request's own message, or the target's, or one that is made of
-// the image and the version.
-func (p *plan) headline(r Request) string {
-	if message := strings.TrimSpace(r.Message); message != "" {
-		return message
+// headline is the target's for an image, or one that is made of the image and the version.
+func (t *Target) headline(m Image) string {
+	if t.Message != nil {
+		return t.Message(m.Repository, m.Version, m.Digest)
 	}
-	if p.target.Message != nil {
-		return p.target.Message(r.Image, r.Version, r.Digest)
+	version := m.Version.String()
+	if !m.Digest.IsZero() {
+		version += "@" + m.Digest.String()
 	}
-	version := r.Version.String()
-	if !r.Digest.IsZero() {
-		version += "@" + r.Digest.String()
-	}
-	return fmt.Sprintf("Update %s to %s", r.Image, version)
+	return fmt.Sprintf("Update %s to %s", m.Repository, version)
 }
 
 // trailers says of each request who made it and where the image came from.
-func trailers(writing []Request) []string {
+func (p *plan) trailers(writing []author) []string {
 	var lines []string
 	seen := map[string]bool{}
 	add := func(key, value string) {
@@ -74,13 +109,11 @@ func trailers(writing []Request) []string {
 		}
 	}
 	for _, w := range writing {
-		for _, r := range append([]Request{w}, w.alike...) {
-			add("Source-Repository", r.Source.Repository)
-			add("Source-Revision", r.Source.Revision)
-			add("Source-URL", r.Source.URL)
-			add("Requested-By", r.Caller)
-			add("Update-Id", r.ID)
-		}
+		add("Source-Repository", w.Source.Repository)
+		add("Source-Revision", w.Source.Revision)
+		add("Source-URL", w.Source.URL)
+		add("Requested-By", w.Caller)
+		add("Update-Id", w.ID)
 	}
 	return lines
 }

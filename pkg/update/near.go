@@ -119,7 +119,7 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// findNear finds, for requests whose image no file names, images that may be meant:
+// findNear finds, for images that no file names, others that may be meant:
 // those of the same last part, and then those of nearly the same. For the latter it
 // reads maxNear files at most.
 func (s *Service) findNear(ctx context.Context, p *plan) {
@@ -127,7 +127,7 @@ func (s *Service) findNear(ctx context.Context, p *plan) {
 		if len(p.findings[i].named) > 0 {
 			continue
 		}
-		wanted := p.requests[i].Image
+		wanted := p.wanted[i].Repository
 		var found []image.Repository
 		for _, m := range p.mentions {
 			found = append(found, manifest.Similar(m.path, m.content, wanted.Base())...)

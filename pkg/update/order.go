@@ -1,6 +1,7 @@
 package update
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -30,33 +31,37 @@ func (o *order) last(key orderKey) time.Time {
 	return o.aged[key]
 }
 
-// late reports whether a newer request was carried out: in the same scope, or for all.
-func (o *order) late(target string, r Request) bool {
+// timely returns the request without the images of which a newer request was carried
+// out: in the same scope, or for all.
+func (o *order) timely(target string, r Request) Request {
 	if r.At.IsZero() {
-		return false
+		return r
 	}
+	scopes := []string{"", r.Scope()}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, scope := range []string{"", r.Scope()} {
-		if r.At.Before(o.last(orderKey{target, r.Image.Name(), scope})) {
-			return true
-		}
-	}
-	return false
+	return r.with(slices.DeleteFunc(slices.Clone(r.Images), func(m Image) bool {
+		return slices.ContainsFunc(scopes, func(scope string) bool {
+			return r.At.Before(o.last(orderKey{target, m.Repository.Name(), scope}))
+		})
+	}))
 }
 
-// note remembers a request that was carried out.
-func (o *order) note(target string, r Request) {
+// note remembers a request that was carried out, with these images.
+func (o *order) note(target string, r Request, images []Image) {
 	if r.At.IsZero() {
 		return
 	}
+	scope := r.Scope()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	key := orderKey{target, r.Image.Name(), r.Scope()}
-	if o.last(key).Before(r.At) {
-		o.young[key] = r.At
-	}
-	if len(o.young) == orderSize {
-		o.young, o.aged = map[orderKey]time.Time{}, o.young
+	for _, m := range images {
+		key := orderKey{target, m.Repository.Name(), scope}
+		if o.last(key).Before(r.At) {
+			o.young[key] = r.At
+		}
+		if len(o.young) >= orderSize {
+			o.young, o.aged = map[orderKey]time.Time{}, o.young
+		}
 	}
 }

@@ -10,17 +10,17 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 )
 
-// naming is a pair of fields that names the image of a request.
+// naming is a pair of fields that names a wanted image.
 type naming struct {
-	request int
-	path    string
-	line    int
-	key     manifest.Key
+	wanted int
+	path   string
+	line   int
+	key    manifest.Key
 }
 
 // override is a version that stands in another file than the name of its image.
 type override struct {
-	request int
+	wanted  int
 	key     manifest.Key
 	namedIn NamedIn
 	reason  manifest.Reason // for leaving it alone; or empty
@@ -45,16 +45,16 @@ func (s *Service) findOverrides(ctx context.Context, p *plan) error {
 	return p.editOverrides(ctx, families.overrides(groups))
 }
 
-// groupNamings parts sorted namings by request and key.
+// groupNamings parts sorted namings by image and key.
 func groupNamings(namings []naming) [][]naming {
 	type group struct {
-		request int
-		key     manifest.Key
+		wanted int
+		key    manifest.Key
 	}
 	at := map[group]int{}
 	var groups [][]naming
 	for _, n := range namings {
-		g := group{n.request, n.key}
+		g := group{n.wanted, n.key}
 		i, ok := at[g]
 		if !ok {
 			if len(groups) == maxFamilyKeys {
@@ -143,11 +143,11 @@ func (s *Service) pairsOf(ctx context.Context, p *plan, files []*member, take fu
 func (f *families) overrides(groups [][]naming) map[string][]override {
 	found := map[string][]override{}
 	for _, g := range groups {
-		key, request := g[0].key, g[0].request
+		key, wanted := g[0].key, g[0].wanted
 		var said *voices
 		for i := range f.files {
 			m := &f.files[i]
-			if !m.pairs.Lone(key) || !f.plan.requests[request].wants(m.entry.Path) {
+			if !m.pairs.Lone(key) || !f.plan.wanted[wanted].takesFile(m.entry.Path) {
 				continue
 			}
 			if said == nil {
@@ -157,7 +157,7 @@ func (f *families) overrides(groups [][]naming) map[string][]override {
 			if by == nil || by.here == (NamedIn{}) {
 				continue
 			}
-			o := override{request: request, key: key, namedIn: by.here}
+			o := override{wanted: wanted, key: key, namedIn: by.here}
 			switch {
 			case by.other:
 				o.reason = manifest.OverrideAmbiguous
@@ -209,7 +209,7 @@ func (p *plan) editOverrides(ctx context.Context, found map[string][]override) e
 func (p *plan) editOverridesOf(file *plannedFile, found []override) bool {
 	asked := make([]manifest.Override, len(found))
 	for i, o := range found {
-		asked[i] = manifest.Override{Key: o.key, Update: p.target.update(p.requests[o.request]), Reason: o.reason}
+		asked[i] = manifest.Override{Key: o.key, Update: p.target.update(p.wanted[o.wanted]), Reason: o.reason}
 	}
 	result := manifest.EditOverrides(file.entry.Path, file.after, asked, p.target.options())
 	file.after = result.Content
@@ -220,12 +220,12 @@ func (p *plan) editOverridesOf(file *plannedFile, found []override) bool {
 	}
 	for i, o := range found {
 		if len(changes[i]) > 0 {
-			p.findings[o.request].add(File{Path: path, Changes: changes[i], before: versionsBefore(&result, i)})
+			p.findings[o.wanted].add(File{Path: path, Changes: changes[i], before: versionsBefore(&result, i)})
 		}
 	}
 	for _, s := range result.Skips {
 		o := found[s.Update]
-		f := &p.findings[o.request]
+		f := &p.findings[o.wanted]
 		f.skipped = append(f.skipped, Skip{Path: path, Line: s.Line, Reason: s.Reason, NamedIn: o.namedIn})
 	}
 	return len(result.Changes) > 0
@@ -241,9 +241,7 @@ func (f *finding) add(more File) {
 	}
 	file := &f.files[at]
 	file.Changes = append(file.Changes, more.Changes...)
-	slices.SortStableFunc(file.Changes, func(a, b Change) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
+	slices.SortStableFunc(file.Changes, byPlace)
 	file.before = append(file.before, more.before...)
 	slices.Sort(file.before)
 	file.before = slices.Compact(file.before)

@@ -18,9 +18,11 @@ type plan struct {
 	target   *target
 	snapshot *github.Snapshot
 	requests []Request
+	wanted   []wanted      // the images of the requests, each once
+	parts    [][]int       // of each request, the index in wanted of each of its images
 	files    []plannedFile // that change, sorted by path
-	findings []finding     // one for each request
-	namings  []naming      // the pairs that name a request's image
+	findings []finding     // one for each of wanted
+	namings  []naming      // the pairs that name a wanted image
 	mentions []mention     // files for suggestions, sorted by path
 }
 
@@ -30,19 +32,40 @@ type plannedFile struct {
 	before, after []byte
 }
 
-// finding is what was found of one request's image.
+// finding is what was found of one image.
 type finding struct {
 	named   map[string]bool // the paths of the files that name the image
 	files   []File
 	skipped []Skip
-	near    []string // images that may be meant, when no file names the request's
+	near    []string // images that may be meant, when no file names it
+}
+
+// newPlan is an empty plan for requests that do not contradict each other.
+func newPlan(t *target, snapshot *github.Snapshot, requests []Request) *plan {
+	p := &plan{target: t, snapshot: snapshot, requests: requests, parts: make([][]int, len(requests))}
+	at := map[scoped]int{}
+	for i, r := range requests {
+		scope := r.Scope()
+		for _, m := range r.Images {
+			key := scoped{m.Repository.Name(), scope}
+			n, ok := at[key]
+			if !ok {
+				n = len(p.wanted)
+				at[key] = n
+				p.wanted = append(p.wanted, wanted{Image: m, paths: r.Paths, present: r.Present})
+			}
+			p.parts[i] = append(p.parts[i], n)
+		}
+	}
+	p.findings = make([]finding, len(p.wanted))
+	return p
 }
 
 // plan reads the files of the snapshot that may name an image and edits them in
 // memory. Nothing is written.
 func (s *Service) plan(ctx context.Context, t *target, snapshot *github.Snapshot, requests []Request) (*plan, error) {
-	p := &plan{target: t, snapshot: snapshot, requests: requests, findings: make([]finding, len(requests))}
-	editors, err := newEditors(&t.Target, requests)
+	p := newPlan(t, snapshot, requests)
+	editors, err := newEditors(&t.Target, p.wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +83,7 @@ func (s *Service) plan(ctx context.Context, t *target, snapshot *github.Snapshot
 		switch {
 		case ed == nil || entry.Mode == github.ModeSymlink:
 		case entry.Size > manifest.MaxSize:
-			p.skipFile(entry, ed.requests, manifest.TooLarge)
+			p.skipFile(entry, ed.wanted, manifest.TooLarge)
 		case s.mayName(entry, ed):
 			entries = append(entries, entry)
 			by = append(by, ed)
@@ -109,7 +132,7 @@ func (p *plan) edit(entry github.Entry, ed *editor, content []byte) {
 		changes[c.Update] = append(changes[c.Update], Change{Change: c})
 	}
 	for _, n := range result.Namings {
-		p.namings = append(p.namings, naming{request: ed.requests[n.Update], path: entry.Path, line: n.Line, key: n.Key})
+		p.namings = append(p.namings, naming{wanted: ed.wanted[n.Update], path: entry.Path, line: n.Line, key: n.Key})
 	}
 	for update, cs := range changes {
 		f := p.finding(ed, update, entry)
@@ -151,7 +174,7 @@ func versionsBefore(r *manifest.Result, update int) []string {
 
 // finding returns what was found of the editor's update, whose image the file names.
 func (p *plan) finding(ed *editor, update int, entry github.Entry) *finding {
-	f := &p.findings[ed.requests[update]]
+	f := &p.findings[ed.wanted[update]]
 	if f.named == nil {
 		f.named = map[string]bool{}
 	}
@@ -159,20 +182,22 @@ func (p *plan) finding(ed *editor, update int, entry github.Entry) *finding {
 	return f
 }
 
-// skipFile lists a whole file for each of the requests.
-func (p *plan) skipFile(entry github.Entry, requests []int, reason manifest.Reason) {
-	for _, r := range requests {
-		p.findings[r].skipped = append(p.findings[r].skipped, Skip{Path: entry.Path, Reason: reason})
+// skipFile lists a whole file for each of the images.
+func (p *plan) skipFile(entry github.Entry, images []int, reason manifest.Reason) {
+	for _, i := range images {
+		p.findings[i].skipped = append(p.findings[i].skipped, Skip{Path: entry.Path, Reason: reason})
 	}
 }
 
 func (p *plan) sort() {
 	slices.SortFunc(p.files, func(a, b plannedFile) int { return strings.Compare(a.entry.Path, b.entry.Path) })
 	for i := range p.findings {
-		slices.SortFunc(p.findings[i].files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+		slices.SortFunc(p.findings[i].files, byPath)
 		slices.SortFunc(p.findings[i].skipped, bySkip)
 	}
 }
+
+func byPath(a, b File) int { return strings.Compare(a.Path, b.Path) }
 
 func bySkip(a, b Skip) int {
 	return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line))
@@ -210,42 +235,106 @@ func (s *Service) land(ctx context.Context, p *plan) ([]Result, error) {
 	return p.results(&commit), nil
 }
 
+// place is the target's, as the snapshot shows it.
+func (p *plan) place() Place {
+	place := p.target.place()
+	place.Repo, place.Branch = p.snapshot.Repo, p.snapshot.Branch
+	return place
+}
+
 // results turns the findings into answers, given the commit that the plan
 // became or nil.
 func (p *plan) results(commit *github.Commit) []Result {
 	results := make([]Result, len(p.requests))
-	for i, f := range p.findings {
-		results[i] = p.result(p.requests[i], f, commit)
+	for i := range p.requests {
+		results[i] = p.result(i, commit)
 	}
 	return results
 }
 
-func (p *plan) result(r Request, f finding, commit *github.Commit) Result {
-	result := Result{Place: p.target.place(), Status: Unchanged, Files: f.files, Skipped: f.skipped}
-	result.Repo, result.Branch = p.snapshot.Repo, p.snapshot.Branch
-	if len(f.named) == 0 {
-		result.Err = &NotReferencedError{
-			Image: r.Image.String(), Repo: result.Repo, Branch: result.Branch,
-			Narrowed: len(r.Paths) > 0 || p.target.narrowed(), Unread: f.tooLarge(), Near: f.near,
-		}
+func (p *plan) result(request int, commit *github.Commit) Result {
+	result := Result{Place: p.place(), Status: Unchanged, images: p.requests[request].Images}
+	result.Files, result.Skipped = p.found(request)
+	if !slices.ContainsFunc(p.parts[request], p.isNamed) {
+		result.Err = p.notReferenced(request, p.requests[request].Images)
 		return result
 	}
 	if commit != nil {
 		result.leaveOut(commit.LeftOut)
 	}
-	result.MergedVersions = mergedVersions(result.Files)
+	result.MergedVersions = p.mergedVersions(request, result.Files)
 	if commit != nil && len(result.Files) > 0 {
 		result.Status, result.Commit = Committed, commit
 	}
 	return result
 }
 
-// mergedVersions are the versions that one file had several of.
-func mergedVersions(files []File) []string {
-	var merged []string
+// notReferenced says that nobody names these images of a request.
+func (p *plan) notReferenced(request int, images []Image) error {
+	r := p.requests[request]
+	e := &NotReferencedError{
+		Images: names(images), Repo: p.snapshot.Repo, Branch: p.snapshot.Branch, Narrowed: len(r.Paths) > 0 || p.target.narrowed(),
+		Partly: slices.ContainsFunc(p.parts[request], p.isNamed),
+	}
+	for n, part := range p.parts[request] {
+		if !p.isNamed(part) && slices.ContainsFunc(images, r.Images[n].alike) {
+			e.Near = append(e.Near, p.findings[part].near...)
+			e.Unread = max(e.Unread, p.findings[part].tooLarge())
+		}
+	}
+	e.Near = e.Near[:min(len(e.Near), maxNear)]
+	return e
+}
+
+// found joins what was found of each image of a request: the files, each once, and what
+// is skipped, where each file that is skipped as a whole stands once.
+func (p *plan) found(request int) (files []File, skipped []Skip) {
+	r := p.requests[request]
+	var all []File
+	for n, part := range p.parts[request] {
+		for _, f := range p.findings[part].files {
+			f.Changes = slices.Clone(f.Changes)
+			for i := range f.Changes {
+				if r.Listed {
+					f.Changes[i].Image = r.Images[n].Repository.String()
+				}
+			}
+			all = append(all, f)
+		}
+		skipped = append(skipped, p.findings[part].skipped...)
+	}
+	slices.SortStableFunc(all, byPath)
+	for _, f := range all {
+		if n := len(files); n > 0 && files[n-1].Path == f.Path {
+			files[n-1].Changes = append(files[n-1].Changes, f.Changes...)
+			continue
+		}
+		files = append(files, f)
+	}
 	for _, f := range files {
-		if len(f.before) > 1 {
-			merged = append(merged, f.before...)
+		slices.SortStableFunc(f.Changes, byPlace)
+	}
+	slices.SortStableFunc(skipped, bySkip)
+	skipped = slices.CompactFunc(skipped, func(a, b Skip) bool { return a.Line == 0 && a == b })
+	return files, skipped
+}
+
+func byPlace(a, b Change) int {
+	return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+}
+
+// mergedVersions are the versions that one of the files had several of, for one image.
+func (p *plan) mergedVersions(request int, files []File) []string {
+	changed := map[string]bool{}
+	for _, f := range files {
+		changed[f.Path] = true
+	}
+	var merged []string
+	for _, part := range p.parts[request] {
+		for _, f := range p.findings[part].files {
+			if changed[f.Path] && len(f.before) > 1 {
+				merged = append(merged, f.before...)
+			}
 		}
 	}
 	slices.Sort(merged)

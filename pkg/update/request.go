@@ -12,14 +12,54 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 )
 
-// Request moves one image to one version.
-type Request struct {
-	// ID names the request in commits and logs.
-	ID      string
-	Image   image.Repository
-	Version image.Tag
+// Image is an image with the version that it is moved to.
+type Image struct {
+	Repository image.Repository
+	Version    image.Tag
 	// Digest is the digest behind Version; zero when it is not known.
 	Digest image.Digest
+	// Permits are the targets in which a rule allows to move the image; without any it
+	// may be moved in each.
+	Permits []Permit
+}
+
+// Permit allows to move an image in a target.
+type Permit struct {
+	Target string // its id
+	Rule   string // the name of the rule
+}
+
+// String is the image with its version and, if that is known, its digest.
+func (m Image) String() string {
+	text := m.Repository.String() + ":" + m.Version.String()
+	if !m.Digest.IsZero() {
+		text += "@" + m.Digest.String()
+	}
+	return text
+}
+
+// alike reports whether both are the same image at the same version and digest.
+func (m Image) alike(other Image) bool {
+	return m.Repository.Equal(other.Repository) && m.Version == other.Version && m.Digest == other.Digest
+}
+
+// permitted reports whether the image may be moved in a target.
+func (m Image) permitted(target string) bool {
+	return len(m.Permits) == 0 || slices.ContainsFunc(m.Permits, func(p Permit) bool { return p.Target == target })
+}
+
+// Request moves images, each to a version: on each target all of those that it names,
+// in one commit, or none.
+type Request struct {
+	// ID names the request in commits and logs.
+	ID string
+	// Images are what is moved: at least one, and each image once.
+	Images []Image
+	// All are the images of the request on all of its targets, where Images are those on
+	// one; nil means Images.
+	All []Image
+	// Listed reports that the request came with a list of images, which may be of one.
+	Listed bool
 
 	// Repo, Branch and Targets, which are ids, narrow the targets; zero means any.
 	Repo    github.Repo
@@ -46,10 +86,25 @@ type Request struct {
 	// DryRun asks for the plan alone.
 	DryRun bool
 
-	// alike are requests for the same, which this one stands for.
-	alike []Request
 	// stored reports that the request came by Service.Apply.
 	stored bool
+	// census is what the request's targets name.
+	census *census
+}
+
+// with returns the request with other images.
+func (r Request) with(images []Image) Request {
+	r.Images = images
+	return r
+}
+
+// names are the images as they were spelled.
+func names(images []Image) []string {
+	texts := make([]string, len(images))
+	for i, m := range images {
+		texts[i] = m.Repository.String()
+	}
+	return texts
 }
 
 // Scope tells apart the requests for one image on one target that do not replace
@@ -85,7 +140,8 @@ const (
 	Committed Status = "committed"
 	// Unchanged: the image is named, and nothing was to be written.
 	Unchanged Status = "unchanged"
-	// Superseded: a later request for the same image was written in its place.
+	// Superseded: a later request for the same image was written in its place; of a
+	// request for several images, later ones for each.
 	Superseded Status = "superseded"
 	// Planned: the answer to a dry run.
 	Planned Status = "planned"
@@ -125,6 +181,9 @@ type Result struct {
 	Status Status
 	// Commit is set when Status is Committed. Requests that shared a commit have the same one.
 	Commit *github.Commit
+	// Superseded are the images that were left to later requests for them, while the
+	// others went on; nil when Status is Superseded.
+	Superseded []image.Repository
 	// Files are those that change, sorted by path.
 	Files []File
 	// MergedVersions are, sorted, the different versions that were in a file which
@@ -140,6 +199,8 @@ type Result struct {
 	Spent int
 	// Err is why nothing was written; of this package, of github, or of a context.
 	Err error
+
+	images []Image // that were carried out
 }
 
 // File is one file with the references that change in it.
@@ -154,6 +215,9 @@ type File struct {
 // Change is one reference that changes.
 type Change struct {
 	manifest.Change
+	// Image is the image that the reference names, as a request with a list of images
+	// spells it; empty for another request.
+	Image   string
 	NamedIn NamedIn
 }
 

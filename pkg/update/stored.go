@@ -31,18 +31,50 @@ func checkVersion(v int) error {
 }
 
 // storedRequest is what EncodeRequest writes. ID, Caller, At and Sent are the
-// store's own, and a dry run is never stored.
+// store's own, and a dry run is never stored. The image is that of a request without a
+// list; one with a list has images, which a program that does not know them refuses to
+// read, for want of an image.
 type storedRequest struct {
-	V          int          `json:"v"`
-	Image      string       `json:"image"` // as it was spelled
-	Version    string       `json:"version"`
-	Digest     string       `json:"digest,omitempty"`
-	Present    string       `json:"present,omitempty"`
-	Repository string       `json:"repository,omitempty"`
-	Branch     string       `json:"branch,omitempty"`
-	Paths      []string     `json:"paths,omitempty"`
-	Message    string       `json:"message,omitempty"`
-	Source     storedSource `json:"source,omitzero"`
+	V int `json:"v"`
+	storedImage
+	Images     []storedImage `json:"images,omitempty"`
+	Present    string        `json:"present,omitempty"`
+	Repository string        `json:"repository,omitempty"`
+	Branch     string        `json:"branch,omitempty"`
+	Paths      []string      `json:"paths,omitempty"`
+	Message    string        `json:"message,omitempty"`
+	Source     storedSource  `json:"source,omitzero"`
+}
+
+type storedImage struct {
+	Image   string         `json:"image,omitempty"` // as it was spelled
+	Version string         `json:"version,omitempty"`
+	Digest  string         `json:"digest,omitempty"`
+	Permits []storedPermit `json:"permits,omitempty"`
+}
+
+type storedPermit struct {
+	Target string `json:"target"`
+	Rule   string `json:"rule,omitempty"`
+}
+
+func storeImage(m Image) storedImage {
+	s := storedImage{Image: m.Repository.String(), Version: m.Version.String(), Digest: m.Digest.String()}
+	for _, p := range m.Permits {
+		s.Permits = append(s.Permits, storedPermit(p))
+	}
+	return s
+}
+
+func (s storedImage) read() (m Image, err error) {
+	for _, p := range s.Permits {
+		m.Permits = append(m.Permits, Permit(p))
+	}
+	return m, errors.Join(
+		parse("image", s.Image, &m.Repository, image.ParseRepository),
+		parse("version", s.Version, &m.Version, image.ParseTag),
+		parseSet("digest", s.Digest, &m.Digest, image.ParseDigest),
+	)
 }
 
 type storedSource struct {
@@ -55,8 +87,14 @@ type storedSource struct {
 // part of it: whoever stores a request stores it for each of its targets.
 func EncodeRequest(r Request) []byte {
 	s := storedRequest{
-		V: storedVersion, Image: r.Image.String(), Version: r.Version.String(), Digest: r.Digest.String(),
-		Present: r.Present.String(), Branch: r.Branch, Paths: r.Paths, Message: r.Message, Source: storedSource(r.Source),
+		V: storedVersion, Present: r.Present.String(), Branch: r.Branch, Paths: r.Paths, Message: r.Message, Source: storedSource(r.Source),
+	}
+	if r.Listed {
+		for _, m := range r.Images {
+			s.Images = append(s.Images, storeImage(m))
+		}
+	} else {
+		s.storedImage = storeImage(r.Images[0])
 	}
 	if !r.Repo.IsZero() {
 		s.Repository = r.Repo.String()
@@ -74,15 +112,20 @@ func DecodeRequest(text []byte) (Request, error) {
 	if err := checkVersion(s.V); err != nil {
 		return Request{}, fmt.Errorf("read the stored request: %w", err)
 	}
-	r := Request{Branch: s.Branch, Paths: s.Paths, Message: s.Message, Source: Source(s.Source)}
-	err := errors.Join(
-		parse("image", s.Image, &r.Image, image.ParseRepository),
-		parse("version", s.Version, &r.Version, image.ParseTag),
-		parseSet("digest", s.Digest, &r.Digest, image.ParseDigest),
+	r := Request{Listed: len(s.Images) > 0, Branch: s.Branch, Paths: s.Paths, Message: s.Message, Source: Source(s.Source)}
+	if !r.Listed {
+		s.Images = []storedImage{s.storedImage}
+	}
+	errs := []error{
 		parseSet("present", s.Present, &r.Present, image.ParsePattern),
 		parseSet("repository", s.Repository, &r.Repo, github.ParseRepo),
-	)
-	if err != nil {
+	}
+	for _, stored := range s.Images {
+		m, err := stored.read()
+		r.Images = append(r.Images, m)
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
 		return Request{}, fmt.Errorf("read the stored request: %w", err)
 	}
 	return r, nil
@@ -113,6 +156,7 @@ type storedResult struct {
 	Branch         string         `json:"branch,omitempty"`
 	Status         Status         `json:"status,omitempty"`
 	Commit         *storedCommit  `json:"commit,omitempty"`
+	Superseded     []string       `json:"superseded,omitempty"`
 	Files          []storedFile   `json:"files,omitempty"`
 	MergedVersions []string       `json:"merged_versions,omitempty"`
 	Skipped        []storedSkip   `json:"skipped,omitempty"`
@@ -144,6 +188,7 @@ type storedPlace struct {
 }
 
 type storedChange struct {
+	Image      string `json:"image,omitempty"`
 	Line       int    `json:"line"`
 	Column     int    `json:"column"`
 	Pointer    string `json:"pointer,omitempty"`
@@ -189,11 +234,14 @@ func EncodeResult(r Result) []byte {
 		headline, _, _ := strings.Cut(r.Commit.Message, "\n")
 		s.Commit = &storedCommit{SHA: r.Commit.SHA, URL: r.Commit.URL, Headline: headline}
 	}
+	for _, m := range r.Superseded {
+		s.Superseded = append(s.Superseded, m.String())
+	}
 	for _, f := range r.Files {
 		file := storedFile{Path: f.Path, Changes: []storedChange{}}
 		for _, c := range f.Changes {
 			file.Changes = append(file.Changes, storedChange{
-				Line: c.Line, Column: c.Column, Pointer: c.Pointer, From: c.From, To: c.To,
+				Image: c.Image, Line: c.Line, Column: c.Column, Pointer: c.Pointer, From: c.From, To: c.To,
 				FromDigest: c.FromDigest, ToDigest: c.ToDigest, NamedIn: storedPlace(c.NamedIn),
 			})
 		}
@@ -228,10 +276,17 @@ func DecodeResult(text []byte) (Result, error) {
 	if s.Commit != nil {
 		r.Commit = &github.Commit{SHA: s.Commit.SHA, URL: s.Commit.URL, Message: s.Commit.Headline}
 	}
+	for _, text := range s.Superseded {
+		var m image.Repository
+		if err := parse("superseded", text, &m, image.ParseRepository); err != nil {
+			return Result{}, fmt.Errorf("read the stored result: %w", err)
+		}
+		r.Superseded = append(r.Superseded, m)
+	}
 	for _, f := range s.Files {
 		file := File{Path: f.Path}
 		for _, c := range f.Changes {
-			change := Change{NamedIn: NamedIn(c.NamedIn)}
+			change := Change{Image: c.Image, NamedIn: NamedIn(c.NamedIn)}
 			change.Place = manifest.Place{Line: c.Line, Column: c.Column, Pointer: c.Pointer}
 			change.From, change.To, change.FromDigest, change.ToDigest = c.From, c.To, c.FromDigest, c.ToDigest
 			file.Changes = append(file.Changes, change)

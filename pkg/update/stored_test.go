@@ -99,7 +99,8 @@ func TestRequestOutlastsTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := request(t, "nginx", "1.2", "apps/**", "{a,b}.yaml")
-	r.Digest, r.Present, r.Repo, r.Branch, r.Message = digest, present, target, "main", "Deploy\n\nIt is <better>."
+	r.Images[0].Permits = []update.Permit{{Target: "production", Rule: "releases"}, {Target: "staging"}}
+	r.Images[0].Digest, r.Present, r.Repo, r.Branch, r.Message = digest, present, target, "main", "Deploy\n\nIt is <better>."
 	r.Source = update.Source{Repository: "octo-org/nginx", Revision: "42a252d", URL: "https://example.com/?a=1&b=2"}
 	got, err := update.DecodeRequest(update.EncodeRequest(r))
 	if err != nil {
@@ -110,7 +111,7 @@ func TestRequestOutlastsTheProcess(t *testing.T) {
 		cmp.Comparer(func(a, b image.Tag) bool { return a == b }),
 		cmp.Comparer(func(a, b image.Digest) bool { return a == b }),
 		cmp.Comparer(func(a, b image.Pattern) bool { return a.String() == b.String() }),
-		cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".alike" || p.Last().String() == ".stored" }, cmp.Ignore()),
+		cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".census" || p.Last().String() == ".stored" }, cmp.Ignore()),
 	}
 	if diff := cmp.Diff(r, got, same); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -118,15 +119,25 @@ func TestRequestOutlastsTheProcess(t *testing.T) {
 	if r.Scope() != got.Scope() {
 		t.Error("the scope is another one")
 	}
+	several := set(t, "nginx:1", "octo-org/web:2")
+	several.Images[1].Digest = digest
+	if got, err = update.DecodeRequest(update.EncodeRequest(several)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(several, got, same); diff != "" {
+		t.Errorf("several (-want +got):\n%s", diff)
+	}
 }
 
 func TestResultOutlastsTheProcess(t *testing.T) {
 	t.Parallel()
 	r := update.Result{
-		Place:  update.Place{Name: "production", Repo: target, Branch: "main"},
-		Status: update.Committed,
-		Commit: &github.Commit{SHA: "42a252d", URL: "https://example.com/42a252d", Message: "Update nginx to 2\n\nUpdate-Id: one"},
+		Place:      update.Place{Name: "production", Repo: target, Branch: "main"},
+		Status:     update.Committed,
+		Commit:     &github.Commit{SHA: "42a252d", URL: "https://example.com/42a252d", Message: "Update nginx to 2\n\nUpdate-Id: one"},
+		Superseded: []image.Repository{request(t, "octo-org/web", "1").Images[0].Repository},
 		Files: []update.File{{Path: "a.yaml", Changes: []update.Change{{
+			Image:   "nginx",
 			Change:  manifest.Change{Place: manifest.Place{Line: 3, Column: 8, Pointer: "/image"}, From: "1", To: "2", FromDigest: "sha256:0", ToDigest: "sha256:1"},
 			NamedIn: update.NamedIn{Path: "values.yaml", Line: 2},
 		}}}},
@@ -138,7 +149,7 @@ func TestResultOutlastsTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Commit = &github.Commit{SHA: "42a252d", URL: "https://example.com/42a252d", Message: "Update nginx to 2"}
-	if diff := cmp.Diff(r, got, cmp.AllowUnexported(update.File{})); diff != "" {
+	if diff := cmp.Diff(r, got, cmp.AllowUnexported(update.File{}, update.Result{}), cmp.Comparer(func(a, b image.Repository) bool { return a.String() == b.String() })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -217,8 +228,8 @@ var failures = []struct {
 	absent  bool
 	passing bool
 }{
-	{"image not named", &update.NotReferencedError{Image: "nginx", Repo: target, Branch: "main"}, update.CodeImageNotReferenced, "names the image nginx", true, false},
-	{"image of no target", &update.NotTakenError{Image: "nginx"}, update.CodeImageNotReferenced, "no target takes", true, false},
+	{"image not named", &update.NotReferencedError{Images: []string{"nginx"}, Repo: target, Branch: "main"}, update.CodeImageNotReferenced, "names the image nginx", true, false},
+	{"image of no target", &update.NotTakenError{Images: []string{"nginx"}}, update.CodeImageNotReferenced, "no target takes", true, false},
 	{"repository of no target", &update.NoTargetError{Repo: target}, update.CodeRepositoryNotFound, "not a target", true, false},
 	{"branch of no target", &update.NoTargetError{Branch: "stage"}, update.CodeBranchNotFound, "branch stage is not", true, false},
 	{"target that is gone", &update.NoTargetError{Target: "gone"}, update.CodeRepositoryNotFound, "gone is not", false, false},

@@ -114,9 +114,14 @@ func (t *Target) place() Place {
 	return p
 }
 
-// takesImage reports whether the target is for the image.
-func (t *Target) takesImage(repository image.Repository) bool {
-	return len(t.Images) == 0 || matchesAny(t.Images, repository.Name())
+// takes reports whether the image may be moved in the target.
+func (t *Target) takes(m Image) bool {
+	return (len(t.Images) == 0 || matchesAny(t.Images, m.Repository.Name())) && m.permitted(t.place().ID)
+}
+
+// taken returns those of the images that may be moved in the target.
+func (t *Target) taken(images []Image) []Image {
+	return slices.DeleteFunc(slices.Clone(images), func(m Image) bool { return !t.takes(m) })
 }
 
 // takesFile reports whether the target's globs take the file in.

@@ -95,27 +95,40 @@ func (s *Service) Targets() []Place {
 	return places
 }
 
-// Choose returns the targets that the request goes to, in the order of
-// Options.Targets, without asking GitHub: one whose default branch is not known
-// yet counts as asked for. The error is a
-// *NoTargetError, a *NotTakenError or a *MessageRefusedError.
-func (s *Service) Choose(r Request) ([]Place, error) {
-	chosen, err := s.choose(r)
-	places := make([]Place, len(chosen))
-	for i, t := range chosen {
-		places[i] = t.place()
-		if snapshot, ok := t.Repository.Remembered(); ok {
-			places[i].Branch = snapshot.Branch
-		}
-	}
-	return places, err
+// Choice is a target that a request goes to, and those of its images that may be moved
+// there.
+type Choice struct {
+	Place
+	Images []Image
 }
 
-func (s *Service) choose(r Request) ([]*target, error) {
-	var chosen []*target
+// Choose returns the targets that the request goes to, in the order of
+// Options.Targets, without asking GitHub: one whose default branch is not known
+// yet counts as asked for. Each image of the request is in one of them. The error is a
+// *NoTargetError, a *NotTakenError or a *MessageRefusedError.
+func (s *Service) Choose(r Request) ([]Choice, error) {
+	chosen, err := choose(s.targets, r)
+	choices := make([]Choice, len(chosen))
+	for i, c := range chosen {
+		choices[i] = Choice{Place: c.place(), Images: c.images}
+		if snapshot, ok := c.Repository.Remembered(); ok {
+			choices[i].Branch = snapshot.Branch
+		}
+	}
+	return choices, err
+}
+
+// chosen is a target with the images that it takes of a request.
+type chosen struct {
+	*target
+	images []Image
+}
+
+func choose(targets []*target, r Request) ([]chosen, error) {
+	var all []chosen
 	foreign := NoTargetError{Repo: r.Repo, Branch: r.Branch}
-	taken := true
-	for _, t := range s.targets {
+	found := false
+	for _, t := range targets {
 		place := t.place()
 		if len(r.Targets) > 0 && !slices.Contains(r.Targets, place.ID) {
 			continue
@@ -128,26 +141,30 @@ func (s *Service) choose(r Request) ([]*target, error) {
 		if fits, known := t.isBranch(r.Branch); known && !fits {
 			continue
 		}
-		if !t.takesImage(r.Image) {
-			taken = false
-			continue
+		found = true
+		if images := t.taken(r.Images); len(images) > 0 {
+			all = append(all, chosen{t, images})
 		}
-		chosen = append(chosen, t)
 	}
-	switch {
-	case len(chosen) > 0:
-		return chosen, refuseMessage(chosen, r)
-	case !taken:
-		return nil, &NotTakenError{Image: r.Image.String()}
-	default:
+	if !found {
 		return nil, &foreign
 	}
+	var missing []Image
+	for _, m := range r.Images {
+		if !slices.ContainsFunc(all, func(c chosen) bool { return slices.ContainsFunc(c.images, m.alike) }) {
+			missing = append(missing, m)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, &NotTakenError{Images: names(missing)}
+	}
+	return all, refuseMessage(all, r)
 }
 
 // refuseMessage returns a *MessageRefusedError for a request with a message of its
 // own when one of the targets takes none.
-func refuseMessage(chosen []*target, r Request) error {
-	for _, t := range chosen {
+func refuseMessage(all []chosen, r Request) error {
+	for _, t := range all {
 		if r.Message != "" && t.RefuseMessages {
 			return &MessageRefusedError{Target: t.place().String()}
 		}
@@ -157,14 +174,15 @@ func refuseMessage(chosen []*target, r Request) error {
 
 // Update applies the request to every target that it asks for, side by side,
 // and returns one Result for each, in the order of Options.Targets. Targets that
-// do not name the image are left out when another one does. The error is that of
-// Choose, or a *NoTargetError.
+// name none of the images are left out when another one does. An image that no target
+// names ends the whole request with a *NotReferencedError. The error is that of Choose,
+// or a *NoTargetError.
 //
 // When ctx ends, or Options.Timeout is over, a request that waits or is planned ends
 // with the cause and has written nothing. One whose commit is on its way is followed
 // to its end.
 func (s *Service) Update(ctx context.Context, r Request) ([]Result, error) {
-	targets, err := s.choose(r)
+	targets, err := choose(s.targets, r)
 	if err != nil {
 		return nil, err
 	}
@@ -173,10 +191,11 @@ func (s *Service) Update(ctx context.Context, r Request) ([]Result, error) {
 		ctx, cancel = context.WithTimeout(ctx, s.timeout)
 		defer cancel()
 	}
+	r.All, r.census = r.Images, newCensus(s.targets)
 	results := make([]Result, len(targets))
 	var all sync.WaitGroup
-	for i, t := range targets {
-		all.Go(func() { results[i] = s.updateTarget(ctx, t, r) })
+	for i, c := range targets {
+		all.Go(func() { results[i] = s.updateTarget(ctx, c.target, r.with(c.images)) })
 	}
 	all.Wait()
 	s.markEnd(ctx, results)
@@ -210,7 +229,7 @@ func (s *Service) markEnd(ctx context.Context, results []Result) {
 // wins over "no such target".
 func relevant(results []Result) ([]Result, error) {
 	foreign := func(r Result) bool { var e *NoTargetError; return errors.As(r.Err, &e) }
-	absent := func(r Result) bool { var e *NotReferencedError; return errors.As(r.Err, &e) }
+	absent := func(r Result) bool { var e *NotReferencedError; return errors.As(r.Err, &e) && !e.Partly }
 	for _, beside := range []func(Result) bool{foreign, absent} {
 		if kept := slices.DeleteFunc(slices.Clone(results), beside); len(kept) > 0 {
 			results = kept
@@ -252,8 +271,8 @@ func (t *target) awaitBranch(ctx context.Context, r Request) error {
 // Apply is the door for requests that were chosen for a target, by its id, and
 // stored since: it puts them, which are in order of arrival, into one commit, or
 // as few as can hold them, and returns a Result for each. Nobody else, of this
-// process, writes to the branch meanwhile. DryRun is not looked at. A target that
-// there is no more is everybody's *NoTargetError.
+// process, writes to the branch meanwhile. DryRun is not looked at, and Images are those
+// for this target. A target that there is no more is everybody's *NoTargetError.
 //
 // The end of ctx is that of Update.
 func (s *Service) Apply(ctx context.Context, id string, requests []Request) []Result {
@@ -270,7 +289,10 @@ func (s *Service) Apply(ctx context.Context, id string, requests []Request) []Re
 	var fitting []int
 	requests = slices.Clone(requests)
 	for i, r := range requests {
-		requests[i].stored = true
+		requests[i].stored, requests[i].census = true, newCensus(s.targets)
+		if r.All == nil {
+			requests[i].All = r.Images
+		}
 		if results[i].Err = guard(func() error { return t.awaitBranch(ctx, r) }); results[i].Err == nil {
 			fitting = append(fitting, i)
 		}

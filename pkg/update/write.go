@@ -3,6 +3,7 @@ package update
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
@@ -27,8 +28,10 @@ var racePauses = backoff.Policy{First: 20 * time.Millisecond, Most: 500 * time.M
 // It puts the requests, which are in order of arrival, into one commit, or as few as
 // can hold them, and returns a Result for each.
 func (s *Service) write(ctx context.Context, t *target, requests []Request) []Result {
+	id := t.place().ID
 	results := repeat(Result{Place: t.place(), Status: Superseded}, len(requests))
-	var timely []int
+	var timely []Request
+	var at []int // the index of each
 	for i, r := range requests {
 		end, landed, err := t.landed(ctx, r)
 		switch {
@@ -36,29 +39,49 @@ func (s *Service) write(ctx context.Context, t *target, requests []Request) []Re
 			results[i] = t.failed(err)
 		case landed:
 			results[i] = end
-			s.order.note(t.place().ID, r)
-		case !s.order.late(t.place().ID, r):
-			timely = append(timely, i)
+			s.order.note(id, r, end.images)
+		default:
+			if r = s.order.timely(id, r); len(r.Images) > 0 {
+				timely, at = append(timely, r), append(at, i)
+			}
 		}
 	}
-	for _, round := range coalesce(pick(requests, timely)) {
+	rounds, replacedBy := coalesce(timely)
+	for _, round := range rounds {
 		ctx, spending := github.WithSpending(ctx)
-		outcomes := s.writeRound(ctx, t, round.winners)
-		for _, share := range round.shares {
-			i := timely[share.request]
-			result := &results[i]
-			*result = outcomes[share.winner]
-			switch {
-			case result.Err != nil:
-			case share.superseded || result.Status == Superseded:
-				*result = Result{Place: result.Place, Status: Superseded}
-			default:
-				s.order.note(t.place().ID, requests[i])
+		for n, outcome := range s.writeRound(ctx, t, round.requests) {
+			i := at[round.at[n]]
+			results[i] = outcome
+			results[i].Spent = int(spending.Requests())
+			if outcome.Err == nil {
+				s.order.note(id, requests[i], outcome.images)
 			}
-			result.Spent = int(spending.Requests())
 		}
+	}
+	for older, newer := range replacedBy {
+		for _, n := range newer {
+			if failed := results[at[n]]; failed.Err != nil { // what came to nothing replaces nobody
+				results[at[older]] = failed
+			}
+		}
+	}
+	for i, r := range requests {
+		results[i].leaveToNewer(r.Images)
 	}
 	return results
+}
+
+// leaveToNewer notes those of the images that newer requests have replaced, if any others
+// were carried out.
+func (r *Result) leaveToNewer(images []Image) {
+	if r.Err != nil || r.Status == Superseded {
+		return
+	}
+	for _, m := range images {
+		if !slices.ContainsFunc(r.images, m.alike) {
+			r.Superseded = append(r.Superseded, m.Repository)
+		}
+	}
 }
 
 // pick returns the requests at these indexes.
@@ -130,7 +153,7 @@ func (s *Service) writeOnHead(ctx context.Context, t *target, requests []Request
 func (s *Service) attempt(ctx context.Context, t *target, requests []Request) ([]Result, error) {
 	if known, ok := t.Repository.Remembered(); ok {
 		p, err := s.plan(ctx, t, known, requests)
-		if err == nil && p.writes() {
+		if err == nil && p.writes() && !p.partial() {
 			return s.land(ctx, p)
 		}
 	}
@@ -140,6 +163,9 @@ func (s *Service) attempt(ctx context.Context, t *target, requests []Request) ([
 	}
 	p, err := s.plan(ctx, t, snapshot, requests)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.judge(ctx, p); err != nil {
 		return nil, err
 	}
 	return s.land(ctx, p)
@@ -161,9 +187,16 @@ func (s *Service) dryRun(ctx context.Context, t *target, r Request) (result Resu
 		if err == nil {
 			p, err = s.plan(ctx, t, snapshot, []Request{r})
 		}
+		if err == nil {
+			err = s.judge(ctx, p)
+		}
 		return err
 	})
-	if err != nil {
+	var refused *refusedError
+	switch {
+	case errors.As(err, &refused):
+		return refused.of[0]
+	case err != nil:
 		return t.failed(err)
 	}
 	result = p.results(nil)[0]

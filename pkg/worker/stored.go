@@ -37,20 +37,20 @@ func (w *Worker) FromPush(id string, s Source, p webhook.Push) (queue.Update, er
 		return unusable(id, s, p), nil
 	}
 	u, err := w.queued(update.Request{
-		ID: id, Image: p.Image, Version: p.Tag, Digest: p.Digest, Targets: s.Targets, Present: s.Present,
+		ID: id, Images: []update.Image{{Repository: p.Image, Version: p.Tag, Digest: p.Digest}}, Targets: s.Targets, Present: s.Present,
 	})
 	u.Webhook, u.DeliveryID, u.PushedAt, u.AbsentAs = s.Name, p.ID, p.Time, queue.Unchanged
 	return u, err
 }
 
 func (w *Worker) queued(r update.Request) (queue.Update, error) {
-	places, err := w.updates.Choose(r)
+	choices, err := w.updates.Choose(r)
 	if err != nil {
 		return queue.Update{}, err
 	}
 	u := stored(r)
-	for _, p := range places {
-		u.Tasks = append(u.Tasks, queue.Task{Target: p.ID, Branch: p.Key, Result: update.EncodeResult(update.Result{Place: p})})
+	for _, c := range choices {
+		u.Tasks = append(u.Tasks, queue.Task{Target: c.ID, Branch: c.Key, Result: update.EncodeResult(update.Result{Place: c.Place})})
 	}
 	return u, nil
 }
@@ -74,8 +74,9 @@ func Ended(r update.Request, results []update.Result) queue.Update {
 
 // stored is the request as an update without tasks.
 func stored(r update.Request) queue.Update {
+	first := r.Images[0]
 	return queue.Update{
-		ID: r.ID, Image: r.Image.Name(), Version: r.Version.String(), Digest: r.Digest.String(), Scope: r.Scope(),
+		ID: r.ID, Image: first.Repository.Name(), Version: first.Version.String(), Digest: first.Digest.String(), Scope: r.Scope(),
 		Caller: r.Caller, Request: update.EncodeRequest(r),
 	}
 }

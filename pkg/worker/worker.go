@@ -18,7 +18,7 @@ const limitWait = time.Minute
 // Updates is the use case. *update.Service implements it. It is safe for concurrent use.
 type Updates interface {
 	// Choose returns the targets that a request goes to.
-	Choose(r update.Request) ([]update.Place, error)
+	Choose(r update.Request) ([]update.Choice, error)
 	// Apply carries out requests on one target, by its id, and returns a result for each.
 	Apply(ctx context.Context, target string, requests []update.Request) []update.Result
 }

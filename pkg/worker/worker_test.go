@@ -31,18 +31,18 @@ type updates struct {
 	seen   []update.Request
 }
 
-func (u *updates) Choose(update.Request) ([]update.Place, error) {
+func (u *updates) Choose(r update.Request) ([]update.Choice, error) {
 	if u.none != nil {
 		return nil, u.none
 	}
-	return []update.Place{infra}, nil
+	return []update.Choice{{Place: infra, Images: r.Images}}, nil
 }
 
 func (u *updates) Apply(_ context.Context, target string, requests []update.Request) []update.Result {
 	var results []update.Result
 	call := target
 	for _, r := range requests {
-		call += " " + r.Version.String()
+		call += " " + r.Images[0].Version.String()
 		results = append(results, u.result(r))
 	}
 	u.calls = append(u.calls, call)
@@ -73,7 +73,7 @@ func request(t testing.TB, name, version string) update.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return update.Request{ID: "one", Image: repository, Version: tag, Caller: "ci", At: noon}
+	return update.Request{ID: "one", Images: []update.Image{{Repository: repository, Version: tag}}, Caller: "ci", At: noon}
 }
 
 // item is a stored update of the worker's, as the queue hands it back.
@@ -97,7 +97,7 @@ func TestFailuresAreTriedAgainOrNot(t *testing.T) {
 		status queue.Status
 		after  time.Duration
 	}{
-		{"image not named", &update.NotReferencedError{Image: "nginx"}, queue.Absent, 0},
+		{"image not named", &update.NotReferencedError{Images: []string{"nginx"}}, queue.Absent, 0},
 		{"another branch", &update.NoTargetError{Branch: "stage"}, queue.Absent, 0},
 		{"target that is gone", &update.NoTargetError{Target: "gone"}, queue.Failed, 0},
 		{"lost races", &update.MovedError{Attempts: 16}, queue.Queued, 0},
@@ -181,7 +181,7 @@ func TestRowOfBefore(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	r := u.seen[0]
-	if r.ID != "one" || r.Caller != "webhook/ghcr" || !r.At.Equal(noon) || r.Sent != "42a252d" || len(r.Paths) != 1 || r.Image.Name() != "docker.io/library/nginx" {
+	if r.ID != "one" || r.Caller != "webhook/ghcr" || !r.At.Equal(noon) || r.Sent != "42a252d" || len(r.Paths) != 1 || r.Images[0].Repository.Name() != "docker.io/library/nginx" {
 		t.Errorf("%+v", r)
 	}
 }
@@ -210,7 +210,7 @@ func TestFromRequest(t *testing.T) {
 		len(u.Tasks) != 1 || u.Tasks[0].Target != infra.ID || u.Tasks[0].Branch != infra.Key || u.Tasks[0].Status != "" {
 		t.Errorf("%+v", u)
 	}
-	none := &update.NotTakenError{Image: "nginx"}
+	none := &update.NotTakenError{Images: []string{"nginx"}}
 	w, _ = newWorker(&updates{none: none})
 	if _, err := w.FromRequest(request(t, "nginx", "2")); !errors.Is(err, none) {
 		t.Errorf("error %v", err)
@@ -220,15 +220,15 @@ func TestFromRequest(t *testing.T) {
 func TestFromPush(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorker(&updates{})
-	r := request(t, "nginx", "2")
-	push := webhook.Push{Image: r.Image, Tag: r.Version, ID: "delivery", Time: noon}
+	nginx := request(t, "nginx", "2").Images[0]
+	push := webhook.Push{Image: nginx.Repository, Tag: nginx.Version, ID: "delivery", Time: noon}
 	u, err := w.FromPush("two", worker.Source{Name: "ghcr"}, push)
 	if err != nil || u.ID != "two" || u.Webhook != "ghcr" || u.DeliveryID != "delivery" || !u.PushedAt.Equal(noon) ||
 		u.AbsentAs != queue.Unchanged || len(u.Tasks) != 1 || worker.UnusableReason(u) != "" {
 		t.Errorf("%+v, %v", u, err)
 	}
 
-	push = webhook.Push{Tag: r.Version, ID: "delivery", Name: "team/app", Unusable: "no registry host\nin the payload"}
+	push = webhook.Push{Tag: nginx.Version, ID: "delivery", Name: "team/app", Unusable: "no registry host\nin the payload"}
 	u, err = w.FromPush("three", worker.Source{Name: "zot"}, push)
 	if err != nil || u.Image != "team/app" || u.Status != queue.Failed || u.DeliveryID != "" || len(u.Tasks) != 0 ||
 		worker.UnusableReason(u) != "no registry host in the payload" {

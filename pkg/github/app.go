@@ -19,7 +19,8 @@ import (
 )
 
 // App is the credential of a GitHub App. Its tokens are narrowed to the one
-// repository and to Contents read and write. Workflows is asked for as well when
+// repository and to Contents read and write, and Pull requests once one is dealt with.
+// Workflows is asked for as well when
 // the installation is known to have it: from the start when it was looked up, else
 // from the first refusal to write a workflow file. A token is renewed a minute
 // before it ends, once for all that wait for it, and at once when GitHub refuses it.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cache"
 )
 
 const (
@@ -40,6 +42,8 @@ type Branch struct {
 	own   ownWrites
 	races lostRaces
 	draft draftBox
+
+	proposals *cache.Cache[string, *Proposal] // by the name of the branch
 }
 
 // Remembered returns the newest snapshot that is known without asking GitHub:

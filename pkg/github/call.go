@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	gh "github.com/google/go-github/v62/github"
@@ -78,7 +79,11 @@ func (c *Client) send(ctx context.Context, r request, timeout time.Duration, sen
 			return translate(ctx, r.op, nil, ctx.Err())
 		}
 	}
-	attempt, cancel := context.WithTimeout(withRepo(ctx, r.repo), timeout)
+	ctx = withRepo(ctx, r.repo)
+	if strings.Contains(r.op, "/pulls") || strings.Contains(r.op, "/issues/") {
+		ctx = context.WithValue(ctx, pullsKey{}, true)
+	}
+	attempt, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	resp, err := send(attempt)
 	return translate(ctx, r.op, resp, err)
@@ -123,6 +128,12 @@ type repoKey struct{}
 func withRepo(ctx context.Context, repo Repo) context.Context {
 	return context.WithValue(ctx, repoKey{}, repo)
 }
+
+type pullsKey struct{}
+
+// forPulls reports whether a request is about pull requests, which take a permission of
+// their own.
+func forPulls(ctx context.Context) bool { return ctx.Value(pullsKey{}) != nil }
 
 func repoOf(ctx context.Context) Repo {
 	repo, _ := ctx.Value(repoKey{}).(Repo)

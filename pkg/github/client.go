@@ -193,7 +193,10 @@ func (c *Client) Branch(repo Repo, branch string) *Branch {
 	defer c.mu.Unlock()
 	b := c.branches[key]
 	if b == nil {
-		b = &Branch{client: c, asked: repo, configured: branch, standing: standing{now: c.now}}
+		b = &Branch{
+			client: c, asked: repo, configured: branch, standing: standing{now: c.now},
+			proposals: cache.New[string](keptProposals, func(*Proposal) int64 { return 1 }),
+		}
 		if c.branchChanged != nil {
 			b.standing.changed = func(state State) { c.branchChanged(repo, branch, state) }
 		}

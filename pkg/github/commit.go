@@ -37,7 +37,7 @@ func (b *Branch) Commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, 
 		return Commit{}, err
 	}
 	c.Edits = edits
-	made, err := b.commitAllowed(ctx, s, c)
+	made, err := b.allowed(ctx, s, c, func(ctx context.Context, c Changeset) (Commit, error) { return b.commit(ctx, s, c) })
 	var unknown *UnknownOutcomeError
 	if errors.Is(err, ErrBranchMoved) || errors.As(err, &unknown) {
 		b.known.leave(s.Commit)
@@ -45,11 +45,13 @@ func (b *Branch) Commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, 
 	return made, err
 }
 
-// commitAllowed commits all of the edits, or those that the credential may write.
-func (b *Branch) commitAllowed(ctx context.Context, s *Snapshot, c Changeset) (Commit, error) {
-	made, err := b.commit(ctx, s, c)
+// allowed commits all of the edits, or those that the credential may write.
+func (b *Branch) allowed(
+	ctx context.Context, s *Snapshot, c Changeset, commit func(context.Context, Changeset) (Commit, error),
+) (Commit, error) {
+	made, err := commit(ctx, c)
 	if refusesWorkflows(err) && touchesWorkflows(c.Edits) && b.client.identity.Load().session.widen(ctx, s.Repo) {
-		made, err = b.commit(ctx, s, c)
+		made, err = commit(ctx, c)
 	}
 	if !refusesWorkflows(err) {
 		return made, err
@@ -62,7 +64,7 @@ func (b *Branch) commitAllowed(ctx context.Context, s *Snapshot, c Changeset) (C
 		return Commit{}, workflowRefusal(err)
 	}
 	c.Edits = kept
-	made, err = b.commit(ctx, s, c)
+	made, err = commit(ctx, c)
 	if refusesWorkflows(err) {
 		return Commit{}, b.explain404(ctx, s.Repo, err)
 	}

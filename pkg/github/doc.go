@@ -11,6 +11,9 @@
 // the caller plans a [Changeset], and [Branch.Commit] puts that on the branch as
 // exactly one commit whose parent is the snapshot's commit.
 //
+// A [Proposal] is the other way for a changeset: one commit on a branch of its own, and
+// a pull request of it into the Branch.
+//
 // What is named by its content (blobs, trees, commits) is never asked for
 // twice, and every blob that arrives is hashed and compared with the name it was
 // asked by. The tree that GitHub builds is compared with the one that the edits
@@ -27,7 +30,8 @@
 //
 // # Invariants
 //
-//   - The branch only moves by fast-forward: force is never sent as true.
+//   - The branch only moves by fast-forward: force is sent as true for the branch of a
+//     pull request alone (see [Proposal]), which is the service's own.
 //   - A commit's parent is the head that it was planned on.
 //   - A ref update once sent is followed to its end. When its answer is lost, the
 //     branch is looked at, and only the very same commit is ever sent again.

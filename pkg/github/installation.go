@@ -58,9 +58,11 @@ type installation struct {
 	renamed int64 // the repository's ID when it has another name now
 	// workflows reports that the installation may write workflow files.
 	workflows bool
-	token     appToken // the zero value when there is none
-	replaced  time.Time
-	widened   time.Time
+	// pulls reports that tokens are asked for pull requests as well.
+	pulls    bool
+	token    appToken // the zero value when there is none
+	replaced time.Time
+	widened  time.Time
 }
 
 // appToken is one token of an installation.
@@ -158,6 +160,9 @@ func (s *installations) tokenOf(ctx context.Context, in *installation, repo Repo
 	defer cancel()
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if forPulls(ctx) && !in.pulls {
+		in.pulls, in.token = true, appToken{}
+	}
 	if in.token.secret != "" && s.now().Before(in.token.expires.Add(-renewal)) {
 		return in.token, nil
 	}
@@ -167,6 +172,13 @@ func (s *installations) tokenOf(ctx context.Context, in *installation, repo Repo
 		}
 	}
 	token, err := s.mint(ctx, in, repo)
+	if lacksPermission(err) && in.pulls {
+		in.pulls = false
+		if forPulls(ctx) {
+			return appToken{}, pullsRefusal(err)
+		}
+		token, err = s.mint(ctx, in, repo)
+	}
 	if lacksPermission(err) && in.workflows {
 		in.workflows = false // it was taken away
 		token, err = s.mint(ctx, in, repo)
@@ -195,6 +207,9 @@ func (s *installations) mint(ctx context.Context, in *installation, repo Repo) (
 	}
 	if in.workflows {
 		narrow.Permissions.Workflows = gh.String("write")
+	}
+	if in.pulls {
+		narrow.Permissions.PullRequests = gh.String("write")
 	}
 	if in.renamed != 0 {
 		narrow.Repositories, narrow.RepositoryIDs = nil, []int64{in.renamed}

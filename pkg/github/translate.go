@@ -156,6 +156,16 @@ func mintRefusal(err error) error {
 	return err
 }
 
+// pullsRefusal is the error of a request for a token that may write pull requests.
+func pullsRefusal(err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		e.Kind, e.Permission = ErrForbidden, pullsWrite
+		e.Detail = "the GitHub App's installation lacks the permission pull_requests=write; grant Pull requests: write" + e.words
+	}
+	return err
+}
+
 // nonsense is the error of an answer that could not be understood.
 func nonsense(op string, status int, err error) *Error {
 	return &Error{Kind: ErrUpstream, Op: op, Status: status, Err: err, Detail: "the answer is not understood: " + oneLine(err.Error())}

@@ -139,6 +139,9 @@ func endpointIn(parts []string) string {
 			return "/git/" + parts[1] + "/" + name
 		}
 	}
+	if name, ok := endpointOfPull(parts); ok {
+		return name
+	}
 	name, ok := map[string]string{
 		"branches": "/branches/{branch}", "compare": "/compare/{basehead}", "tarball": "/tarball/{ref}", "installation": "/installation",
 	}[parts[0]]
@@ -146,6 +149,29 @@ func endpointIn(parts []string) string {
 		return "/other"
 	}
 	return name
+}
+
+// endpointOfPull is endpointIn for pull requests, which are issues as well.
+func endpointOfPull(parts []string) (string, bool) {
+	number, ok := map[string]string{"pulls": "/{pull_number}", "issues": "/{issue_number}"}[parts[0]]
+	switch {
+	case !ok:
+		return "", false
+	case len(parts) == 1:
+		return "/" + parts[0], true
+	case len(parts) == 2:
+		return "/" + parts[0] + number, true
+	}
+	switch parts[2] {
+	case "labels", "assignees", "comments", "requested_reviewers":
+		return "/" + parts[0] + number + "/" + parts[2], true
+	case "merge-async":
+		if len(parts) == 4 {
+			return "/pulls/{pull_number}/merge-async/{uuid}", true
+		}
+		return "/pulls/{pull_number}/merge-async", true
+	}
+	return "/other", true
 }
 
 // sameHost is an http.Client's CheckRedirect for requests that carry the

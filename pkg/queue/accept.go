@@ -81,7 +81,7 @@ func (q *Queue) Accept(ctx context.Context, updates []Update, key *Key) ([]Accep
 
 // Record stores an update that has already ended, with its tasks, for the history and
 // the order. Its position is the one that Enter gave its ID or, without one, PushedAt,
-// which should be the arrival of its request. Tasks that are Committed or Unchanged
+// which should be the arrival of its request. Tasks that are Committed, Proposed or Unchanged
 // supersede older queued ones. Record does nothing when the ID exists.
 func (q *Queue) Record(ctx context.Context, u Update) error {
 	err := u.check()
@@ -114,7 +114,7 @@ func (u *Update) check() error {
 			return fmt.Errorf("it has two tasks for the target %s", t.Target)
 		case t.Target == "" || t.Branch == "":
 			return errors.New("a task names no target or no branch")
-		case !slices.Contains([]Status{"", Queued, Committed, Unchanged, Superseded, Held, Failed, Absent}, t.Status):
+		case !slices.Contains([]Status{"", Queued, Committed, Proposed, Unchanged, Superseded, Held, Failed, Absent}, t.Status):
 			return fmt.Errorf("a task has the status %q", t.Status)
 		}
 		targets[t.Target] = true

@@ -91,13 +91,14 @@ func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]S
 				return scan(&u.id, &u.webhook, &u.accepted, &u.status, &u.absentAs, &u.request)
 			},
 		}, statement{
-			text: `SELECT status, hold, coalesce(length(result), 0) + length(last_error) FROM versions_task WHERE seq = $1`,
+			text: `SELECT status, hold, retriable, coalesce(length(result), 0) + length(last_error) FROM versions_task WHERE seq = $1`,
 			args: []any{seq},
 			row: func(scan func(...any) error) error {
 				u.tasks = append(u.tasks, Task{})
-				var bytes int64
+				var bytes, retriable int64
 				last := &u.tasks[len(u.tasks)-1]
-				err := scan(&last.Status, &last.Hold, &bytes)
+				err := scan(&last.Status, &last.Hold, &retriable, &bytes)
+				last.Retriable = retriable > 0
 				u.bytes += bytes + rowBytes
 				return err
 			},
@@ -155,10 +156,10 @@ func (c *change) end(id string, e Event) {
 	c.events = append(c.events, e)
 }
 
-// needsRequest reports whether Retry can queue an ended update again. Only then is its
-// request kept.
+// needsRequest reports whether Retry can queue an ended update again, or could once its
+// pull request is closed. Only then is its request kept.
 func needsRequest(s Status, tasks []Task) bool {
-	if s == Failed || slices.ContainsFunc(tasks, func(t Task) bool { return t.Status == Held }) {
+	if s == Failed || slices.ContainsFunc(tasks, func(t Task) bool { return t.Status == Held || t.Status == Proposed || t.Retriable }) {
 		return true
 	}
 	return s == Unchanged && !slices.ContainsFunc(tasks, func(t Task) bool { return t.Status != Absent })

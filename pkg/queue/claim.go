@@ -140,11 +140,12 @@ func (r *run) storeOutcomes(ctx context.Context, c *change, done applied) error 
 		statements[i] = statement{
 			text: `
 				UPDATE versions_task SET status = $1, attempts = $2, next_at = $3, set_at = $4, claim = '', claims = 0,
-					last_error = $5, result = $6, finished_at = $7, sent_commit = CASE WHEN $8 = 1 THEN sent_commit ELSE '' END
+					last_error = $5, result = $6, finished_at = $7, sent_commit = CASE WHEN $8 = 1 THEN sent_commit ELSE '' END,
+					retriable = $12
 				WHERE seq = $9 AND n = $10 AND claim = $11 AND status = 'queued'`,
 			args: []any{
 				string(after.Status), after.Attempts, micros(after.NextAttempt), micros(c.now), after.LastError,
-				after.Result, micros(after.FinishedAt), flag(doubt), t.seq, t.n, r.claim(),
+				after.Result, micros(after.FinishedAt), flag(doubt), t.seq, t.n, r.claim(), flag(after.Retriable),
 			},
 			done: func(affected int64) {
 				switch {
@@ -163,7 +164,7 @@ func (r *run) storeOutcomes(ctx context.Context, c *change, done applied) error 
 // afterOutcome returns the task after an outcome, and the event to publish.
 func (q *Queue) afterOutcome(c claimed, o Outcome, now time.Time) (Task, EventKind) {
 	t := c.Task
-	if !slices.Contains([]Status{Queued, Committed, Unchanged, Superseded, Held, Failed, Absent}, o.Status) {
+	if !slices.Contains([]Status{Queued, Committed, Proposed, Unchanged, Superseded, Held, Failed, Absent}, o.Status) {
 		o = Outcome{Status: Queued, Error: "internal error", Result: o.Result}
 	}
 	t.LastError = safetext.Line(o.Error, errorLength)
@@ -183,6 +184,6 @@ func (q *Queue) afterOutcome(c claimed, o Outcome, now time.Time) (Task, EventKi
 		}
 		t.Status = Failed
 	}
-	t.NextAttempt, t.FinishedAt = time.Time{}, now
+	t.NextAttempt, t.FinishedAt, t.Retriable = time.Time{}, now, o.Retriable
 	return t, TaskEnded
 }

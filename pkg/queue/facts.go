@@ -198,10 +198,10 @@ func (a *admission) latestPushStatement(by pushedBy) statement {
 			SELECT (
 				SELECT coalesce(max(told_at), 0) FROM versions_task
 				WHERE target = $1 AND image = $2 AND sender = $3 AND scope = $4 AND told_at > 0
-					AND status IN ('queued', 'committed', 'unchanged')
+					AND status IN ('queued', 'committed', 'proposed', 'unchanged')
 			), (
 				SELECT coalesce(max(pushed_at), 0) FROM versions_task
-				WHERE target = $1 AND image = $2 AND scope = $4 AND sender <> $3 AND status IN ('queued', 'committed', 'unchanged')
+				WHERE target = $1 AND image = $2 AND scope = $4 AND sender <> $3 AND status IN ('queued', 'committed', 'proposed', 'unchanged')
 			)`,
 		args: []any{by.target, by.image, by.sender, by.scope},
 		row: func(scan func(...any) error) error {

@@ -178,7 +178,7 @@ func (u *newUpdate) statuses() []Task {
 
 // addTask gives a task its position: after all others, or the one that Enter gave it.
 // A task that has already ended supersedes others only when its version is on the
-// branch (Committed or Unchanged).
+// branch or proposed for it (Committed, Proposed or Unchanged).
 func (m *model) addTask(u *newUpdate, t *newTask, update *waitingUpdate) {
 	at := imageAt{t.Target, u.Image}
 	by := pushedBy{scopeAt{at, u.Scope}, t.position.sender}
@@ -204,13 +204,13 @@ func (m *model) addTask(u *newUpdate, t *newTask, update *waitingUpdate) {
 			m.waiting[at] = append(m.waiting[at], &waitingTask{fresh: t, scope: u.Scope, position: t.position, update: update})
 		}
 		m.a.wakes[t.Branch] = true
-	case t.Status == Committed || t.Status == Unchanged:
+	case written(t.Status):
 		m.supersedeOlder(at, u.Scope, t.position)
 	}
 	if t.pushed > 0 && !late {
 		m.latest[by] = max(m.latest[by], t.pushed)
 	}
-	if !late && (!ended || t.Status == Committed || t.Status == Unchanged) {
+	if !late && (!ended || written(t.Status)) {
 		if m.placed[by.scopeAt] == nil {
 			m.placed[by.scopeAt] = map[string]int64{}
 		}
@@ -279,3 +279,6 @@ func earlier(t, limit time.Time) time.Time {
 	}
 	return t
 }
+
+// written reports whether a task of this status, which has ended, brought its version.
+func written(s Status) bool { return s == Committed || s == Proposed || s == Unchanged }

@@ -29,14 +29,14 @@ func (p position) replaces(older position) bool {
 const newerExists = `(EXISTS (
 		SELECT 1 FROM versions_task AS newer
 		WHERE newer.target = t.target AND newer.image = t.image AND newer.scope IN (t.scope, '')
-			AND (newer.status IN ('committed', 'unchanged') OR newer.status = 'queued' AND t.hold = '')
+			AND (newer.status IN ('committed', 'proposed', 'unchanged') OR newer.status = 'queued' AND t.hold = '')
 			AND newer.pushed_at >= t.pushed_at AND (newer.pushed_at > t.pushed_at OR newer.seq > t.seq)
 			AND NOT (newer.sender = t.sender AND newer.told_at > 0 AND newer.told_at < t.told_at)
 	) OR t.told_at > 0 AND t.told_at < $1 AND EXISTS (
 		SELECT 1 FROM versions_task AS newer
 		WHERE newer.target = t.target AND newer.image = t.image AND newer.scope IN (t.scope, '')
 			AND newer.sender = t.sender AND newer.told_at > t.told_at
-			AND (newer.status IN ('committed', 'unchanged') OR newer.status = 'queued' AND t.hold = '')
+			AND (newer.status IN ('committed', 'proposed', 'unchanged') OR newer.status = 'queued' AND t.hold = '')
 	))`
 
 // newestStatement finds the last position of a target and image.

@@ -5,9 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
-// Retry queues the tasks of an update that failed or were held again, with their attempts
+// Retry queues the tasks of an update that failed, were held or are Retriable again, with their attempts
 // reset. When there are none and all are Absent, it queues those. A task that a newer one
 // replaces ends as Superseded at once. Retry returns the update afterwards. It returns
 // ErrNotFound, ErrFull, or ErrNotFailed when no task can be retried.
@@ -91,18 +92,23 @@ func (c *change) requeue(ctx context.Context, seq int64) (bool, error) {
 		branch string
 		status Status
 		newer  int64
+		closed int64 // retriable
 	}
 	found := map[Status][]past{}
+	var closed []past
 	if err := each(ctx, c, func(scan func(...any) error) error {
 		var p past
-		err := scan(&p.n, &p.branch, &p.status, &p.newer)
+		err := scan(&p.n, &p.branch, &p.status, &p.newer, &p.closed)
+		if p.closed > 0 && p.status == Unchanged {
+			closed = append(closed, p)
+		}
 		found[p.status] = append(found[p.status], p)
 		return err
-	}, `SELECT t.n, t.branch, t.status, CASE WHEN `+newerExists+` THEN 1 ELSE 0 END
+	}, `SELECT t.n, t.branch, t.status, CASE WHEN `+newerExists+` THEN 1 ELSE 0 END, t.retriable
 		FROM versions_task AS t WHERE t.seq = $2 ORDER BY t.n`, micros(c.now), seq); err != nil {
 		return false, err
 	}
-	again := append(found[Failed], found[Held]...)
+	again := slices.Concat(found[Failed], found[Held], closed)
 	if len(found) == 1 && len(again) == 0 {
 		again = found[Absent]
 	}

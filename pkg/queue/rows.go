@@ -27,24 +27,26 @@ func (r *updateRow) value() Update {
 // taskColumns are what a taskRow holds, of versions_task AS t. They stand a row
 // that an outer join found no task for.
 const taskColumns = `coalesce(t.n, -1), coalesce(t.target, ''), coalesce(t.branch, ''), coalesce(t.status, ''),
-	coalesce(t.attempts, 0), coalesce(t.next_at, 0), coalesce(t.last_error, ''), t.result, coalesce(t.finished_at, 0), coalesce(t.hold, '')`
+	coalesce(t.attempts, 0), coalesce(t.next_at, 0), coalesce(t.last_error, ''), t.result, coalesce(t.finished_at, 0), coalesce(t.hold, ''),
+	coalesce(t.retriable, 0)`
 
 // taskRow takes a task out of a query; n is negative when there was none.
 type taskRow struct {
 	Task
 	n              int64
 	next, finished int64
+	retriable      int64
 }
 
 func (r *taskRow) dest() []any {
 	return []any{
 		&r.n, &r.Target, &r.Branch, &r.Status,
-		&r.Attempts, &r.next, &r.LastError, &r.Result, &r.finished, &r.Hold,
+		&r.Attempts, &r.next, &r.LastError, &r.Result, &r.finished, &r.Hold, &r.retriable,
 	}
 }
 
 func (r *taskRow) value() Task {
 	t := r.Task
-	t.NextAttempt, t.FinishedAt = fromMicros(r.next), fromMicros(r.finished)
+	t.NextAttempt, t.FinishedAt, t.Retriable = fromMicros(r.next), fromMicros(r.finished), r.retriable > 0
 	return t
 }

@@ -245,7 +245,7 @@ func (c *change) standingStatement(id, target string, row func(branch, claim, im
 			SELECT t.branch, t.claim, t.image, CASE WHEN EXISTS (
 				SELECT 1 FROM versions_task AS n
 				WHERE n.target = t.target AND n.image = t.image AND n.scope IN (t.scope, '')
-					AND n.status IN ('committed', 'unchanged') AND n.pushed_at > t.pushed_at
+					AND n.status IN ('committed', 'proposed', 'unchanged') AND n.pushed_at > t.pushed_at
 			) THEN 1 ELSE 0 END, CASE WHEN EXISTS (
 				SELECT 1 FROM versions_underway AS n
 				WHERE n.target = t.target AND n.image = t.image AND n.scope IN (t.scope, '')
@@ -273,7 +273,7 @@ func (c *change) underwayStatement(id, target string, row func(image string, new
 			SELECT w.image, CASE WHEN EXISTS (
 				SELECT 1 FROM versions_task AS n
 				WHERE n.target = w.target AND n.image = w.image AND n.scope IN (w.scope, '')
-					AND n.status IN ('committed', 'unchanged') AND n.pushed_at > w.pushed_at
+					AND n.status IN ('committed', 'proposed', 'unchanged') AND n.pushed_at > w.pushed_at
 			) THEN 1 ELSE 0 END, CASE WHEN EXISTS (
 				SELECT 1 FROM versions_underway AS n
 				WHERE n.target = w.target AND n.image = w.image AND n.scope IN (w.scope, '')

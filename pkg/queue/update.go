@@ -12,6 +12,7 @@ type Status string
 const (
 	Queued     Status = "queued"
 	Committed  Status = "committed"  // a commit is on the branch
+	Proposed   Status = "proposed"   // a pull request is open
 	Unchanged  Status = "unchanged"  // the branch has the version already
 	Superseded Status = "superseded" // a newer one of the same image replaced it
 	Held       Status = "held"       // a hold keeps the image where it is
@@ -53,7 +54,7 @@ type Update struct {
 
 	// Status is that of all tasks together: Queued while one of them is. Then,
 	// of those that are not Absent, the first that one of them has of Failed,
-	// Committed, Held, Unchanged, Superseded. The caller sets it only when there are
+	// Committed, Proposed, Held, Unchanged, Superseded. The caller sets it only when there are
 	// no tasks.
 	Status Status
 	// AcceptedAt is set by Accept. Record takes the caller's over, unless it is
@@ -78,8 +79,11 @@ type Task struct {
 	Attempts    int       // that failed and were not postponements
 	NextAttempt time.Time // while queued: not before
 	LastError   string    // one line
-	Result      []byte    // of the last Outcome; the queue does not look into it
-	FinishedAt  time.Time // zero while queued
+	// Retriable reports that the task ended Unchanged and Retry takes it all the same, or
+	// that it is queued by such a Retry.
+	Retriable  bool
+	Result     []byte    // of the last Outcome; the queue does not look into it
+	FinishedAt time.Time // zero while queued
 }
 
 // Apply carries out all due tasks of a branch, in order, and returns an Outcome
@@ -118,6 +122,8 @@ type Outcome struct {
 	After  time.Duration
 	Error  string // one line, when Queued or Failed
 	Result []byte // nil keeps that of an earlier attempt
+	// Retriable, with Unchanged, has Retry take the task.
+	Retriable bool
 	// InDoubt, with Queued, reports that the announced commit may be on the branch.
 	InDoubt bool
 }
@@ -129,7 +135,7 @@ func aggregate(tasks []Task, absentAs Status) Status {
 	for _, t := range tasks {
 		seen[t.Status] = true
 	}
-	for _, s := range []Status{Queued, Failed, Committed, Held, Unchanged, Superseded} {
+	for _, s := range []Status{Queued, Failed, Committed, Proposed, Held, Unchanged, Superseded} {
 		if seen[s] {
 			return s
 		}

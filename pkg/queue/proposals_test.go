@@ -1,0 +1,111 @@
+package queue_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+)
+
+func (w *world) due() []string {
+	w.t.Helper()
+	found, err := w.DueProposals(w.t.Context(), 10)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	names := []string{}
+	for _, p := range found {
+		names = append(names, p.Name+"="+string(p.Data))
+	}
+	return names
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestProposals(t *testing.T) {
+	onStores(t, func(t *testing.T, storeURL string) {
+		w := open(t, storeURL)
+		ctx := t.Context()
+		keep := func(name, data string, in time.Duration) {
+			t.Helper()
+			w.must(w.KeepProposal(ctx, queue.Proposal{Target: "infra", Name: name, Data: []byte(data), LookAt: w.clock.now().Add(in)}))
+		}
+		keep("a", "1", time.Minute)
+		keep("b", "1", 0)
+		keep("b", "2", 0)
+		diff(t, "due", []string{"b=2"}, w.due())
+		diff(t, "taken", []string{}, w.due())
+		w.clock.advance(time.Minute)
+		diff(t, "due later", []string{"a=1"}, w.due())
+		w.clock.advance(2 * time.Minute)
+		diff(t, "taken and not kept", 2, len(w.due()))
+		w.must(w.HintProposals(ctx, []string{"infra"}, "a"))
+		diff(t, "hinted at", []string{"a=1"}, w.due())
+		w.must(w.HintProposals(ctx, []string{"other", "infra"}))
+		diff(t, "hinted at all", 2, len(w.due()))
+		p, found, err := w.FindProposal(ctx, "infra", "b")
+		if err != nil || !found || string(p.Data) != "2" {
+			t.Errorf("%+v, %v, %v", p, found, err)
+		}
+		w.must(w.DropProposal(ctx, "infra", "b"))
+		if _, found, err := w.FindProposal(ctx, "infra", "b"); found || err != nil {
+			t.Errorf("dropped, and found: %v, %v", found, err)
+		}
+		if err := w.KeepProposal(ctx, queue.Proposal{Target: "infra", Name: "c", Data: make([]byte, 2<<20)}); err == nil {
+			t.Error("2 MiB were kept")
+		}
+	})
+}
+
+// A proposed update has ended for those who wait, and ends again with its pull request.
+func TestProposedUpdatesEndWithTheirPullRequest(t *testing.T) {
+	onStores(t, func(t *testing.T, storeURL string) {
+		w := open(t, storeURL)
+		id := w.stored(update("app", "1"))
+		w.worker.becomes(func(queue.Item) queue.Outcome {
+			return queue.Outcome{Status: queue.Proposed, Result: []byte("open")}
+		})
+		w.begin()
+		wait := func() queue.Update {
+			t.Helper()
+			u, err := w.Wait(t.Context(), id)
+			w.must(err)
+			return u
+		}
+		diff(t, "proposed", queue.Proposed, wait().Status)
+		end := func(o queue.Outcome) {
+			t.Helper()
+			w.must(w.EndProposed(t.Context(), "infra", []string{id, "unknown"}, o))
+		}
+		end(queue.Outcome{Status: queue.Unchanged, Retriable: true})
+		u := wait()
+		diff(t, "closed", queue.Unchanged, u.Status)
+		diff(t, "its result", "open", string(u.Tasks[0].Result))
+		end(queue.Outcome{Status: queue.Failed})
+		diff(t, "ended already", queue.Unchanged, wait().Status)
+
+		// Retried, it says so to whoever carries it out.
+		w.worker.becomes(func(i queue.Item) queue.Outcome {
+			if !i.Task.Retriable {
+				return queue.Outcome{Status: queue.Failed, Error: "not known as a retry"}
+			}
+			return queue.Outcome{Status: queue.Proposed}
+		})
+		if _, err := w.Retry(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		diff(t, "retried", queue.Proposed, wait().Status)
+		end(queue.Outcome{Status: queue.Committed, Result: []byte("merged")})
+		u = wait()
+		diff(t, "merged", queue.Committed, u.Status)
+		diff(t, "its result", "merged", string(u.Tasks[0].Result))
+		if _, err := w.Retry(t.Context(), id); err == nil {
+			t.Error("a merged update was retried")
+		}
+	})
+}

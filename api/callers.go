@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -11,21 +12,23 @@ import (
 
 // authenticate refuses a request whose operation needs a caller and whose bearer
 // token (RFC 6750, section 2.1) belongs to no caller.
-func authenticate(contract *contract, callers *caller.Callers) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		if callers == nil || !contract.secured(c) {
-			return
-		}
-		scheme, token, _ := strings.Cut(c.GetHeader("Authorization"), " ")
-		if token = strings.TrimSpace(token); token == "" || !strings.EqualFold(scheme, "Bearer") {
-			abort(c, errUnauthenticated)
-			return
-		}
-		principal, err := callers.Authenticate(c.Request.Context(), token)
-		if err != nil {
-			abort(c, err)
-			return
-		}
+func (s *server) authenticate(c *gin.Context) {
+	if s.callers == nil || !s.contract.secured(c) {
+		return
+	}
+	scheme, token, _ := strings.Cut(c.GetHeader("Authorization"), " ")
+	if token = strings.TrimSpace(token); token == "" || !strings.EqualFold(scheme, "Bearer") {
+		s.refuse(c, errUnauthenticated)
+		return
+	}
+	principal, err := s.callers.Authenticate(c.Request.Context(), token)
+	var wrong *caller.RefusedError
+	switch {
+	case errors.As(err, &wrong):
+		s.refuse(c, err)
+	case err != nil:
+		abort(c, err)
+	default:
 		c.Set(keyPrincipal, principal)
 		c.Set(keyCaller, principal.Name())
 	}

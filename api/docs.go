@@ -57,8 +57,8 @@ func contentPolicy(scripts [][]string) string {
 		sum := sha256.Sum256([]byte(s[1]))
 		hashes = append(hashes, "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
 	}
-	return "default-src 'self'; script-src 'self' " + strings.Join(hashes, " ") +
-		"; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	return "default-src 'none'; script-src 'self' " + strings.Join(hashes, " ") +
+		"; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; " + closedPolicy
 }
 
 // register adds the pages, which need no caller.
@@ -71,7 +71,5 @@ func (d *docs) register(engine *gin.Engine) {
 
 func (d *docs) serve(c *gin.Context) {
 	c.Header("Content-Security-Policy", d.policy)
-	c.Header("X-Content-Type-Options", "nosniff")
-	c.Header("Referrer-Policy", "no-referrer")
 	d.ui.ServeHTTP(c.Writer, c.Request)
 }

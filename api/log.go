@@ -57,6 +57,7 @@ func requestID(c *gin.Context) string { return RequestID(c.Request.Context()) }
 type facts struct {
 	attrs   []slog.Attr
 	outcome string // "" unless the request was an update
+	counted bool   // by a warning about many like it, in place of a line at info
 }
 
 // note adds attributes to the request's log line.
@@ -114,7 +115,11 @@ func logRequests(logger *slog.Logger, m *metrics) gin.HandlerFunc {
 		if last := c.Errors.Last(); last != nil {
 			attrs = append(attrs, update.ErrorAttrs(last.Err)...)
 		}
-		logger.LogAttrs(c.Request.Context(), level(c.Request.Method, route, status), "request", bounded(attrs)...)
+		level := levelOf(c.Request.Method, route, status)
+		if f.counted {
+			level = slog.LevelDebug
+		}
+		logger.LogAttrs(c.Request.Context(), level, "request", bounded(attrs)...)
 	}
 }
 
@@ -161,9 +166,9 @@ func clipAll(texts []string) []string {
 	return out
 }
 
-// level returns error for failures of the service, info for posts and refused
+// levelOf returns error for failures of the service, info for posts and refused
 // requests, and debug for everything else.
-func level(method, route string, status int) slog.Level {
+func levelOf(method, route string, status int) slog.Level {
 	switch {
 	case status >= http.StatusInternalServerError && route != readinessRoute:
 		return slog.LevelError

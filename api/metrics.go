@@ -17,6 +17,7 @@ type metrics struct {
 	updateSeconds  *prometheus.HistogramVec
 	unrecorded     prometheus.Counter
 	deliveries     *prometheus.CounterVec
+	wrongTokens    *prometheus.CounterVec
 	handler        http.Handler // shows the whole registry
 }
 
@@ -43,9 +44,12 @@ func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "versions_service_webhook_deliveries_total", Help: "Deliveries by webhook source and verdict.",
 		}, []string{"source", "verdict"}),
+		wrongTokens: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "versions_service_wrong_tokens_total", Help: "Requests without a right token, by verdict: refused (401), or slowed (429) after many from one address.",
+		}, []string{"verdict"}),
 	}
 	for _, c := range []prometheus.Collector{
-		m.requests, m.requestSeconds, m.updates, m.updateSeconds, m.unrecorded, m.deliveries,
+		m.requests, m.requestSeconds, m.updates, m.updateSeconds, m.unrecorded, m.deliveries, m.wrongTokens,
 	} {
 		if err := registry.Register(c); err != nil {
 			return nil, err

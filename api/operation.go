@@ -4,12 +4,26 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// readinessRoute is the readiness probe's; its 503 is not logged as a failure.
-const readinessRoute = "/readyz"
+// The routes of operation.
+const (
+	healthRoute    = "/healthz"
+	readinessRoute = "/readyz" // its 503 is not logged as a failure
+	metricsRoute   = "/metrics"
+)
+
+// onlyOperation hides every other route.
+func onlyOperation(c *gin.Context) {
+	switch c.FullPath() {
+	case healthRoute, readinessRoute, metricsRoute:
+	default:
+		abort(c, errNoRoute)
+	}
+}
 
 // GetHealth answers GET /healthz.
 func (s *server) GetHealth(context.Context, GetHealthRequestObject) (GetHealthResponseObject, error) {
@@ -19,14 +33,33 @@ func (s *server) GetHealth(context.Context, GetHealthRequestObject) (GetHealthRe
 // GetReadiness answers GET /readyz.
 func (s *server) GetReadiness(ctx context.Context, _ GetReadinessRequestObject) (GetReadinessResponseObject, error) {
 	readiness := s.ready(ctx)
+	if s.apart {
+		return bareReadiness(readiness.Status), nil
+	}
 	if readiness.Status == ReadinessStatusReady {
 		return GetReadiness200JSONResponse(readiness), nil
 	}
 	return GetReadiness503JSONResponse(readiness), nil
 }
 
+// bareReadiness is the answer without a body.
+type bareReadiness ReadinessStatus
+
+// VisitGetReadinessResponse writes the status.
+func (r bareReadiness) VisitGetReadinessResponse(w http.ResponseWriter) error {
+	status := http.StatusServiceUnavailable
+	if ReadinessStatus(r) == ReadinessStatusReady {
+		status = http.StatusOK
+	}
+	w.WriteHeader(status)
+	return nil
+}
+
 // GetMetrics answers GET /metrics.
 func (s *server) GetMetrics(ctx context.Context, _ GetMetricsRequestObject) (GetMetricsResponseObject, error) {
+	if s.apart {
+		return nil, errNoRoute
+	}
 	return exposition{handler: s.metrics.handler, request: ginContext(ctx).Request}, nil
 }
 

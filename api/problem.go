@@ -84,6 +84,7 @@ func problemOf(err error) problem {
 	var (
 		invalid   *invalidError
 		busy      *inFlightError
+		slowed    *slowedError
 		bodies    *bodiesError
 		message   *update.MessageRefusedError
 		ended     *endedError
@@ -128,6 +129,10 @@ func problemOf(err error) problem {
 		return problemOf(wrongFields([]FieldError{{Pointer: "/message", Detail: message.Error()}}, 0))
 	case errors.As(err, &busy):
 		return problem{status: http.StatusTooManyRequests, code: ProblemCodeRateLimited, detail: busy.Error(), retryAfter: retryInFlight}
+	case errors.As(err, &slowed):
+		return problem{status: http.StatusTooManyRequests, code: ProblemCodeRateLimited, detail: slowed.Error(), retryAfter: slowed.after}
+	case errors.Is(err, errForeignHost), errors.Is(err, errCrossSite):
+		return problem{status: http.StatusForbidden, code: ProblemCodeForbidden, detail: err.Error()}
 	case errors.As(err, &bodies):
 		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: bodies.Error(), retryAfter: retryInFlight}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -58,8 +59,12 @@ type Options struct {
 	Ready func(context.Context) Readiness
 	// UpdateTimeout bounds how long a caller waits for an update's outcome.
 	UpdateTimeout time.Duration
-	// TrustedProxies are addresses and networks (CIDR) whose X-Forwarded-For counts.
-	TrustedProxies []string
+	// TrustedProxies are the networks of peers whose X-Forwarded-For counts.
+	TrustedProxies []netip.Prefix
+	// LoopbackOnly refuses requests that name another host than this machine.
+	LoopbackOnly bool
+	// Apart leaves metrics, and the body of readiness, to Operations.
+	Apart bool
 	// Metrics gets the server's collectors; GET /metrics shows it.
 	Metrics *prometheus.Registry
 	Logger  *slog.Logger
@@ -78,6 +83,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.Lo
 // began with.
 func (s *Server) Configure(c Configuration) {
 	s.engine.Store(s.handlers.with(c).routes())
+}
+
+// Operations serves health, readiness and metrics alone.
+func (s *Server) Operations() http.Handler {
+	operations := *s.handlers
+	operations.apart, operations.loopbackOnly = false, false
+	return operations.routes(onlyOperation)
 }
 
 // Stop answers 202 to every request that waits for a stored update. Other requests
@@ -108,25 +120,25 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 
-	if err := gin.New().SetTrustedProxies(o.TrustedProxies); err != nil {
-		return nil, fmt.Errorf("trusted proxies: %w", err)
-	}
 	bodies := cmp.Or(o.Bodies, max(DefaultBodies, 2*o.WebhookBody))
 	handlers := &server{
-		contract:    contract,
-		docs:        docs,
-		proxies:     o.TrustedProxies,
-		queue:       o.Queue,
-		webhookBody: cmp.Or(o.WebhookBody, DefaultWebhookBody),
-		bodies:      &bodyBudget{limit: bodies},
-		unproven:    &bodyBudget{limit: bodies, patience: bodyPatience},
-		refusals:    newRefusals(),
-		ready:       o.Ready,
-		timeout:     o.UpdateTimeout,
-		metrics:     metrics,
-		logger:      o.Logger,
-		inFlight:    newInFlight(maxInFlight),
-		newID:       func() string { return uuid.Must(uuid.NewV7()).String() },
+		contract:     contract,
+		docs:         docs,
+		proxies:      o.TrustedProxies,
+		loopbackOnly: o.LoopbackOnly,
+		apart:        o.Apart,
+		queue:        o.Queue,
+		webhookBody:  cmp.Or(o.WebhookBody, DefaultWebhookBody),
+		bodies:       &bodyBudget{limit: bodies},
+		unproven:     &bodyBudget{limit: bodies, patience: bodyPatience},
+		refusals:     newRefusals(),
+		strangers:    newStrangers(),
+		ready:        o.Ready,
+		timeout:      o.UpdateTimeout,
+		metrics:      metrics,
+		logger:       o.Logger,
+		inFlight:     newInFlight(maxInFlight),
+		newID:        func() string { return uuid.Must(uuid.NewV7()).String() },
 	}
 	handlers.stopping, handlers.stop = context.WithCancel(context.Background())
 	handlers.interrupted, handlers.interrupt = context.WithCancel(context.Background())
@@ -143,23 +155,26 @@ func (s *server) with(c Configuration) *server {
 	return &next
 }
 
-// routes returns the engine of the server's configuration.
-func (s *server) routes() *gin.Engine {
+// routes returns the engine of the server's configuration. first come before the
+// handlers of every request.
+func (s *server) routes(first ...gin.HandlerFunc) *gin.Engine {
 	engine := gin.New()
 	engine.ContextWithFallback = true
 	engine.HandleMethodNotAllowed = true
 	engine.RedirectTrailingSlash = false
 	engine.UseRawPath = true
-	engine.RemoteIPHeaders = []string{"X-Forwarded-For"}
-	if err := engine.SetTrustedProxies(s.proxies); err != nil {
-		panic(err) // New has tried it
-	}
+	engine.ForwardedByClientIP = false // see proxies
 	engine.Use(
 		identify,
 		logRequests(s.logger, s.metrics),
 		writeErrors,
 		recoverPanics,
-		authenticate(s.contract, s.callers),
+		harden,
+		keepOut(s.loopbackOnly),
+	)
+	engine.Use(first...)
+	engine.Use(
+		s.authenticate,
 		s.limitInFlight,
 		foldPrefer,
 		s.contract.check(s.bodies),
@@ -210,29 +225,32 @@ func (s *server) refuseMethod(c *gin.Context) {
 
 // server implements the operations of the description, with one configuration.
 type server struct {
-	updates     Updater
-	worker      *worker.Worker
-	webhooks    map[string]Webhook
-	callers     *caller.Callers // nil: no token is needed
-	policy      *policy.Policy  // nil: no rules
-	contract    *contract
-	docs        *docs
-	proxies     []string
-	queue       *queue.Queue
-	webhookBody int64
-	bodies      *bodyBudget // of authenticated requests
-	unproven    *bodyBudget // of webhooks whose signature is checked with the body
-	refusals    *refusals
-	ready       func(context.Context) Readiness
-	timeout     time.Duration
-	metrics     *metrics
-	logger      *slog.Logger
-	inFlight    *inFlight
-	newID       func() string
-	stopping    context.Context // ends with Stop
-	stop        context.CancelFunc
-	interrupted context.Context // ends with Interrupt
-	interrupt   context.CancelFunc
+	updates      Updater
+	worker       *worker.Worker
+	webhooks     map[string]Webhook
+	callers      *caller.Callers // nil: no token is needed
+	policy       *policy.Policy  // nil: no rules
+	contract     *contract
+	docs         *docs
+	proxies      proxies
+	loopbackOnly bool
+	apart        bool // metrics and the body of readiness are elsewhere
+	queue        *queue.Queue
+	webhookBody  int64
+	bodies       *bodyBudget // of authenticated requests
+	unproven     *bodyBudget // of webhooks whose signature is checked with the body
+	refusals     *refusals
+	strangers    *strangers
+	ready        func(context.Context) Readiness
+	timeout      time.Duration
+	metrics      *metrics
+	logger       *slog.Logger
+	inFlight     *inFlight
+	newID        func() string
+	stopping     context.Context // ends with Stop
+	stop         context.CancelFunc
+	interrupted  context.Context // ends with Interrupt
+	interrupt    context.CancelFunc
 }
 
 // ginContext returns the gin.Context behind the context of a generated handler. Gin

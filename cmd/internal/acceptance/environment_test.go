@@ -84,6 +84,8 @@ func TestWrongEnvironment(t *testing.T) {
 		{"API_TOKENS=ci=secret", "AUTH: none contradicts"},
 		{"AUTH API_TOKENS=secret", "API_TOKENS: "},
 		{"LISTEN_ADDR=8080", "LISTEN_ADDR: "},
+		{"METRICS_ADDR=9090", "METRICS_ADDR: "},
+		{"TRUSTED_PROXIES=10.0.0.0/8,proxy", "TRUSTED_PROXIES: \"proxy\" is neither an address nor a network"},
 		{"UPDATE_TIMEOUT=60", "UPDATE_TIMEOUT: "},
 		{"UPDATE_TIMEOUT=0s", "UPDATE_TIMEOUT: "},
 		{"GROUP_COMMITS=yes", "GROUP_COMMITS: "},

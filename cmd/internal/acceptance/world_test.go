@@ -54,9 +54,11 @@ type world struct {
 	// others are the repositories beside repo, by their names.
 	others map[string]*sandbox.Repository
 	url    string
-	env    map[string]string
-	logs   *logBook
-	stop   func() error
+	// metricsURL is that of METRICS_ADDR, or url.
+	metricsURL string
+	env        map[string]string
+	logs       *logBook
+	stop       func() error
 	// watchEvery is how often files of settings are looked at; 0 is the default.
 	watchEvery time.Duration
 }
@@ -185,7 +187,7 @@ func (w *world) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- svc.Run(ctx) }()
-	w.url = "http://" + svc.Addr().String()
+	w.url, w.metricsURL = "http://"+svc.Addr().String(), "http://"+svc.MetricsAddr().String()
 	w.stop = sync.OnceValue(func() error { cancel(); return <-done })
 	w.t.Cleanup(func() {
 		if err := w.stop(); err != nil {

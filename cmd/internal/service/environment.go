@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,23 +25,27 @@ type Settings struct {
 	// Targets has at least one element, from CONFIG_FILE or the variables.
 	Targets []config.Target
 	// Webhooks are the sources of CONFIG_FILE and of the variables.
-	Webhooks      []config.Webhook
-	WebhookBody   int64 // 0: the default
-	Bodies        int64 // 0: the default
-	Queue         config.Queue
-	StoreURL      string
-	Credential    github.Credential
-	APIURL        string
-	Secrets       *caller.Secrets // of API_TOKENS; nil: none
-	Trust         Trust
-	ListenAddr    string
-	UpdateTimeout time.Duration
-	LogLevel      slog.Level
-	LogFormat     string
-	GroupCommits  bool
-	Author        *github.Signature // nil: the credential's own
-	SigningKey    string
-	CacheBytes    int64
+	Webhooks    []config.Webhook
+	WebhookBody int64 // 0: the default
+	Bodies      int64 // 0: the default
+	Queue       config.Queue
+	StoreURL    string
+	Credential  github.Credential
+	APIURL      string
+	Secrets     *caller.Secrets // of API_TOKENS; nil: none
+	Trust       Trust
+	ListenAddr  string
+	// MetricsAddr is where metrics and readiness are served apart; "" serves them on
+	// ListenAddr.
+	MetricsAddr    string
+	TrustedProxies []netip.Prefix
+	UpdateTimeout  time.Duration
+	LogLevel       slog.Level
+	LogFormat      string
+	GroupCommits   bool
+	Author         *github.Signature // nil: the credential's own
+	SigningKey     string
+	CacheBytes     int64
 	// Trial is for an embedded GitHub: limits are not paced, and weak secrets are not
 	// warned of. No variable sets it.
 	Trial bool
@@ -273,6 +278,14 @@ func serviceVariables() []variable {
 		{name: "LISTEN_ADDR", fallback: defaultListenAddr, help: "address to listen on", set: func(s *Settings, v string) error {
 			s.ListenAddr = v
 			return listenAddress(v)
+		}},
+		{name: "METRICS_ADDR", help: "address for /metrics and /readyz alone, such as :9090; LISTEN_ADDR serves them when empty", set: func(s *Settings, v string) error {
+			s.MetricsAddr = v
+			return listenAddress(v)
+		}},
+		{name: "TRUSTED_PROXIES", help: "addresses and networks, separated by commas, whose X-Forwarded-For names the caller's address", set: func(s *Settings, v string) (err error) {
+			s.TrustedProxies, err = networks(v)
+			return err
 		}},
 		{name: "UPDATE_TIMEOUT", fallback: "60s", help: "time limit of one update", set: func(s *Settings, v string) error {
 			return duration(v, &s.UpdateTimeout)

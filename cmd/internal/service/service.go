@@ -58,8 +58,8 @@ type Service struct {
 	reloads   *reloadMetrics
 	asked     chan struct{} // holds a value while a reload is asked for
 	handler   *api.Server
-	server    *http.Server
-	listener  net.Listener
+	servers   []*http.Server // of the API, and of METRICS_ADDR
+	listeners []net.Listener // of each server
 }
 
 // configuration is all that the environment and its files say, and what is built from
@@ -109,23 +109,34 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 	}
 	svc.running.Store(first)
 	svc.ready = newReadiness(first.targets, svc.client, svc.queue.Check, svc.logger)
+	if err := svc.listen(s); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			svc.closeListeners()
+		}
+	}()
 	svc.handler, err = api.New(api.Options{
-		Configuration: first.served(),
-		Queue:         svc.queue,
-		WebhookBody:   s.WebhookBody,
-		Bodies:        s.Bodies,
-		Ready:         svc.ready.get,
-		UpdateTimeout: s.UpdateTimeout,
-		Metrics:       registry,
-		Logger:        svc.logger,
+		Configuration:  first.served(),
+		Queue:          svc.queue,
+		WebhookBody:    s.WebhookBody,
+		Bodies:         s.Bodies,
+		Ready:          svc.ready.get,
+		UpdateTimeout:  s.UpdateTimeout,
+		TrustedProxies: s.TrustedProxies,
+		LoopbackOnly:   s.noAuth && svc.onLoopback(),
+		Apart:          s.MetricsAddr != "",
+		Metrics:        registry,
+		Logger:         svc.logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if svc.listener, err = net.Listen("tcp", s.ListenAddr); err != nil {
-		return nil, fmt.Errorf("LISTEN_ADDR: %w", err)
+	svc.servers = append(svc.servers, newHTTPServer(svc.handler, s.UpdateTimeout, svc.logger))
+	if s.MetricsAddr != "" {
+		svc.servers = append(svc.servers, newHTTPServer(svc.handler.Operations(), 0, svc.logger))
 	}
-	svc.server = newHTTPServer(svc.handler, s.UpdateTimeout, svc.logger)
 	return svc, nil
 }
 
@@ -209,8 +220,39 @@ func newTransport() http.RoundTripper {
 	return t
 }
 
+// listen opens the listeners.
+func (s *Service) listen(settings Settings) error {
+	for _, one := range []struct{ variable, addr string }{{"LISTEN_ADDR", settings.ListenAddr}, {"METRICS_ADDR", settings.MetricsAddr}} {
+		if one.addr == "" {
+			continue
+		}
+		listener, err := net.Listen("tcp", one.addr)
+		if err != nil {
+			s.closeListeners()
+			return fmt.Errorf("%s: %w", one.variable, err)
+		}
+		s.listeners = append(s.listeners, listener)
+	}
+	return nil
+}
+
+func (s *Service) closeListeners() {
+	for _, listener := range s.listeners {
+		_ = listener.Close()
+	}
+}
+
+// onLoopback reports whether only this machine reaches the service.
+func (s *Service) onLoopback() bool {
+	addr, ok := s.Addr().(*net.TCPAddr)
+	return ok && addr.IP.IsLoopback()
+}
+
 // Addr returns the address that the service listens on.
-func (s *Service) Addr() net.Addr { return s.listener.Addr() }
+func (s *Service) Addr() net.Addr { return s.listeners[0].Addr() }
+
+// MetricsAddr returns the address of metrics and readiness.
+func (s *Service) MetricsAddr() net.Addr { return s.listeners[len(s.listeners)-1].Addr() }
 
 // Run serves until ctx ends, and then stops. During a stop /readyz is 503, updates that
 // wait and later ones are answered 503, and webhooks are still stored. Updates of
@@ -224,16 +266,20 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	s.logStart(settings)
 	switch err := s.queue.Start(ctx, s.apply); {
 	case err != nil && ctx.Err() != nil: // stopped before it began
-		return s.listener.Close()
+		s.closeListeners()
+		return nil
 	case err != nil:
-		return errors.Join(fmt.Errorf("start the queue: %w", err), s.listener.Close())
+		s.closeListeners()
+		return fmt.Errorf("start the queue: %w", err)
 	}
 	if settings.AskAtStart {
 		go s.ready.begin(context.WithoutCancel(ctx))
 	}
 	go s.watch(ctx)
-	failed := make(chan error, 1)
-	go func() { failed <- s.server.Serve(s.listener) }()
+	failed := make(chan error, len(s.servers))
+	for i, server := range s.servers {
+		go func() { failed <- server.Serve(s.listeners[i]) }()
+	}
 	select {
 	case err := <-failed:
 		return errors.Join(fmt.Errorf("serve: %w", err), s.stop(context.WithoutCancel(ctx)))
@@ -255,7 +301,7 @@ func (s *Service) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopGrace+stopAnswers+answerMargin)
 	defer cancel()
 	s.ready.stop()
-	s.server.SetKeepAlivesEnabled(false)
+	s.servers[0].SetKeepAlivesEnabled(false)
 	s.running.Load().updates.Stop() // of every configuration
 	s.handler.Stop()
 	interrupt := time.AfterFunc(stopGrace, s.handler.Interrupt)
@@ -263,7 +309,7 @@ func (s *Service) stop(ctx context.Context) error {
 	drained := make(chan error, 1)
 	go func() { drained <- s.stopQueue(ctx) }()
 	err := errors.Join(s.handler.Idle(ctx), <-drained)
-	s.closeServer(ctx)
+	s.closeServers(ctx)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return errors.New("stop: updates were cut off that did not end in time")
@@ -274,13 +320,15 @@ func (s *Service) stop(ctx context.Context) error {
 	return nil
 }
 
-// closeServer accepts no further connection, and waits a moment for the answers to
+// closeServers accepts no further connection, and waits a moment for the answers to
 // requests that change nothing.
-func (s *Service) closeServer(ctx context.Context) {
+func (s *Service) closeServers(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, stopAnswers)
 	defer cancel()
-	if err := s.server.Shutdown(ctx); err != nil {
-		_ = s.server.Close()
+	for _, server := range s.servers {
+		if err := server.Shutdown(ctx); err != nil {
+			_ = server.Close()
+		}
 	}
 }
 

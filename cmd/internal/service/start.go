@@ -8,6 +8,13 @@ func (s *Service) logStart(settings Settings) {
 		"github", settings.APIURL)
 	s.logTargets(settings)
 	s.logWarnings(settings, nil)
+	if len(s.listeners) > 1 {
+		s.logger.Info("metrics and readiness are apart", "addr", s.MetricsAddr().String())
+	}
+	if settings.noAuth && !s.onLoopback() {
+		s.logger.Warn("AUTH=none: everybody who reaches this address may move every image; configure callers, or listen on 127.0.0.1",
+			"addr", s.Addr().String())
+	}
 	if settings.Trial {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -64,6 +65,23 @@ func listenAddress(text string) error {
 		return fmt.Errorf("%q is not an address such as :8080 or 127.0.0.1:8080", text)
 	}
 	return nil
+}
+
+// networks reads addresses, and networks in CIDR notation, between commas.
+func networks(text string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		network, err := netip.ParsePrefix(part)
+		if addr, wrong := netip.ParseAddr(part); wrong == nil {
+			network, err = addr.Unmap().Prefix(addr.Unmap().BitLen())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither an address nor a network such as 10.0.0.0/8", part)
+		}
+		out = append(out, network.Masked())
+	}
+	return out, nil
 }
 
 func duration(text string, d *time.Duration) error {

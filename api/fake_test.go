@@ -26,10 +26,10 @@ func (u updater) Update(_ context.Context, r update.Request) ([]update.Result, e
 }
 
 func (u updater) Choose(r update.Request) ([]update.Choice, error) {
-	return []update.Choice{{Place: u.Targets()[0], Images: r.Images}}, nil
+	return []update.Choice{{Place: u.Places()[0], Images: r.Images}}, nil
 }
 
-func (u updater) Targets() []update.Place {
+func (u updater) Places() []update.Place {
 	return []update.Place{{ID: "octo-org/infra", Key: "octo-org/infra@"}}
 }
 

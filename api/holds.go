@@ -133,21 +133,21 @@ func (s *server) oneTarget(g *gin.Context, repository image.Repository, name *st
 	if err != nil {
 		return update.Place{}, err
 	}
-	places := make([]update.Place, len(choices))
-	for i, c := range choices {
-		places[i] = c.Place
-	}
-	if len(places) > 1 {
+	if len(choices) > 1 {
+		places := make([]update.Place, len(choices))
+		for i, c := range choices {
+			places[i] = c.Place
+		}
 		return update.Place{}, wrongFields([]FieldError{{
 			Pointer: "/target", Detail: fmt.Sprintf("%d targets take the image; name one of %s", len(places), targetNames(places)),
 		}}, 0)
 	}
-	return places[0], nil
+	return choices[0].Place, nil
 }
 
 // targetNamed returns the target of a name, or an *invalidError for the field.
 func (s *server) targetNamed(pointer, name string) (update.Place, error) {
-	places := s.updates.Targets()
+	places := s.updates.Places()
 	i := slices.IndexFunc(places, func(p update.Place) bool { return p.ID == name })
 	if i < 0 {
 		return update.Place{}, wrongFields([]FieldError{{

@@ -27,8 +27,8 @@ type Updater interface {
 	Update(ctx context.Context, r update.Request) ([]update.Result, error)
 	// Choose returns the targets that a request goes to, without asking GitHub.
 	Choose(r update.Request) ([]update.Choice, error)
-	// Targets returns all targets.
-	Targets() []update.Place
+	// Places returns all targets.
+	Places() []update.Place
 }
 
 // Configuration is the part of the options that Configure replaces.

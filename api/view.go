@@ -26,6 +26,7 @@ var ends = map[update.Status]Status{
 	update.Committed:  StatusCommitted,
 	update.Unchanged:  StatusUnchanged,
 	update.Superseded: StatusSuperseded,
+	update.Held:       StatusHeld,
 	update.Planned:    StatusPlanned,
 }
 
@@ -46,7 +47,7 @@ func viewOf(r update.Request, results []update.Result) Update {
 // together returns the status of an update whose targets have these: the one with the
 // most left to do, and then the one with the most done.
 func together(targets []TargetUpdate) Status {
-	for _, s := range []Status{StatusQueued, StatusFailed, StatusCommitted, StatusPlanned, StatusUnchanged} {
+	for _, s := range []Status{StatusQueued, StatusFailed, StatusCommitted, StatusPlanned, StatusHeld, StatusUnchanged} {
 		if slices.ContainsFunc(targets, func(t TargetUpdate) bool { return t.Status == s }) {
 			return s
 		}
@@ -128,6 +129,12 @@ func targetView(r update.Result, status Status) TargetUpdate {
 	}
 	if r.Status == update.Planned {
 		t.Diff = &r.Diff
+	}
+	if len(r.Holds) > 0 {
+		t.Holds = new([]Hold)
+		for _, h := range r.Holds {
+			*t.Holds = append(*t.Holds, holdView(queue.Hold(h)))
+		}
 	}
 	for _, f := range r.Files {
 		t.Files = append(t.Files, fileView(f))

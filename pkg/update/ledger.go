@@ -47,6 +47,9 @@ func (e *replacedError) isReplaced(r Request, m Image) bool {
 // announce records a commit in the ledger before the branch moves to it. When the ledger
 // is unavailable, only requests that are not stored go on.
 func (s *Service) announce(ctx context.Context, t *target, commit github.SHA, requests []Request) error {
+	if err := s.checkHolds(ctx, t, requests); err != nil {
+		return err
+	}
 	if s.ledger == nil {
 		return nil
 	}
@@ -75,8 +78,9 @@ func (s *Service) announce(ctx context.Context, t *target, commit github.SHA, re
 }
 
 // writeWanted is writeOnHead without what turns out not to be wanted: requests that are
-// refused, which end with their error, and images that newer requests have replaced. A
-// request whose images are all replaced ends as Superseded.
+// refused, which end with their error, and images that newer requests have replaced or
+// that were put on hold. A request whose images are all replaced ends as Superseded, and
+// one that has none left because of holds as Held.
 func (s *Service) writeWanted(ctx context.Context, t *target, requests []Request) ([]Result, error) {
 	results := repeat(Result{Place: t.place(), Status: Superseded}, len(requests))
 	requests = slices.Clone(requests)
@@ -88,7 +92,15 @@ func (s *Service) writeWanted(ctx context.Context, t *target, requests []Request
 		outcomes, err := s.writeOnHead(ctx, t, pick(requests, left))
 		var replaced *replacedError
 		var refused *refusedError
+		var held *heldError
 		switch {
+		case errors.As(err, &held):
+			left = slices.DeleteFunc(left, func(i int) bool {
+				met := requests[i].met(held.holds)
+				requests[i] = requests[i].free(met)
+				t.leaveHeld(&results[i], append(results[i].Holds, met...))
+				return len(requests[i].Images) == 0
+			})
 		case errors.As(err, &replaced):
 			left = slices.DeleteFunc(left, func(i int) bool {
 				r := &requests[i]
@@ -109,7 +121,9 @@ func (s *Service) writeWanted(ctx context.Context, t *target, requests []Request
 			return nil, err
 		default:
 			for n, i := range left {
+				met := results[i].Holds
 				results[i] = outcomes[n]
+				t.leaveHeld(&results[i], met)
 			}
 			return results, nil
 		}

@@ -113,6 +113,10 @@ func (p *plan) trailers(writing []author) []string {
 		add("Source-Revision", w.Source.Revision)
 		add("Source-URL", w.Source.URL)
 		add("Requested-By", w.Caller)
+		if len(w.Passes) > 0 {
+			add("Hold-Id", w.Passes[0])
+			add("Hold-Reason", w.HoldReason)
+		}
 		add("Update-Id", w.ID)
 	}
 	return lines

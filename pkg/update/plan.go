@@ -36,6 +36,7 @@ type plannedFile struct {
 type finding struct {
 	named   map[string]bool // the paths of the files that name the image
 	files   []File
+	current int // the references that have the version already
 	skipped []Skip
 	near    []string // images that may be meant, when no file names it
 }
@@ -139,7 +140,7 @@ func (p *plan) edit(entry github.Entry, ed *editor, content []byte) {
 		f.files = append(f.files, File{Path: entry.Path, Changes: cs, before: versionsBefore(&result, update)})
 	}
 	for _, current := range result.Current {
-		p.finding(ed, current.Update, entry)
+		p.finding(ed, current.Update, entry).current++
 	}
 	for _, skip := range result.Skips {
 		if skip.Update < 0 {
@@ -263,8 +264,11 @@ func (p *plan) result(request int, commit *github.Commit) Result {
 		result.leaveOut(commit.LeftOut)
 	}
 	result.MergedVersions = p.mergedVersions(request, result.Files)
-	if commit != nil && len(result.Files) > 0 {
+	switch {
+	case commit != nil && len(result.Files) > 0:
 		result.Status, result.Commit = Committed, commit
+	case p.allHeld(request):
+		result.Status = Held
 	}
 	return result
 }

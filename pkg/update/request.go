@@ -85,6 +85,12 @@ type Request struct {
 	Sent github.SHA
 	// DryRun asks for the plan alone.
 	DryRun bool
+	// Passes are the ids of holds that do not stop the request. The commit's message
+	// names the first, with HoldReason.
+	Passes     []string
+	HoldReason string
+	// Rollback reports that the request goes back to an earlier version.
+	Rollback bool
 
 	// stored reports that the request came by Service.Apply.
 	stored bool
@@ -140,6 +146,9 @@ const (
 	Committed Status = "committed"
 	// Unchanged: the image is named, and nothing was to be written.
 	Unchanged Status = "unchanged"
+	// Held: nothing was written, because holds are on all of the images, or a comment
+	// holds each of the references.
+	Held Status = "held"
 	// Superseded: a later request for the same image was written in its place; of a
 	// request for several images, later ones for each.
 	Superseded Status = "superseded"
@@ -184,6 +193,9 @@ type Result struct {
 	// Superseded are the images that were left to later requests for them, while the
 	// others went on; nil when Status is Superseded.
 	Superseded []image.Repository
+	// Holds are those that the request met. Their images were left out; in a dry run
+	// they were not.
+	Holds []Hold
 	// Files are those that change, sorted by path.
 	Files []File
 	// MergedVersions are, sorted, the different versions that were in a file which

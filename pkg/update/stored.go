@@ -44,6 +44,9 @@ type storedRequest struct {
 	Paths      []string      `json:"paths,omitempty"`
 	Message    string        `json:"message,omitempty"`
 	Source     storedSource  `json:"source,omitzero"`
+	Passes     []string      `json:"passes,omitempty"`
+	HoldReason string        `json:"hold_reason,omitempty"`
+	Rollback   bool          `json:"rollback,omitempty"`
 }
 
 type storedImage struct {
@@ -88,6 +91,7 @@ type storedSource struct {
 func EncodeRequest(r Request) []byte {
 	s := storedRequest{
 		V: storedVersion, Present: r.Present.String(), Branch: r.Branch, Paths: r.Paths, Message: r.Message, Source: storedSource(r.Source),
+		Passes: r.Passes, HoldReason: r.HoldReason, Rollback: r.Rollback,
 	}
 	if r.Listed {
 		for _, m := range r.Images {
@@ -113,6 +117,7 @@ func DecodeRequest(text []byte) (Request, error) {
 		return Request{}, fmt.Errorf("read the stored request: %w", err)
 	}
 	r := Request{Listed: len(s.Images) > 0, Branch: s.Branch, Paths: s.Paths, Message: s.Message, Source: Source(s.Source)}
+	r.Passes, r.HoldReason, r.Rollback = s.Passes, s.HoldReason, s.Rollback
 	if !r.Listed {
 		s.Images = []storedImage{s.storedImage}
 	}
@@ -157,6 +162,7 @@ type storedResult struct {
 	Status         Status         `json:"status,omitempty"`
 	Commit         *storedCommit  `json:"commit,omitempty"`
 	Superseded     []string       `json:"superseded,omitempty"`
+	Holds          []storedHold   `json:"holds,omitempty"`
 	Files          []storedFile   `json:"files,omitempty"`
 	MergedVersions []string       `json:"merged_versions,omitempty"`
 	Skipped        []storedSkip   `json:"skipped,omitempty"`
@@ -167,6 +173,17 @@ type storedResult struct {
 
 // noRepository is how rows without a version write that the target is none any more.
 const noRepository = "/"
+
+// storedHold is a hold that the request met, as it was then.
+type storedHold struct {
+	ID     string    `json:"id"`
+	Image  string    `json:"image"`
+	Target string    `json:"target"`
+	Reason string    `json:"reason,omitempty"`
+	By     string    `json:"by,omitempty"`
+	At     time.Time `json:"at"`
+	Until  time.Time `json:"until,omitzero"`
+}
 
 // storedCommit has the headline alone of a message: a commit that many updates
 // share names each of them, and each of them would keep it all.
@@ -237,6 +254,9 @@ func EncodeResult(r Result) []byte {
 	for _, m := range r.Superseded {
 		s.Superseded = append(s.Superseded, m.String())
 	}
+	for _, h := range r.Holds {
+		s.Holds = append(s.Holds, storedHold(h))
+	}
 	for _, f := range r.Files {
 		file := storedFile{Path: f.Path, Changes: []storedChange{}}
 		for _, c := range f.Changes {
@@ -282,6 +302,9 @@ func DecodeResult(text []byte) (Result, error) {
 			return Result{}, fmt.Errorf("read the stored result: %w", err)
 		}
 		r.Superseded = append(r.Superseded, m)
+	}
+	for _, h := range s.Holds {
+		r.Holds = append(r.Holds, Hold(h))
 	}
 	for _, f := range s.Files {
 		file := File{Path: f.Path}

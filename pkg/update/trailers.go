@@ -10,7 +10,7 @@ import (
 func ownTrailers() []string {
 	return []string{
 		"Image", "Version", "Digest", "Requested-By", "Rule", "Source-Repository", "Source-Revision", "Source-URL",
-		"Override-Reason", "Hold-Id", "Update-Id",
+		"Override-Reason", "Hold-Id", "Hold-Reason", "Update-Id",
 	}
 }
 

@@ -34,6 +34,9 @@ type Options struct {
 	// Ledger is asked before each commit reaches its branch. It may be nil: then the
 	// order of requests is that of this process.
 	Ledger Ledger
+	// Holds are looked at before each plan, and once more before its commit reaches the
+	// branch. It may be nil: then nothing is held.
+	Holds Holds
 }
 
 // Service applies requests to targets. It is immutable and safe for concurrent use.
@@ -46,6 +49,7 @@ type Service struct {
 	pairs    pairIndex
 	order    *order
 	ledger   Ledger
+	holds    Holds
 	timeout  time.Duration
 	observe  func([]Result, int)
 	random   func() float64 // in [0, 1), for jitter
@@ -56,7 +60,7 @@ func New(o Options) *Service {
 	s := &Service{
 		share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes - o.IndexBytes/pairShare),
 		pairs: newPairIndex(o.IndexBytes / pairShare),
-		order: newOrder(), ledger: o.Ledger, timeout: o.Timeout, observe: o.Observe, random: rand.Float64,
+		order: newOrder(), ledger: o.Ledger, holds: o.Holds, timeout: o.Timeout, observe: o.Observe, random: rand.Float64,
 	}
 	if s.observe == nil {
 		s.observe = func([]Result, int) {}
@@ -79,15 +83,6 @@ func (s *Service) With(targets []Target) *Service {
 
 // Places returns the targets as they were configured.
 func (s *Service) Places() []Place {
-	places := make([]Place, len(s.targets))
-	for i, t := range s.targets {
-		places[i] = t.place()
-	}
-	return places
-}
-
-// Targets returns all targets, in the order of Options.Targets.
-func (s *Service) Targets() []Place {
 	places := make([]Place, len(s.targets))
 	for i, t := range s.targets {
 		places[i] = t.place()

@@ -29,6 +29,8 @@ var racePauses = backoff.Policy{First: 20 * time.Millisecond, Most: 500 * time.M
 // can hold them, and returns a Result for each.
 func (s *Service) write(ctx context.Context, t *target, requests []Request) []Result {
 	id := t.place().ID
+	holds := s.standing(ctx, t)
+	met := make([][]Hold, len(requests))
 	results := repeat(Result{Place: t.place(), Status: Superseded}, len(requests))
 	var timely []Request
 	var at []int // the index of each
@@ -41,7 +43,8 @@ func (s *Service) write(ctx context.Context, t *target, requests []Request) []Re
 			results[i] = end
 			s.order.note(id, r, end.images)
 		default:
-			if r = s.order.timely(id, r); len(r.Images) > 0 {
+			met[i] = r.met(holds)
+			if r = s.order.timely(id, r.free(met[i])); len(r.Images) > 0 {
 				timely, at = append(timely, r), append(at, i)
 			}
 		}
@@ -53,7 +56,8 @@ func (s *Service) write(ctx context.Context, t *target, requests []Request) []Re
 			i := at[round.at[n]]
 			results[i] = outcome
 			results[i].Spent = int(spending.Requests())
-			if outcome.Err == nil {
+			met[i] = append(met[i], outcome.Holds...)
+			if outcome.Err == nil && outcome.Status != Held {
 				s.order.note(id, requests[i], outcome.images)
 			}
 		}
@@ -66,7 +70,8 @@ func (s *Service) write(ctx context.Context, t *target, requests []Request) []Re
 		}
 	}
 	for i, r := range requests {
-		results[i].leaveToNewer(r.Images)
+		results[i].leaveToNewer(r.free(met[i]).Images)
+		t.leaveHeld(&results[i], met[i])
 	}
 	return results
 }
@@ -201,7 +206,7 @@ func (s *Service) dryRun(ctx context.Context, t *target, r Request) (result Resu
 	}
 	result = p.results(nil)[0]
 	if result.Err == nil {
-		result.Status = Planned
+		result.Status, result.Holds = Planned, r.met(s.standing(ctx, t))
 		result.Diff = p.diff()
 	}
 	return result

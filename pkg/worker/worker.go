@@ -118,6 +118,8 @@ func statusOf(s update.Status) queue.Status {
 	switch s {
 	case update.Committed:
 		return queue.Committed
+	case update.Held:
+		return queue.Held
 	case update.Superseded:
 		return queue.Superseded
 	default:

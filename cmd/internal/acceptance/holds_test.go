@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
 )
 
 // call sends a body as a caller, who may be "".
@@ -138,5 +139,92 @@ targets:
 		if r.status != test.status || !strings.Contains(r.body, test.says) {
 			t.Errorf("%s: status %d: %s", test.body, r.status, r.body)
 		}
+	}
+}
+
+// What meets a hold ends as held and names it, on every road and after a restart; a
+// release replays nothing, and what was held can be tried again.
+func TestHeldUpdates(t *testing.T) {
+	t.Parallel()
+	w := start(t, withData(), withEnv("WEBHOOK_GHCR_SECRET", hookSecret))
+	hold := w.holdImage("", `{"image": "`+node+`", "reason": "5xx since noon"}`)
+	before := w.head()
+	wantHeld := func(what string, r reply, status int) {
+		t.Helper()
+		u := r.update
+		if r.status != status || u.Status != api.StatusHeld || len(u.Targets) != 1 || u.Targets[0].Holds == nil || (*u.Targets[0].Holds)[0].Id != hold.Id {
+			t.Errorf("%s: status %d: %s", what, r.status, r.body)
+		}
+	}
+	asked := w.post(mission)
+	wantHeld("a request", asked, http.StatusOK)
+	wantHeld("a stored request", w.post(mission, "Prefer", "wait=20"), http.StatusOK)
+	if err := w.stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.run()
+	body := pushed("1.0.0")
+	delivered := w.deliver("ghcr", body, signed(body, "d1")...)
+	wantReceipt(t, delivered, http.StatusAccepted, api.ReceiptStatusQueued)
+	w.ended(*delivered.receipt.Id)
+	wantHeld("a webhook's update", w.get("/v1/updates/"+*delivered.receipt.Id), http.StatusOK)
+	if page := w.get("/v1/updates?status=held").page; len(page.Updates) != 3 {
+		t.Errorf("%d updates are held, want 3", len(page.Updates))
+	}
+	dry := w.post(strings.Replace(mission, "{", `{"dry_run": true, `, 1))
+	if u := dry.update; u.Status != api.StatusPlanned || u.Targets[0].Holds == nil || u.Targets[0].Diff == nil || *u.Targets[0].Diff == "" {
+		t.Errorf("the dry run: %s", dry.body)
+	}
+	if metrics := w.get("/metrics").body; !strings.Contains(metrics, `versions_service_queue_ended_total{status="held"} 1`) {
+		t.Error("the metrics do not count what was held")
+	}
+
+	if r := w.release("", hold.Id); r.status != http.StatusNoContent {
+		t.Fatalf("release: status %d: %s", r.status, r.body)
+	}
+	if w.head() != before {
+		t.Error("the branch was moved")
+	}
+	if r := w.call(http.MethodPost, "/v1/updates/"+asked.update.Id+"/retry", "", ""); r.status != http.StatusAccepted {
+		t.Fatalf("retry: status %d: %s", r.status, r.body)
+	}
+	if record := w.ended(asked.update.Id); record.Status != api.StatusCommitted || record.Targets[0].Holds != nil {
+		t.Errorf("the one that was tried again: %+v", record)
+	}
+}
+
+// A hold that is made while an update waits counts when it is carried out.
+func TestHoldWhileAnUpdateWaits(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	reached, release := make(chan struct{}), make(chan struct{})
+	w.hub.Inject(sandbox.Call(func() { close(reached); <-release }).On(http.MethodPost, "git/commits").Once())
+	queued := w.post(mission, "Prefer", "respond-async")
+	<-reached
+	hold := w.holdImage("", `{"image": "`+node+`"}`)
+	close(release)
+	record := w.ended(queued.update.Id)
+	if record.Status != api.StatusHeld || (*record.Targets[0].Holds)[0].Id != hold.Id || len(w.log()) != 1 {
+		t.Errorf("the update: %+v, %d commits", record, len(w.log()))
+	}
+}
+
+// All replicas see a hold at once.
+func TestHoldsOnTwoReplicas(t *testing.T) {
+	t.Parallel()
+	w := prepare(t, onMain, withEnv("DATABASE_URL", postgresURL(t)), withEnv("LOG_LEVEL", "info"))
+	one, other := w.spawn(), w.spawn()
+	for n, version := range []string{"1.0.0", "2.0.0", "3.0.0"} {
+		hold := one.world.holdImage("", `{"image": "`+node+`"}`)
+		if r := other.post(setTo(node, version)); r.update.Status != api.StatusHeld {
+			t.Errorf("round %d, on the other replica: %d %s", n, r.status, r.body)
+		}
+		if r := other.world.release("", hold.Id); r.status != http.StatusNoContent {
+			t.Errorf("round %d, release: %d %s", n, r.status, r.body)
+		}
+		wantCommitted(t, one.post(setTo(node, version)))
+	}
+	for _, p := range []*process{one, other} {
+		p.terminate(30 * time.Second)
 	}
 }

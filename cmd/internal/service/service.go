@@ -98,9 +98,13 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 		}
 	}()
 	registerStore(registry, svc.queue)
+	holds, err := readHolds(svc.queue)
+	if err != nil {
+		return nil, err
+	}
 	idle := &configuration{updates: update.New(update.Options{
 		Share: s.GroupCommits, IndexBytes: s.CacheBytes / indexShare, Timeout: s.UpdateTimeout,
-		Observe: newUpdateMetrics(registry).observe, Ledger: svc.queue,
+		Observe: newUpdateMetrics(registry).observe, Ledger: svc.queue, Holds: holds,
 	})}
 	registerWaiting(registry, idle.updates.Waiting)
 	first, err := svc.build(s, idle)
@@ -211,6 +215,13 @@ func (s *Settings) openQueue(logger *slog.Logger, observe func(queue.Event)) (*q
 	default:
 		return nil, fmt.Errorf("DATA_DIR: %w", err)
 	}
+}
+
+// readHolds reads the holds of the store, so that they are known if it goes away.
+func readHolds(stored *queue.Queue) (*worker.Holds, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), openPatience)
+	defer cancel()
+	return worker.NewHolds(ctx, stored)
 }
 
 // newTransport returns the transport of all outgoing requests.

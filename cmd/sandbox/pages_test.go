@@ -260,7 +260,7 @@ func (r *reader) checkHistory(t *testing.T) {
 			switch u.Status {
 			case "queued":
 				waiting = true
-			case "committed", "unchanged", "superseded":
+			case "committed", "held", "unchanged", "superseded":
 			default:
 				t.Errorf("%s: %s:%s is %s", r.page.Path, u.Image, u.Version, u.Status)
 			}

@@ -10,135 +10,130 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+	"k8s.io/utils/ptr"
 
 	"github.com/refty-yapi/refty-node-versions-service/cmd/internal/service"
 )
 
 const manifestDir = "../../k8s"
 
-// A kustomization has the fields that this repository uses: a new one is added
-// here first. kubectl kustomize, which .ci/run calls, knows what they mean.
-type kustomization struct {
-	APIVersion         string   `json:"apiVersion"`
-	Kind               string   `json:"kind"`
-	NameSuffix         string   `json:"nameSuffix"`
-	Resources          []string `json:"resources"`
-	ConfigMapGenerator []struct {
-		Name     string   `json:"name"`
-		Literals []string `json:"literals"`
-		Options  struct {
-			Labels map[string]string `json:"labels"`
-		} `json:"options"`
-	} `json:"configMapGenerator"`
-	Images []struct {
-		Name   string `json:"name"`
-		NewTag string `json:"newTag"`
-	} `json:"images"`
-	Labels []struct {
-		IncludeSelectors bool              `json:"includeSelectors"`
-		Pairs            map[string]string `json:"pairs"`
-	} `json:"labels"`
-	Patches []struct {
-		Path   string `json:"path"`
-		Patch  string `json:"patch"`
-		Target struct {
-			Kind string `json:"kind"`
-			Name string `json:"name"`
-		} `json:"target"`
-	} `json:"patches"`
-}
+// services are the kustomizations that run the service.
+var services = []string{"base", "overlays/single", "overlays/ha", "overlays/sandbox"}
 
-// An envPatch is what a JSON patch (RFC 6902) in a kustomization may be: one
-// that replaces a container's environment, or removes a part of it.
-type envPatch []struct {
-	Op    string          `json:"op"`
-	Path  string          `json:"path"`
-	Value []corev1.EnvVar `json:"value"`
-}
-
-// TestManifestsAreStrictlyValid decodes every manifest with the types of the
-// Kubernetes API, where a field that does not exist and one given twice are
-// errors.
-func TestManifestsAreStrictlyValid(t *testing.T) {
+// TestManifestsRender decodes every object of every kustomization with the types of the
+// Kubernetes API.
+func TestManifestsRender(t *testing.T) {
 	t.Parallel()
-	seen := map[string]int{}
-	for _, path := range manifestFiles(t) {
-		if filepath.Base(path) == "kustomization.yaml" {
-			seen[readKustomization(t, path).Kind]++
-			continue
-		}
-		for _, object := range decode(t, path) {
-			seen[object.GetObjectKind().GroupVersionKind().Kind]++
-		}
+	app := []string{"ConfigMap", "Deployment", "NetworkPolicy", "Service", "ServiceAccount"}
+	want := map[string][]string{
+		"base":                    app,
+		"overlays/ha":             {"ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service", "ServiceAccount"},
+		"overlays/postgres-trial": {"NetworkPolicy", "Service", "StatefulSet"},
+		"overlays/sandbox":        app,
+		"overlays/single":         {"ConfigMap", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "Service", "ServiceAccount"},
+		"overlays/webhooks":       {"HTTPRoute", "Ingress"},
 	}
-	want := map[string]int{
-		"Deployment": 3, "Service": 1, "Secret": 2, "PersistentVolumeClaim": 3,
-		"PodDisruptionBudget": 1, "Kustomization": 3,
+	got := map[string][]string{}
+	for _, dir := range kustomizations(t) {
+		objects, others := rendered(t, dir)
+		for _, object := range objects {
+			got[dir] = append(got[dir], object.GetObjectKind().GroupVersionKind().Kind)
+		}
+		for kind := range others {
+			got[dir] = append(got[dir], kind)
+		}
+		slices.Sort(got[dir])
 	}
-	if diff := cmp.Diff(want, seen); diff != "" {
-		t.Errorf("kinds below %s (-want +got):\n%s", manifestDir, diff)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("kinds (-want +got):\n%s", diff)
 	}
 }
 
-// TestManifestsNameVariablesOfTheProgram finds variables that are set in vain.
+// TestPodsAreRestricted asks the checks of the Pod Security admission itself, and for
+// what they leave open.
+func TestPodsAreRestricted(t *testing.T) {
+	t.Parallel()
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restricted := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
+	for _, dir := range kustomizations(t) {
+		for name, pod := range pods(t, dir) {
+			if result := policy.AggregateCheckResults(evaluator.EvaluatePod(restricted, &pod.ObjectMeta, &pod.Spec)); !result.Allowed {
+				t.Errorf("%s: %s: %s", dir, name, result.ForbiddenDetail())
+			}
+			if ptr.Deref(pod.Spec.AutomountServiceAccountToken, true) {
+				t.Errorf("%s: %s has a token of Kubernetes", dir, name)
+			}
+			for _, container := range pod.Spec.Containers {
+				if !ptr.Deref(container.SecurityContext.ReadOnlyRootFilesystem, false) {
+					t.Errorf("%s: %s can write to its root", dir, name)
+				}
+				for _, resource := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage} {
+					if container.Resources.Requests.Name(resource, "").IsZero() || container.Resources.Limits.Name(resource, "").IsZero() {
+						t.Errorf("%s: %s: no request or no limit of %s", dir, name, resource)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestManifestsNameVariablesOfTheProgram finds variables that are set in vain, and
+// secrets that the base forgets.
 func TestManifestsNameVariablesOfTheProgram(t *testing.T) {
 	t.Parallel()
 	known := service.Variables()
-	for _, path := range manifestFiles(t) {
-		t.Run(path, func(t *testing.T) {
-			t.Parallel()
-			for _, name := range namedVariables(t, path) {
-				if !slices.Contains(known, name) {
-					t.Errorf("%s: the program reads no variable %q", path, name)
-				}
+	for _, dir := range services {
+		for _, name := range namedVariables(t, dir) {
+			if !slices.Contains(known, name) {
+				t.Errorf("%s: the program reads no variable %q", dir, name)
 			}
-		})
-	}
-	base := namedVariables(t, filepath.Join(manifestDir, "base", "deployment.yaml"))
-	needed := []string{"DATA_DIR"}
-	for _, name := range known {
-		if secret, ok := strings.CutSuffix(name, "_FILE"); ok && slices.Contains(known, secret) && secret != "DATABASE_URL" {
-			needed = append(needed, name)
 		}
 	}
-	for _, name := range needed {
-		if !slices.Contains(base, name) {
+	base := namedVariables(t, "base")
+	for _, name := range known {
+		if secret, ok := strings.CutSuffix(name, "_FILE"); ok && slices.Contains(known, secret) && secret != "DATABASE_URL" && !slices.Contains(base, name) {
 			t.Errorf("the base sets no %s", name)
 		}
 	}
 }
 
-// TestSecretsComeByReference keeps values out of the manifests, and the example
-// out of what is applied.
-func TestSecretsComeByReference(t *testing.T) {
-	t.Parallel()
-	secrets := []string{"DATABASE_URL"}
-	for _, name := range service.Variables() {
-		if secret, ok := strings.CutSuffix(name, "_FILE"); ok && slices.Contains(service.Variables(), secret) {
-			secrets = append(secrets, secret)
+// namedVariables are those that a kustomization sets, in a container or a ConfigMap.
+func namedVariables(t *testing.T, dir string) []string {
+	t.Helper()
+	var names []string
+	for _, pod := range pods(t, dir) {
+		for _, variable := range pod.Spec.Containers[0].Env {
+			names = append(names, variable.Name)
 		}
 	}
-	for _, path := range manifestFiles(t) {
-		if filepath.Base(path) == "kustomization.yaml" {
-			k := readKustomization(t, path)
-			for _, generator := range k.ConfigMapGenerator {
-				for _, literal := range generator.Literals {
-					if name, _, _ := strings.Cut(literal, "="); slices.Contains(secrets, name) {
-						t.Errorf("%s: %s stands in a ConfigMap", path, name)
-					}
-				}
+	for name := range one[*corev1.ConfigMap](t, dir).Data {
+		names = append(names, name)
+	}
+	return names
+}
+
+// TestSecretsComeByReference keeps secrets out of what is applied.
+func TestSecretsComeByReference(t *testing.T) {
+	t.Parallel()
+	for _, dir := range kustomizations(t) {
+		objects, _ := rendered(t, dir)
+		for _, object := range objects {
+			if secret, ok := object.(*corev1.Secret); ok {
+				t.Errorf("%s applies the Secret %s", dir, secret.Name)
 			}
-			for _, resource := range k.Resources {
-				if strings.Contains(resource, "secret") {
-					t.Errorf("%s applies %s", path, resource)
-				}
-			}
-			continue
 		}
-		for _, variable := range environment(t, path) {
-			if slices.Contains(secrets, variable.Name) && (variable.ValueFrom == nil || variable.ValueFrom.SecretKeyRef == nil) {
-				t.Errorf("%s: %s is not a reference to a Secret", path, variable.Name)
+	}
+	for _, dir := range services {
+		for _, name := range namedVariables(t, dir) {
+			if slices.Contains(service.Variables(), name+"_FILE") {
+				t.Errorf("%s: %s stands in the manifest; mount a Secret and set %[2]s_FILE", dir, name)
 			}
 		}
 	}
@@ -148,47 +143,44 @@ func TestSecretsComeByReference(t *testing.T) {
 // referred to, and makes what a pod can do without optional.
 func TestExampleSecretsFitTheDeployments(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{"base", "overlays/postgres"} {
-		t.Run(dir, func(t *testing.T) {
-			t.Parallel()
-			example := decodeOne[*corev1.Secret](t, dir+"/secret.example.yaml")
-			want := map[string]bool{}
-			for key := range example.StringData {
-				want[example.Name+"/"+key] = true
-			}
-			overlay := strings.TrimPrefix(strings.TrimPrefix(dir, "base"), "overlays/")
-			folders := mountedSecrets(merged(t, overlay))
-			got := map[string]bool{}
-			for _, variable := range environment(t, filepath.Join(manifestDir, filepath.FromSlash(dir), "deployment.yaml")) {
-				name, ok := strings.CutSuffix(variable.Name, "_FILE")
-				if !ok {
-					continue
-				}
-				file, optional := strings.CutPrefix(variable.Value, "-")
-				folder, key := path.Split(file)
-				got[folders[path.Clean(folder)]+"/"+key] = true
-				if needed := name == "API_TOKENS" || name == "DATABASE_URL"; optional == needed || key != name {
-					t.Errorf("%s: %s", variable.Name, variable.Value)
-				}
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("keys of the example and of the Deployment (-want +got):\n%s", diff)
-			}
-		})
+	examples := []*corev1.Secret{exampleSecret(t, "base"), exampleSecret(t, "overlays/ha")}
+	want := map[string]bool{}
+	for _, example := range examples {
+		for key := range example.StringData {
+			want[example.Name+"/"+key] = true
+		}
+	}
+	pod := one[*appsv1.Deployment](t, "overlays/ha").Spec.Template.Spec
+	folders := mountedSecrets(pod)
+	got := map[string]bool{}
+	for _, variable := range pod.Containers[0].Env {
+		name, ok := strings.CutSuffix(variable.Name, "_FILE")
+		if !ok {
+			continue
+		}
+		file, optional := strings.CutPrefix(variable.Value, "-")
+		folder, key := path.Split(file)
+		got[folders[path.Clean(folder)]+"/"+key] = true
+		if needed := name == "API_TOKENS" || name == "DATABASE_URL"; optional == needed || key != name {
+			t.Errorf("%s: %s", variable.Name, variable.Value)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("keys of the examples and of the Deployment (-want +got):\n%s", diff)
 	}
 }
 
 // mountedSecrets are the names of Secrets by the folders that the container has
 // them in.
-func mountedSecrets(d *appsv1.Deployment) map[string]string {
+func mountedSecrets(pod corev1.PodSpec) map[string]string {
 	volumes := map[string]string{}
-	for _, volume := range d.Spec.Template.Spec.Volumes {
+	for _, volume := range pod.Volumes {
 		if volume.Secret != nil {
 			volumes[volume.Name] = volume.Secret.SecretName
 		}
 	}
 	folders := map[string]string{}
-	for _, mount := range d.Spec.Template.Spec.Containers[0].VolumeMounts {
+	for _, mount := range pod.Containers[0].VolumeMounts {
 		if name := volumes[mount.Name]; name != "" {
 			folders[mount.MountPath] = name
 		}
@@ -209,59 +201,54 @@ func TestQueueIsKeptWhereItCanBe(t *testing.T) {
 		DataDir    string
 		DatabaseBy string
 	}
-	tests := []struct {
-		overlay string
-		want    queue
-	}{
-		{"", queue{Replicas: 1, Strategy: appsv1.RecreateDeploymentStrategyType, Claim: "versions-service", Mounted: true, DataDir: "/data"}},
-		{"sandbox", queue{Replicas: 1, Strategy: appsv1.RecreateDeploymentStrategyType, EmptyDir: true, Mounted: true, DataDir: "/data"}},
-		{"postgres", queue{Replicas: 2, Strategy: appsv1.RollingUpdateDeploymentStrategyType, DatabaseBy: "/run/secrets/versions-service-database/DATABASE_URL"}},
+	tests := map[string]queue{
+		"overlays/single":  {Replicas: 1, Strategy: appsv1.RecreateDeploymentStrategyType, Claim: "versions-service", Mounted: true, DataDir: "/data"},
+		"overlays/sandbox": {Replicas: 1, Strategy: appsv1.RecreateDeploymentStrategyType, EmptyDir: true, Mounted: true, DataDir: "/data"},
+		"overlays/ha":      {Replicas: 3, Strategy: appsv1.RollingUpdateDeploymentStrategyType, DatabaseBy: "/run/secrets/versions-service-database/DATABASE_URL"},
 	}
-	for _, tt := range tests {
-		t.Run("overlay "+tt.overlay, func(t *testing.T) {
-			t.Parallel()
-			deployment := merged(t, tt.overlay)
-			pod := deployment.Spec.Template.Spec
-			got := queue{Replicas: value(deployment.Spec.Replicas), Strategy: deployment.Spec.Strategy.Type}
-			for _, volume := range pod.Volumes {
-				if volume.Name != "data" {
-					continue
-				}
-				got.EmptyDir = volume.EmptyDir != nil
-				if volume.PersistentVolumeClaim != nil {
-					got.Claim = volume.PersistentVolumeClaim.ClaimName
-				}
+	for dir, want := range tests {
+		deployment := one[*appsv1.Deployment](t, dir)
+		pod := deployment.Spec.Template.Spec
+		got := queue{Replicas: ptr.Deref(deployment.Spec.Replicas, 0), Strategy: deployment.Spec.Strategy.Type}
+		for _, volume := range pod.Volumes {
+			if volume.Name != "data" {
+				continue
 			}
-			got.Mounted = slices.Contains(pod.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: "/data"})
-			for _, variable := range pod.Containers[0].Env {
-				switch variable.Name {
-				case "DATA_DIR":
-					got.DataDir = variable.Value
-				case "DATABASE_URL_FILE":
-					got.DatabaseBy = variable.Value
-				}
+			got.EmptyDir = volume.EmptyDir != nil
+			if volume.PersistentVolumeClaim != nil {
+				got.Claim = volume.PersistentVolumeClaim.ClaimName
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
+		}
+		got.Mounted = slices.Contains(pod.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: "/data"})
+		for _, variable := range pod.Containers[0].Env {
+			switch variable.Name {
+			case "DATA_DIR":
+				got.DataDir = variable.Value
+			case "DATABASE_URL_FILE":
+				got.DatabaseBy = variable.Value
 			}
-			if pod.SecurityContext == nil || value(pod.SecurityContext.FSGroup) != 65532 ||
-				value(pod.SecurityContext.FSGroupChangePolicy) != corev1.FSGroupChangeOnRootMismatch {
-				t.Errorf("the volume is not given to the group: %v", pod.SecurityContext)
-			}
-		})
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", dir, diff)
+		}
+		if pod.SecurityContext == nil || ptr.Deref(pod.SecurityContext.FSGroup, 0) != 65532 ||
+			ptr.Deref(pod.SecurityContext.FSGroupChangePolicy, "") != corev1.FSGroupChangeOnRootMismatch {
+			t.Errorf("%s: the volume is not given to the group: %v", dir, pod.SecurityContext)
+		}
 	}
-	claim := decodeOne[*corev1.PersistentVolumeClaim](t, "base/volume.yaml")
+	claim := one[*corev1.PersistentVolumeClaim](t, "overlays/single")
 	if modes := claim.Spec.AccessModes; claim.Name != "versions-service" || !slices.Equal(modes, []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}) {
 		t.Errorf("claim %s has the modes %v", claim.Name, modes)
 	}
 }
 
-// TestReplicasAreSpreadAndSpared follows the labels that pods are counted by.
+// TestReplicasAreSpreadAndSpared follows the labels that pods are counted by, and
+// leaves a rollout no moment without a replica.
 func TestReplicasAreSpreadAndSpared(t *testing.T) {
 	t.Parallel()
-	deployment := merged(t, "postgres")
+	deployment := one[*appsv1.Deployment](t, "overlays/ha")
 	selected := deployment.Spec.Selector.MatchLabels
-	budget := decodeOne[*policyv1.PodDisruptionBudget](t, "overlays/postgres/disruption.yaml")
+	budget := one[*policyv1.PodDisruptionBudget](t, "overlays/ha")
 	if diff := cmp.Diff(selected, budget.Spec.Selector.MatchLabels); diff != "" {
 		t.Errorf("pods of the budget (-want +got):\n%s", diff)
 	}
@@ -277,12 +264,15 @@ func TestReplicasAreSpreadAndSpared(t *testing.T) {
 			t.Errorf("%s: a cluster of one node could not run it", constraint.TopologyKey)
 		}
 	}
+	if rolling := deployment.Spec.Strategy.RollingUpdate; rolling == nil || rolling.MaxUnavailable.IntValue() != 0 {
+		t.Errorf("a rollout may take a replica away first: %v", rolling)
+	}
 }
 
 // TestImageHasTheDataFolder compares what the image and the manifests call it.
 func TestImageHasTheDataFolder(t *testing.T) {
 	t.Parallel()
-	dockerfile := string(read(t, "../../Dockerfile"))
+	dockerfile := string(read(t, filepath.Join("..", "..", "Dockerfile")))
 	for _, line := range []string{"ENV DATA_DIR=/data", "VOLUME /data", "COPY --from=build --chown=65532:65532 /data /data"} {
 		if !slices.Contains(strings.Split(dockerfile, "\n"), line) {
 			t.Errorf("the Dockerfile has no line %q", line)
@@ -290,73 +280,102 @@ func TestImageHasTheDataFolder(t *testing.T) {
 	}
 }
 
-// TestPodIsRestricted checks what the level "restricted" of the Pod Security
-// Standards asks for, and that the root file system is read-only.
-func TestPodIsRestricted(t *testing.T) {
+// TestServiceReachesThePod follows the names that only meet in the cluster:
+// labels, ports, probes and the policy of the network.
+func TestServiceReachesThePod(t *testing.T) {
 	t.Parallel()
-	pod := decodeOne[*appsv1.Deployment](t, "base/deployment.yaml").Spec.Template.Spec
-	if pod.SecurityContext == nil || pod.SecurityContext.SeccompProfile == nil {
-		t.Fatal("no security context with a seccomp profile")
-	}
-	type restrictions struct {
-		NonRoot        bool
-		User, Group    int64
-		Seccomp        corev1.SeccompProfileType
-		TokenMounted   bool
-		HostNamespaces bool
-	}
-	want := restrictions{NonRoot: true, User: 65532, Group: 65532, Seccomp: corev1.SeccompProfileTypeRuntimeDefault}
-	got := restrictions{
-		NonRoot:        value(pod.SecurityContext.RunAsNonRoot),
-		User:           value(pod.SecurityContext.RunAsUser),
-		Group:          value(pod.SecurityContext.RunAsGroup),
-		Seccomp:        pod.SecurityContext.SeccompProfile.Type,
-		TokenMounted:   pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken,
-		HostNamespaces: pod.HostNetwork || pod.HostPID || pod.HostIPC,
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("pod (-want +got):\n%s", diff)
-	}
-	for _, container := range pod.Containers {
-		wantContext := &corev1.SecurityContext{
-			AllowPrivilegeEscalation: new(false),
-			ReadOnlyRootFilesystem:   new(true),
-			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	for _, dir := range services {
+		deployment := one[*appsv1.Deployment](t, dir)
+		reached := one[*corev1.Service](t, dir)
+		network := one[*networkingv1.NetworkPolicy](t, dir)
+		account := one[*corev1.ServiceAccount](t, dir)
+		for label, want := range deployment.Spec.Selector.MatchLabels {
+			if got := deployment.Spec.Template.Labels[label]; got != want {
+				t.Errorf("%s: label %s: the Deployment selects %q, the pod has %q", dir, label, want, got)
+			}
 		}
-		if diff := cmp.Diff(wantContext, container.SecurityContext); diff != "" {
-			t.Errorf("container %s (-want +got):\n%s", container.Name, diff)
+		if diff := cmp.Diff(deployment.Spec.Selector.MatchLabels, reached.Spec.Selector); diff != "" {
+			t.Errorf("%s: selectors of Deployment and Service (-want +got):\n%s", dir, diff)
 		}
-		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
-			if container.Resources.Requests.Name(name, "").IsZero() || container.Resources.Limits.Name(name, "").IsZero() {
-				t.Errorf("container %s: no request or no limit of %s", container.Name, name)
+		if diff := cmp.Diff(deployment.Spec.Selector.MatchLabels, network.Spec.PodSelector.MatchLabels); diff != "" {
+			t.Errorf("%s: selectors of Deployment and NetworkPolicy (-want +got):\n%s", dir, diff)
+		}
+		if pod := deployment.Spec.Template.Spec; pod.ServiceAccountName != account.Name || ptr.Deref(account.AutomountServiceAccountToken, true) {
+			t.Errorf("%s: the pod's account is %q, the ServiceAccount %q", dir, pod.ServiceAccountName, account.Name)
+		}
+		container := deployment.Spec.Template.Spec.Containers[0]
+		port := container.Ports[0]
+		if port.ContainerPort != 8080 || reached.Spec.Ports[0].Port != 80 || reached.Spec.Ports[0].TargetPort.StrVal != port.Name {
+			t.Errorf("%s: Service port %d to %q; container port %d is %q", dir, reached.Spec.Ports[0].Port, reached.Spec.Ports[0].TargetPort.StrVal, port.ContainerPort, port.Name)
+		}
+		if network.Spec.Ingress[0].Ports[0].Port.StrVal != port.Name {
+			t.Errorf("%s: the network lets nobody to port %q", dir, port.Name)
+		}
+		probes := map[string]*corev1.Probe{"/healthz": container.LivenessProbe, "/readyz": container.ReadinessProbe}
+		for path, probe := range probes {
+			if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != path || probe.HTTPGet.Port.StrVal != port.Name {
+				t.Errorf("%s: no probe asks for %s on port %s: %v", dir, path, port.Name, probe)
 			}
 		}
 	}
 }
 
-// TestServiceReachesThePod follows the names that only meet in the cluster:
-// labels, ports and probes.
-func TestServiceReachesThePod(t *testing.T) {
+// TestOnlyWebhooksAreShown reads what reaches the service from outside of the cluster.
+func TestOnlyWebhooksAreShown(t *testing.T) {
 	t.Parallel()
-	deployment := decodeOne[*appsv1.Deployment](t, "base/deployment.yaml")
-	reached := decodeOne[*corev1.Service](t, "base/service.yaml")
-	for label, want := range reached.Spec.Selector {
-		if got := deployment.Spec.Template.Labels[label]; got != want {
-			t.Errorf("label %s: the Service selects %q, the pod has %q", label, want, got)
+	service := one[*corev1.Service](t, "overlays/single")
+	_, others := rendered(t, "overlays/webhooks")
+	ingress := one[*networkingv1.Ingress](t, "overlays/webhooks")
+	if len(ingress.Spec.TLS) != 1 || len(ingress.Spec.Rules) != 1 || len(ingress.Spec.Rules[0].HTTP.Paths) != 1 {
+		t.Fatalf("the Ingress: %+v", ingress.Spec)
+	}
+	shown := ingress.Spec.Rules[0].HTTP.Paths[0]
+	if shown.Path != "/v1/webhooks/" || *shown.PathType != networkingv1.PathTypePrefix || shown.Backend.Service.Name != service.Name || shown.Backend.Service.Port.Name != service.Spec.Ports[0].Name {
+		t.Errorf("the Ingress shows %+v", shown)
+	}
+	want := `  rules:
+  - backendRefs:
+    - name: versions-service
+      port: 80
+    matches:
+    - path:
+        type: PathPrefix
+        value: /v1/webhooks/
+`
+	if route := others["HTTPRoute"]; !strings.HasSuffix(route, want) || !strings.Contains(route, "sectionName: https\n") {
+		t.Errorf("the HTTPRoute:\n%s", route)
+	}
+}
+
+// TestDatabaseForTryingIsReachable follows the names between the service and the trial
+// database.
+func TestDatabaseForTryingIsReachable(t *testing.T) {
+	t.Parallel()
+	const dir = "overlays/postgres-trial"
+	database := one[*appsv1.StatefulSet](t, dir)
+	reached := one[*corev1.Service](t, dir)
+	network := one[*networkingv1.NetworkPolicy](t, dir)
+	labels := database.Spec.Template.Labels
+	for what, selector := range map[string]map[string]string{
+		"StatefulSet": database.Spec.Selector.MatchLabels, "Service": reached.Spec.Selector, "NetworkPolicy": network.Spec.PodSelector.MatchLabels,
+	} {
+		for label, want := range selector {
+			if labels[label] != want {
+				t.Errorf("the %s selects %s=%s, the pod has %q", what, label, want, labels[label])
+			}
 		}
 	}
-	if diff := cmp.Diff(deployment.Spec.Selector.MatchLabels, reached.Spec.Selector); diff != "" {
-		t.Errorf("selectors of Deployment and Service (-want +got):\n%s", diff)
-	}
-	container := deployment.Spec.Template.Spec.Containers[0]
-	port := container.Ports[0]
-	if port.ContainerPort != 8080 || reached.Spec.Ports[0].Port != 80 || reached.Spec.Ports[0].TargetPort.StrVal != port.Name {
-		t.Errorf("Service port %d to %q; container port %d is %q", reached.Spec.Ports[0].Port, reached.Spec.Ports[0].TargetPort.StrVal, port.ContainerPort, port.Name)
-	}
-	probes := map[string]*corev1.Probe{"/healthz": container.LivenessProbe, "/readyz": container.ReadinessProbe}
-	for path, probe := range probes {
-		if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != path || probe.HTTPGet.Port.StrVal != port.Name {
-			t.Errorf("no probe asks for %s on port %s: %v", path, port.Name, probe)
+	caller := network.Spec.Ingress[0].From[0].PodSelector.MatchLabels
+	pod := one[*appsv1.Deployment](t, "overlays/ha").Spec.Template.Labels
+	for label, want := range caller {
+		if pod[label] != want {
+			t.Errorf("the policy lets in %s=%s, the service's pods have %q", label, want, pod[label])
 		}
+	}
+	out := one[*networkingv1.NetworkPolicy](t, "overlays/ha").Spec.Egress
+	if !slices.ContainsFunc(out, func(rule networkingv1.NetworkPolicyEgressRule) bool {
+		return slices.ContainsFunc(rule.Ports, func(p networkingv1.NetworkPolicyPort) bool { return p.Port.IntValue() == 5432 })
+	}) {
+		t.Error("the network lets no replica to its database")
 	}
 }

@@ -204,7 +204,7 @@ func (w *world) wantFile(path, want string) {
 // is put there when its answer is out, so the last ones are waited for.
 func (w *world) requests() []sandbox.Request {
 	w.t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); ; <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; <-time.After(time.Millisecond) {
 		w.wire.mu.Lock()
 		sent := w.wire.sent
 		w.wire.mu.Unlock()
@@ -260,6 +260,15 @@ const (
 	newCommit   = "POST git/commits"
 	updateRef   = "PATCH git/refs/{ref}"
 )
+
+// inShort returns short in a run of -short, as that of the race detector is, and full
+// in others.
+func inShort(short, full int) int {
+	if testing.Short() {
+		return short
+	}
+	return full
+}
 
 // many is n YAML files in a few directories.
 func many(n int) map[string]string {

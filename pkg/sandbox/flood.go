@@ -24,37 +24,46 @@ func (c *call) flooded(w http.ResponseWriter) bool {
 		status = http.StatusOK
 	}
 	c.setHeaders(w.Header())
-	var to io.Writer = w
+	encode := bytes.Clone
 	if f.Flood.Gzip && strings.Contains(c.r.Header.Get("Accept-Encoding"), "gzip") {
 		w.Header().Set("Content-Encoding", "gzip")
-		zipped := gzip.NewWriter(w)
-		defer func() { _ = zipped.Close() }()
-		to = zipped
+		encode = gzipMember
 	}
 	w.WriteHeader(status)
 	c.record.Status = status
-	c.record.ResponseBytes = f.Flood.write(to, func() bool { return c.r.Context().Err() != nil })
+	c.record.ResponseBytes = f.Flood.write(w, encode, func() bool { return c.r.Context().Err() != nil })
 	return true
 }
 
+// gzipMember compresses a part of an answer by itself: what is repeated is compressed
+// once. A gzip file may consist of many members (RFC 1952, section 2.2).
+func gzipMember(part []byte) []byte {
+	var member bytes.Buffer
+	zipped := gzip.NewWriter(&member)
+	_, _ = zipped.Write(part) // into memory
+	_ = zipped.Close()
+	return member.Bytes()
+}
+
 // write sends the flood until gone reports that the client has left, and returns the
-// number of bytes sent.
-func (f *Flood) write(w io.Writer, gone func() bool) (sent int64) {
-	send := func(b []byte) bool {
-		n, err := w.Write(b)
-		sent += int64(n)
+// number of bytes sent, as they were before encode.
+func (f *Flood) write(w io.Writer, encode func([]byte) []byte, gone func() bool) (sent int64) {
+	send := func(encoded []byte, plain int) bool {
+		_, err := w.Write(encoded)
+		sent += int64(plain)
 		return err == nil
 	}
-	if !send([]byte(f.Begin)) || f.Repeat == "" {
+	if !send(encode([]byte(f.Begin)), len(f.Begin)) || f.Repeat == "" {
 		return sent
 	}
 	chunk := bytes.Repeat([]byte(f.Repeat), max(floodChunk/len(f.Repeat), 1))
+	encoded := encode(chunk)
 	for left := f.Bytes; f.Bytes == 0 || left > 0; left -= int64(len(chunk)) {
-		if gone() || !send(chunk) {
+		if gone() || !send(encoded, len(chunk)) {
 			return sent
 		}
 	}
-	send([]byte(f.End))
+	send(encode([]byte(f.End)), len(f.End))
 	return sent
 }
 

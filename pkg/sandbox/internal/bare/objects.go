@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -125,30 +126,35 @@ func (r *Repository) writeLoose(h Hash, kind Kind, content []byte) error {
 		return err
 	}
 	path := r.loosePath(h)
-	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
-		return err
+	err := writeAtomically(path, packed.Bytes())
+	if errors.Is(err, fs.ErrNotExist) { // the first object of its folder
+		if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
+			return err
+		}
+		err = writeAtomically(path, packed.Bytes())
 	}
-	return writeAtomically(path, packed.Bytes(), 0o444)
+	return err
 }
 
-// writeAtomically gives path its content in one step.
-func writeAtomically(path string, content []byte, mode fs.FileMode) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "tmp_obj_")
+// writeAtomically gives path its content in one step, and lets nobody change it.
+func writeAtomically(path string, content []byte) (err error) {
+	name := filepath.Join(filepath.Dir(path), "tmp_obj_"+strconv.FormatUint(rand.Uint64(), 36)) //nolint:gosec // a name that nobody else has, and no secret
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
+			err = errors.Join(err, os.Remove(name))
 		}
 	}()
 	if _, err := f.Write(content); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	if err := errors.Join(f.Chmod(mode), f.Close()); err != nil {
+	if err := f.Close(); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	return os.Rename(name, path)
 }
 
 func (r *Repository) readLoose(h Hash) (Object, error) {

@@ -115,7 +115,7 @@ func (p *Pack) Close() error {
 	if err := os.Rename(p.file.Name(), base+".pack"); err != nil {
 		return fmt.Errorf("close pack: %w", err)
 	}
-	if err := writeAtomically(base+".idx", p.index(name), 0o444); err != nil {
+	if err := writeAtomically(base+".idx", p.index(name)); err != nil {
 		return fmt.Errorf("close pack: %w", err)
 	}
 	for h, s := range p.seen {

@@ -2,8 +2,6 @@ package service
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/cmd/internal/cli"
 )
 
 // healthcheckTimeout bounds the request of `versions-service healthcheck`.
@@ -65,50 +65,41 @@ func (b Build) String() string {
 // those whose commit is on its way.
 func (b Build) Main(ctx context.Context, args []string, env Environment, stdout, stderr io.Writer) int {
 	b = b.Stamp()
-	flags := flag.NewFlagSet("versions-service", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	version := flags.Bool("version", false, "")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		usage(stdout)
-		return exitOK
-	case err != nil:
-		fmt.Fprintf(stderr, "versions-service: %v; see --help\n", err)
-		return exitMisused
-	case *version:
-		fmt.Fprintln(stdout, b)
-		return exitOK
+	program := cli.Program{
+		Version: b.String(), Env: env, Stdout: stdout, Stderr: stderr,
+		Serve: func(ctx context.Context) int { return b.serve(ctx, env, stderr) },
+		Help:  variablesHelp,
+		Local: []cli.Local{
+			{
+				Use: "check-config FILE", Short: "say whether a CONFIG_FILE is right, and what its rules allow", Long: checkConfigHelp,
+				Run: func(_ context.Context, args []string) int { return checkConfig(args, env, stdout, stderr) },
+			},
+			{
+				Use: "healthcheck", Short: "exit 0 when the service on LISTEN_ADDR is alive", Long: "Asks the service that runs in the same environment whether it is alive.",
+				Run: func(ctx context.Context, _ []string) int { return healthcheck(ctx, env, stderr) },
+			},
+		},
 	}
-	switch flags.Arg(0) {
-	case "":
-		return b.serve(ctx, env, stderr)
-	case "healthcheck":
-		return healthcheck(ctx, env, stderr)
-	case "check-config":
-		return checkConfig(flags.Args()[1:], env, stdout, stderr)
-	default:
-		fmt.Fprintf(stderr, "versions-service: unknown command %q; see --help\n", flags.Arg(0))
-		return exitMisused
-	}
+	return program.Run(ctx, args)
 }
 
-func usage(w io.Writer) {
-	fmt.Fprint(w, `Sets an image to a version in every manifest of a GitHub repository, in one commit.
+const checkConfigHelp = `Says whether a CONFIG_FILE is right, without starting and without its secrets. With a caller,
+an image and a version it decides whether the file's rules allow that, in each target.
 
-Usage:
-  versions-service                    serve, configured by the environment
-  versions-service check-config FILE  say whether a CONFIG_FILE is right, without starting;
-                                      with --caller NAME --image X --version Y [--claims FILE],
-                                      whether its rules allow that
-  versions-service healthcheck        exit 0 when the service on LISTEN_ADDR is alive
-  versions-service --version          print version, commit and date
-  versions-service --help             print this
+  --caller NAME   the caller, as in the file or in API_TOKENS
+  --claims FILE   the claims of the caller's token, as JSON
+  --image X       the image, without a version
+  --version Y     the version
 
+Exit codes: 0 good or allowed, 1 a wrong file, 2 denied or wrong arguments.`
+
+func variablesHelp(w io.Writer) {
+	fmt.Fprint(w, `
 SIGHUP has a service that runs read its files again, as it does when they change.
 
-Environment (a secret X may come as X_FILE, the path of a file that holds it:
-GITHUB_TOKEN, GITHUB_APP_PRIVATE_KEY, API_TOKENS, COMMIT_SIGNING_KEY,
-DATABASE_URL and the secrets of webhooks):
+The service reads these variables. A secret X may come as X_FILE, the path of a file that
+holds it: GITHUB_TOKEN, GITHUB_APP_PRIVATE_KEY, API_TOKENS, COMMIT_SIGNING_KEY,
+DATABASE_URL and the secrets of webhooks.
 `)
 	writeVariables(w)
 }

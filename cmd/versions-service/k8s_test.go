@@ -3,6 +3,7 @@ package main_test
 import (
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +33,7 @@ func TestManifestsRender(t *testing.T) {
 	want := map[string][]string{
 		"base":                    app,
 		"overlays/ha":             {"ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service", "ServiceAccount"},
+		"overlays/monitoring":     {"PrometheusRule", "ServiceMonitor"},
 		"overlays/postgres-trial": {"NetworkPolicy", "Service", "StatefulSet"},
 		"overlays/sandbox":        app,
 		"overlays/single":         {"ConfigMap", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "Service", "ServiceAccount"},
@@ -304,12 +306,15 @@ func TestServiceReachesThePod(t *testing.T) {
 			t.Errorf("%s: the pod's account is %q, the ServiceAccount %q", dir, pod.ServiceAccountName, account.Name)
 		}
 		container := deployment.Spec.Template.Spec.Containers[0]
-		port := container.Ports[0]
-		if port.ContainerPort != 8080 || reached.Spec.Ports[0].Port != 80 || reached.Spec.Ports[0].TargetPort.StrVal != port.Name {
-			t.Errorf("%s: Service port %d to %q; container port %d is %q", dir, reached.Spec.Ports[0].Port, reached.Spec.Ports[0].TargetPort.StrVal, port.ContainerPort, port.Name)
+		for i, port := range container.Ports {
+			shown, open := reached.Spec.Ports[i], network.Spec.Ingress[0].Ports[i]
+			if shown.Name != port.Name || shown.TargetPort.StrVal != port.Name || open.Port.StrVal != port.Name {
+				t.Errorf("%s: container port %s, Service port %s to %s, the network lets in %s", dir, port.Name, shown.Name, shown.TargetPort.StrVal, open.Port.StrVal)
+			}
 		}
-		if network.Spec.Ingress[0].Ports[0].Port.StrVal != port.Name {
-			t.Errorf("%s: the network lets nobody to port %q", dir, port.Name)
+		port := container.Ports[0]
+		if port.ContainerPort != 8080 || reached.Spec.Ports[0].Port != 80 || container.Ports[1].ContainerPort != 9090 {
+			t.Errorf("%s: Service port %d; container ports %v", dir, reached.Spec.Ports[0].Port, container.Ports)
 		}
 		probes := map[string]*corev1.Probe{"/healthz": container.LivenessProbe, "/readyz": container.ReadinessProbe}
 		for path, probe := range probes {
@@ -344,6 +349,29 @@ func TestOnlyWebhooksAreShown(t *testing.T) {
 `
 	if route := others["HTTPRoute"]; !strings.HasSuffix(route, want) || !strings.Contains(route, "sectionName: https\n") {
 		t.Errorf("the HTTPRoute:\n%s", route)
+	}
+}
+
+// TestAlertsAreAboutMetrics holds the rules against the page's table, which another test
+// holds against the program, and has each alert say what to do.
+func TestAlertsAreAboutMetrics(t *testing.T) {
+	t.Parallel()
+	_, others := rendered(t, "overlays/monitoring")
+	rules := others["PrometheusRule"]
+	page := string(read(t, filepath.Join(manifestDir, "README.md")))
+	names := regexp.MustCompile(`versions_service_[a-z_]+`).FindAllString(rules, -1)
+	for _, name := range names {
+		if !strings.Contains(page, "`"+name) {
+			t.Errorf("k8s/README.md has no row for %s", name)
+		}
+	}
+	alerts := regexp.MustCompile(`(?m)^ *(- )?alert: (\w+)`).FindAllStringSubmatch(rules, -1)
+	if runbooks := strings.Count(rules, "runbook:"); len(alerts) == 0 || runbooks != len(alerts) {
+		t.Errorf("%d alerts, %d runbooks", len(alerts), runbooks)
+	}
+	monitor := others["ServiceMonitor"]
+	if port := one[*corev1.Service](t, "overlays/single").Spec.Ports[1].Name; !strings.Contains(monitor, "port: "+port+"\n") {
+		t.Errorf("no endpoint of the ServiceMonitor is the port %s:\n%s", port, monitor)
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 
 // custom are the kinds whose types are not the Kubernetes API's own; what they say is
 // compared as text.
-var custom = []string{"HTTPRoute"}
+var custom = []string{"HTTPRoute", "PrometheusRule", "ServiceMonitor"}
 
 // kustomizations are the folders that kubectl apply -k takes, below k8s.
 func kustomizations(t *testing.T) []string {

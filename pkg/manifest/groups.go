@@ -17,7 +17,11 @@ type fieldGroup struct {
 	// registry is what would go before the name.
 	registry string
 	// kinds are those of the versions; a digest alone is of every kind.
-	kinds    versionKind
+	kinds versionKind
+	// named is what the version of the name is called, or would be.
+	named versionKind
+	// lines are those of the names.
+	lines    []int
 	versions []*field
 	digest   *field
 }
@@ -77,6 +81,7 @@ func (r *groupsReader) read(g *group, prefix string, at *step) {
 	for _, j := range p.names {
 		if j.text != "" {
 			found.names = append(found.names, j.text)
+			found.lines = append(found.lines, j.fields[len(j.fields)-1].value.Line)
 		}
 	}
 	found.versions = slices.DeleteFunc(slices.Clone(p.versions), func(f *field) bool { return f.text() == "" })
@@ -87,7 +92,7 @@ func (r *groupsReader) read(g *group, prefix string, at *step) {
 	if len(found.names) == 0 && (namesOtherThing || !found.lone()) {
 		return
 	}
-	found.kinds = kindOf(g)
+	found.kinds, found.named = kindOf(g), kindOf(g)
 	if len(found.versions) == 0 {
 		found.kinds = tagKind | versionFieldKind
 	}

@@ -37,13 +37,13 @@ func (w *walk) line(n int, text []byte) {
 	lines := &lineSet{}
 	if t := w.ties[n]; t != nil {
 		if tag, digest, reason := splitVersion(node); reason != Ambiguous {
-			s := &site{repo: t.repo, update: t.update, node: node, end: len(value), field: true, tag: tag, digest: digest, reason: reason, lines: []*lineSet{lines}}
+			s := &site{repo: t.repo, spelled: t.spelled, update: t.update, node: node, end: len(value), field: true, tag: tag, digest: digest, reason: reason, lines: []*lineSet{lines}}
 			w.place(s, at, 0)
 			w.sites = append(w.sites, s)
 			return
 		}
 	}
-	for m := range w.want.mentions(value) {
+	for m := range w.want.mentionsUnder(imageKey, registry{}, value) {
 		w.mention(node, at, m, imageKey, lines)
 	}
 	for _, s := range w.sites[first:] {

@@ -14,6 +14,8 @@ type wanted struct {
 	versions []string
 	// any is set where every image with one of the bases is wanted.
 	any bool
+	// every is set where every image is wanted, whose names are not known before.
+	every bool
 	// bases holds the last path part of each name.
 	bases map[string]struct{}
 	// proxies are those behind which an image is wanted as well.
@@ -26,6 +28,9 @@ type wanted struct {
 func (w *wanted) match(name string) (image.Repository, int, bool) {
 	if len(name) > longestText {
 		return image.Repository{}, -1, false
+	}
+	if w.every {
+		return w.parse(name)
 	}
 	if _, ok := w.bases[name[strings.LastIndexByte(name, '/')+1:]]; !ok {
 		return image.Repository{}, -1, false
@@ -47,4 +52,14 @@ func (w *wanted) match(name string) (image.Repository, int, bool) {
 	}
 	update, ok := w.names[repo.Name()]
 	return repo, update, ok
+}
+
+// parse is match where every image is wanted: a name behind a proxy is that of the
+// image which the proxy hands on.
+func (w *wanted) parse(name string) (image.Repository, int, bool) {
+	if meant, ok := w.proxies.resolve(name); ok {
+		name = meant
+	}
+	repo, err := image.ParseRepository(name)
+	return repo, 0, err == nil
 }

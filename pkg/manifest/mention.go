@@ -13,6 +13,7 @@ import (
 type mention struct {
 	start, name, end int // text[start:name] is the repository, text[name:end] :tag and @digest
 	repo             image.Repository
+	spelled          string // the name as the text has it
 	update           int
 	tag, digest      string
 	// scheme is set when docker:// or its like stands before it.
@@ -37,6 +38,8 @@ type reader struct {
 	lines bool
 	// registry may be that of a whole reference that names none.
 	registry registry
+	// versioned is set when a name counts only with a version or behind a scheme.
+	versioned bool
 
 	// comment is set from a # to the end of its line.
 	comment bool
@@ -49,14 +52,16 @@ type reader struct {
 
 // mentions returns the mentions of wanted images in a text, in order.
 func (w *wanted) mentions(text string) iter.Seq[mention] {
-	return w.mentionsBehind(registry{}, text)
+	return w.mentionsUnder(false, registry{}, text)
 }
 
-// mentionsBehind is mentions for a text that, if it is a reference without a
-// registry, may be one behind this.
-func (w *wanted) mentionsBehind(behind registry, text string) iter.Seq[mention] {
+// mentionsUnder is mentions for a text that stands under an image key or not, and that,
+// if it is a reference without a registry, may be one behind this. Where every image is
+// wanted, a name without a version is one under an image key alone: any other word
+// might be a name.
+func (w *wanted) mentionsUnder(imageKey bool, behind registry, text string) iter.Seq[mention] {
 	return func(yield func(mention) bool) {
-		r := reader{want: w, text: text, registry: behind, lines: strings.IndexByte(text, '\n') >= 0}
+		r := reader{want: w, text: text, registry: behind, lines: strings.IndexByte(text, '\n') >= 0, versioned: w.every && !imageKey}
 		for i := 0; i < len(text); {
 			if !isTokenByte(text[i]) {
 				r.mark(i)
@@ -169,7 +174,7 @@ func (r *reader) readEscaped(i, end int) (mention, bool) {
 			name = plain[:slash+n]
 		}
 	}
-	m := mention{start: start, name: end, end: end, reason: Escaped}
+	m := mention{start: start, name: end, end: end, spelled: name, reason: Escaped}
 	var ok bool
 	m.repo, m.update, ok = r.want.match(name)
 	return m, ok && len(name) < len(plain)
@@ -262,7 +267,7 @@ func (r *reader) split(m *mention) bool {
 		return false
 	}
 	m.whole = m.end == len(r.text) && r.opensText(m)
-	if colon < 0 && digest < 0 && !m.whole {
+	if colon < 0 && digest < 0 && (!m.whole || r.versioned && !m.scheme) {
 		return false
 	}
 	if !r.matchName(m, named) {
@@ -286,6 +291,7 @@ func (r *reader) split(m *mention) bool {
 // that is the whole text belongs to the registry of the mapping, if there is one.
 func (r *reader) matchName(m *mention, named string) bool {
 	behind := m.whole && !m.scheme && r.registry.precedes(named)
+	m.spelled = named
 	var ok bool
 	if behind {
 		if m.repo, m.update, ok = r.want.match(r.registry.host + "/" + named); ok {

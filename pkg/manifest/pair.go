@@ -26,6 +26,8 @@ type pair struct {
 	whole bool
 	// lone is set when the name says image even without a version field.
 	lone bool
+	// imageKey is set when the key of the fields, or of their mapping, ends in image.
+	imageKey bool
 	// reason keeps the pair from being edited, or is empty.
 	reason Reason
 	// group says which fields of a mapping they are; nil for a pair of another make.
@@ -118,7 +120,7 @@ func (w *walk) groupPair(g *group, prefix string, at *step) {
 			return
 		}
 		p = helmPair(g, imageKey)
-		p.whole = p.whole || prefix != "" || imageKey
+		p.whole, p.imageKey = p.whole || prefix != "" || imageKey, imageKey
 		if g.get(registryRole).text() == "" {
 			w.addRegistry(&p)
 		}
@@ -204,8 +206,9 @@ func helmPair(g *group, imageKey bool) pair {
 // named is a pair whose image is a wanted one.
 type named struct {
 	*pair
-	repo   image.Repository
-	update int
+	repo    image.Repository
+	spelled string
+	update  int
 	// name are the fields that hold the name, the last one at its end.
 	name []*field
 	// lines are those of all fields.
@@ -247,9 +250,9 @@ func (w *walk) pair(p *pair, at *step) {
 // matchPair returns the pair with the first of its names that is wanted.
 func (w *walk) matchPair(p *pair) (named, bool) {
 	for _, j := range p.names {
-		if repo, update, ok := w.want.match(j.text); ok {
+		if repo, update, ok := w.want.match(j.text); ok && (p.whole || containsSlash(repo) || !w.want.every) {
 			p.reason = cmp.Or(p.reason, j.reason)
-			return named{p, repo, update, j.fields, p.lines(j.fields, w.lineShift)}, true
+			return named{p, repo, j.text, update, j.fields, p.lines(j.fields, w.lineShift)}, true
 		}
 	}
 	return named{pair: p, update: -1}, false
@@ -299,7 +302,7 @@ func (w *walk) serve(p named, wanted bool) {
 // versionSite adds the site of a version field.
 func (w *walk) versionSite(p named, f *field) {
 	n := resolve(f.value)
-	s := &site{repo: p.repo, update: p.update, node: n, end: len(n.Value), field: true, reason: p.reason}
+	s := &site{repo: p.repo, spelled: p.spelled, update: p.update, node: n, end: len(n.Value), field: true, reason: p.reason}
 	if s.reason == "" {
 		s.tag, s.digest, s.reason = splitVersion(n)
 	}
@@ -314,7 +317,7 @@ func (w *walk) versionSite(p named, f *field) {
 // is as likely one of source code, unless its registry is told or it is looked
 // for by its name.
 func (w *walk) versionless(p named) {
-	s := &site{repo: p.repo, update: p.update, field: true, reason: p.reason}
+	s := &site{repo: p.repo, spelled: p.spelled, update: p.update, field: true, reason: p.reason, unlisted: !p.saysImage()}
 	f := p.name[len(p.name)-1]
 	s.addDigest(p.digest)
 	if s.digestNode != nil {
@@ -329,6 +332,12 @@ func (w *walk) versionless(p named) {
 	s.node = resolve(f.value)
 	s.end = len(s.node.Value)
 	w.addPair(s, p, f)
+}
+
+// saysImage reports whether a pair that has no version is one of an image, whose name
+// nobody asked for: a repository alone may be one of source code.
+func (p named) saysImage() bool {
+	return p.group == nil || p.imageKey || len(p.versions) > 0 || p.digest.text() != "" || hasHost(p.spelled)
 }
 
 // addPair adds a site at field f. Several mappings may share it by an anchor.

@@ -52,7 +52,7 @@ func (w *walk) pinnedReference(g *group) bool {
 		named, ok := w.matchPair(p)
 		w.serve(named, ok)
 		w.claim(f, digest)
-		s := &site{repo: m.repo, update: m.update, tag: m.tag, inline: m.digest, node: n, name: m.name, end: m.end, reason: m.reason}
+		s := &site{repo: m.repo, spelled: m.spelled, update: m.update, tag: m.tag, inline: m.digest, node: n, name: m.name, end: m.end, reason: m.reason}
 		if s.reason == "" {
 			s.reason = w.useOf(n, f.at, &m)
 		}

@@ -12,7 +12,7 @@ func (w *walk) mention(n *yaml.Node, at *step, m mention, imageKey bool, lines *
 	partly := underKey && surrounded(n.Value, &m)
 	imageKey = imageKey && (m.whole || at.isItem("images") && m.end == len(n.Value))
 	s := &site{
-		repo: m.repo, update: m.update, tag: m.tag, digest: m.digest,
+		repo: m.repo, spelled: m.spelled, update: m.update, tag: m.tag, digest: m.digest,
 		node: n, name: m.name, end: m.end, reason: m.reason,
 		embedded: !imageKey && !m.scheme, lines: []*lineSet{lines},
 	}
@@ -29,11 +29,28 @@ func (w *walk) mention(n *yaml.Node, at *step, m mention, imageKey bool, lines *
 		s.reason = w.judge(n, at, &m, imageKey)
 		s.bare = bare && s.reason == ""
 	}
+	if w.want.every && !isReference(n, &m, imageKey) {
+		return
+	}
 	if m.whole || w.index {
 		s.list = w.listOf(at)
 	}
 	w.place(s, at, m.start)
 	w.sites = append(w.sites, s)
+}
+
+// isReference reports whether a mention is a reference although nobody asked for its
+// image: an image key, a scheme or a name with a slash and a version says so. Other
+// words may be anything, as may true and 5 under an image key.
+func isReference(n *yaml.Node, m *mention, imageKey bool) bool {
+	versioned := m.name < m.end
+	switch {
+	case m.scheme, m.imageKey:
+		return true
+	case imageKey:
+		return versioned || n.ShortTag() == "!!str"
+	}
+	return versioned && containsSlash(m.repo)
 }
 
 // templateKeys reports what a template names that happens to be YAML: in {{ x }}
@@ -53,7 +70,10 @@ func (w *walk) templateScalars(n *yaml.Node, at *step, depth int) {
 	}
 	if n.Kind == yaml.ScalarNode {
 		for m := range w.want.mentions(n.Value) {
-			s := &site{repo: m.repo, update: m.update, node: n, name: m.name, end: m.end, reason: Templated, lines: []*lineSet{w.keyLines(n, at)}}
+			if w.want.every && (m.name == m.end || !containsSlash(m.repo)) {
+				continue
+			}
+			s := &site{repo: m.repo, spelled: m.spelled, update: m.update, node: n, name: m.name, end: m.end, reason: Templated, lines: []*lineSet{w.keyLines(n, at)}}
 			w.place(s, at, m.start)
 			w.sites = append(w.sites, s)
 		}

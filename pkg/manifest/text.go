@@ -93,6 +93,9 @@ func (w *wanted) mayPair(value string) bool {
 	if !slices.ContainsFunc(pairMarks[:], func(mark string) bool { return strings.Contains(value, mark) }) {
 		return false
 	}
+	if w.every {
+		return true
+	}
 	for base := range w.bases {
 		if strings.Contains(value, base) {
 			return true

@@ -14,8 +14,9 @@ import (
 // "# versions-service: image NAME" behind it or above it, or as Renovate has it
 // above it, "# renovate: datasource=docker depName=NAME".
 type tie struct {
-	repo   image.Repository
-	update int
+	repo    image.Repository
+	spelled string
+	update  int
 	// found are the scalars of the line that hold a version.
 	found []tied
 }
@@ -52,7 +53,7 @@ func tiesOf(src *source, want *wanted) map[int]*tie {
 			continue
 		}
 		if repo, update, ok := want.match(name); ok {
-			ties[n] = &tie{repo: repo, update: update}
+			ties[n] = &tie{repo: repo, spelled: name, update: update}
 		}
 	}
 	return ties
@@ -134,7 +135,7 @@ func (w *walk) tiedSites() {
 			continue
 		}
 		n := found[0].node
-		s := &site{repo: t.repo, update: t.update, node: n, end: len(n.Value), field: true, lines: []*lineSet{w.keyLines(n, found[0].at)}}
+		s := &site{repo: t.repo, spelled: t.spelled, update: t.update, node: n, end: len(n.Value), field: true, lines: []*lineSet{w.keyLines(n, found[0].at)}}
 		if s.tag, s.digest, s.reason = splitVersion(n); len(found) > 1 {
 			s.reason = Ambiguous
 		}
@@ -158,7 +159,7 @@ func (w *walk) addTied(first int) {
 	}
 	kept := slices.DeleteFunc(w.sites[first:], func(s *site) bool {
 		own := byOffset[s.offset]
-		if own != nil && own.update == s.update {
+		if own != nil && own.repo.Equal(s.repo) {
 			delete(byOffset, s.offset)
 			return false
 		}
@@ -186,7 +187,7 @@ func (w *walk) tiedLines(n *yaml.Node, at *step) {
 		if t := w.ties[number]; t != nil {
 			if from, to, quote, ok := versionIn(line); ok {
 				s := &site{
-					repo: t.repo, update: t.update, node: n, name: offset + from, end: offset + to, span: true, quote: quote,
+					repo: t.repo, spelled: t.spelled, update: t.update, node: n, name: offset + from, end: offset + to, span: true, quote: quote,
 					lines: []*lineSet{w.keyLines(n, at)},
 				}
 				s.tag, s.digest, _ = strings.Cut(n.Value[s.name:s.end], "@")

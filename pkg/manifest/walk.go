@@ -31,7 +31,9 @@ type site struct {
 	// offset is the byte offset of the place.
 	offset int
 	repo   image.Repository
-	update int
+	// spelled is the name as the file has it.
+	spelled string
+	update  int
 	// tag and digest are the present ones, in whichever node they are.
 	tag, digest string
 	// node is the scalar that holds the version: all of it for a field, and
@@ -56,6 +58,8 @@ type site struct {
 	bare bool
 	// naming is the pair that the site is of, where it can have a Key; else nil.
 	naming *naming
+	// unlisted is set where only a search for the image tells that the pair is one.
+	unlisted bool
 	// list is the list that the reference is a choice of, if it is one.
 	list list
 	// text is the YAML text inside a scalar in which the site stands, or nil. Node
@@ -259,7 +263,7 @@ func (w *walk) scalar(n *yaml.Node, at *step) {
 	}
 	first := len(w.sites)
 	var lines *lineSet
-	for m := range w.want.mentionsBehind(behind, n.Value) {
+	for m := range w.want.mentionsUnder(imageKey, behind, n.Value) {
 		if lines == nil {
 			lines = w.keyLines(n, at)
 		}

@@ -144,17 +144,17 @@ func (f *families) overrides(groups [][]naming) map[string][]override {
 	found := map[string][]override{}
 	for _, g := range groups {
 		key, wanted := g[0].key, g[0].wanted
-		var said *voices
+		var said *Voices[voice]
 		for i := range f.files {
 			m := &f.files[i]
 			if !m.pairs.Lone(key) || !f.plan.wanted[wanted].takesFile(m.entry.Path) {
 				continue
 			}
 			if said == nil {
-				said = new(f.listen(g))
+				said = f.listen(g)
 			}
-			by := f.judge(*said, m)
-			if by == nil || by.here == (NamedIn{}) {
+			by, ok := said.Judge(m.entry.Path)
+			if !ok || by.here == (NamedIn{}) {
 				continue
 			}
 			o := override{wanted: wanted, key: key, namedIn: by.here}

@@ -36,6 +36,10 @@ func ErrorAttrs(err error) []slog.Attr {
 	return attrs
 }
 
+// Guard turns a panic in work into a *PanicError. It is for goroutines whose caller does
+// not recover.
+func Guard(work func() error) error { return guard(work) }
+
 // guard turns a panic in work into a *PanicError. It is for goroutines whose caller does
 // not recover.
 func guard(work func() error) (err error) {

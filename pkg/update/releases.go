@@ -50,21 +50,16 @@ func (s *Service) readReleases(ctx context.Context, f *families) error {
 	for i := range f.files {
 		present[f.files[i].entry.Path] = true
 	}
-	f.releases.of = map[string][]int{}
 	for i, m := range telling {
-		for _, release := range told[i] {
-			f.join(m.dir, release, present)
-		}
+		f.Join(m.entry.Path, told[i], present)
 	}
-	if f.releases.count > maxReleaseMembers {
-		f.releases = releases{}
-	}
+	f.Joined()
 	return nil
 }
 
 // join notes which files belong to a release that a file in the folder tells of.
-func (f *families) join(dir string, release manifest.Release, present map[string]bool) {
-	if len(release.Files) > maxReleaseFiles || release.Repository != "" && !isAddressOf(release.Repository, f.plan.snapshot.Repo) {
+func (l *Layout) join(dir string, release manifest.Release, present map[string]bool) {
+	if len(release.Files) > maxReleaseFiles || release.Repository != "" && !isAddressOf(release.Repository, l.repo) {
 		return
 	}
 	if !release.Relative {
@@ -78,7 +73,7 @@ func (f *families) join(dir string, release manifest.Release, present map[string
 	}
 	switch chart := path.Join(dir, release.Chart); {
 	case release.Chart == "":
-	case f.charts[folder(chart)]:
+	case l.charts[folder(chart)]:
 		add(path.Join(release.Chart, "values.yaml"))
 	case !release.Relative:
 		return // the paths are those of another repository
@@ -86,14 +81,17 @@ func (f *families) join(dir string, release manifest.Release, present map[string
 	for _, file := range release.Files {
 		add(file)
 	}
-	if len(files) < 2 || f.releases.count > maxReleaseMembers {
+	if len(files) < 2 || l.releases.count > maxReleaseMembers {
 		return
 	}
-	f.releases.count += len(files)
-	for _, file := range files {
-		f.releases.of[file] = append(f.releases.of[file], len(f.releases.members))
+	if l.releases.of == nil {
+		l.releases.of = map[string][]int{}
 	}
-	f.releases.members = append(f.releases.members, files)
+	l.releases.count += len(files)
+	for _, file := range files {
+		l.releases.of[file] = append(l.releases.of[file], len(l.releases.members))
+	}
+	l.releases.members = append(l.releases.members, files)
 }
 
 // folder is a path as a folder: "" for the root, others with a slash at the end.

@@ -116,12 +116,28 @@ func (t *Target) place() Place {
 
 // takes reports whether the image may be moved in the target.
 func (t *Target) takes(m Image) bool {
-	return (len(t.Images) == 0 || matchesAny(t.Images, m.Repository.Name())) && m.permitted(t.place().ID)
+	return t.TakesImage(m.Repository) && m.permitted(t.place().ID)
 }
 
 // taken returns those of the images that may be moved in the target.
 func (t *Target) taken(images []Image) []Image {
 	return slices.DeleteFunc(slices.Clone(images), func(m Image) bool { return !t.takes(m) })
+}
+
+// Place returns the target as it was configured.
+func (t *Target) Place() Place { return t.place() }
+
+// Reads reports whether updates of the target look into a file.
+func (t *Target) Reads(path string) bool { return t.takesKind(path) && t.takesFile(path) }
+
+// TakesImage reports whether the target is for the image, whoever asks.
+func (t *Target) TakesImage(repository image.Repository) bool {
+	return len(t.Images) == 0 || matchesAny(t.Images, repository.Name())
+}
+
+// Lister returns a lister that sees files as updates of the target do.
+func (t *Target) Lister() (*manifest.Lister, error) {
+	return manifest.NewLister(t.options(), given(t.Present))
 }
 
 // takesFile reports whether the target's globs take the file in.

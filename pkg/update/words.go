@@ -40,3 +40,6 @@ func (x *wordIndex) learn(sha github.SHA, content []byte) {
 		x.endings.learn(content)
 	}
 }
+
+// Learn remembers of a file that somebody else read what updates need to know of it.
+func (s *Service) Learn(sha github.SHA, content []byte) { s.words.learn(sha, content) }

@@ -1,0 +1,229 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cache"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
+)
+
+const (
+	// maxOpen is how many targets are looked into at the same time.
+	maxOpen = 16
+	// frameShare is which part of the memory is for what is remembered of whole
+	// snapshots; the rest is for files.
+	frameShare = 8
+)
+
+// Options say what an Inventory is of.
+type Options struct {
+	// Targets are those of the service; their ids are unique.
+	Targets []update.Target
+	// Bytes bounds the memory for what is remembered of files; zero or less remembers
+	// nothing.
+	Bytes int64
+	// Learn is told the content of every file that is read, one at a time for each
+	// branch. It may be nil.
+	Learn func(sha github.SHA, content []byte)
+}
+
+// Inventory finds the references of targets. It is safe for concurrent use.
+type Inventory struct {
+	targets []*target // sorted by id
+	records *cache.Cache[recordKey, *record]
+	frames  *cache.Cache[frameKey, *frame]
+	learn   func(github.SHA, []byte)
+	// reading has one place for each branch: who reads files leaves the others theirs.
+	reading map[update.Repository]chan struct{}
+}
+
+// target is one target with how its files are listed.
+type target struct {
+	update.Target
+	id     string
+	lister *manifest.Lister
+	// sight is equal for targets whose options make the same of a file.
+	sight int
+}
+
+// New returns an Inventory and asks nothing of GitHub.
+func New(o Options) (*Inventory, error) {
+	inv := &Inventory{
+		records: cache.New[recordKey](o.Bytes-o.Bytes/frameShare, (*record).cost),
+		frames:  cache.New[frameKey](o.Bytes/frameShare, (*frame).cost),
+		learn:   o.Learn, reading: map[update.Repository]chan struct{}{},
+	}
+	if inv.learn == nil {
+		inv.learn = func(github.SHA, []byte) {}
+	}
+	sights := map[string]int{}
+	for _, t := range o.Targets {
+		lister, err := t.Lister()
+		if err != nil {
+			return nil, fmt.Errorf("target %s: %w", t.Place().ID, err)
+		}
+		options := fmt.Sprintf("%t %t %q %q", t.SkipEmbedded, t.Unpin, t.Proxies, t.Present)
+		if _, ok := sights[options]; !ok {
+			sights[options] = len(sights)
+		}
+		inv.targets = append(inv.targets, &target{Target: t, id: t.Place().ID, lister: lister, sight: sights[options]})
+		inv.reading[t.Repository] = make(chan struct{}, 1)
+	}
+	slices.SortFunc(inv.targets, func(a, b *target) int { return strings.Compare(a.id, b.id) })
+	return inv, nil
+}
+
+// References yields the references that the query asks for, in the order of their
+// positions. An error is one of package github, of ctx, or of update.Guard, and is the
+// last that is yielded, unless Query.Unread takes it.
+func (inv *Inventory) References(ctx context.Context, q Query) iter.Seq2[Reference, error] {
+	return func(yield func(Reference, error) bool) {
+		heads := newHeads()
+		chosen := inv.chosen(&q)
+		for size := 1; len(chosen) > 0; size = min(2*size, maxOpen) {
+			group := chosen[:min(size, len(chosen))]
+			chosen = chosen[len(group):]
+			for _, v := range inv.openAll(ctx, heads, group) {
+				switch {
+				case v.err != nil && q.Unread != nil && ctx.Err() == nil:
+					q.Unread(v.target.Place(), v.err)
+				case v.err != nil:
+					yield(Reference{}, fmt.Errorf("%s: %w", v.target.id, v.err))
+					return
+				case !v.references(&q, func(r Reference) bool { return yield(r, nil) }):
+					return
+				}
+			}
+		}
+	}
+}
+
+// Targets returns the targets that the query asks for, with their branches as they are
+// now, which costs one conditional request for each branch.
+func (inv *Inventory) Targets(ctx context.Context, q Query) ([]Standing, error) {
+	heads := newHeads()
+	chosen := inv.chosen(&q)
+	for group := range slices.Chunk(chosen, maxOpen) {
+		var all sync.WaitGroup
+		for _, t := range group {
+			all.Go(func() { _, _ = heads.snapshot(ctx, t.Repository) })
+		}
+		all.Wait()
+	}
+	var standing []Standing
+	for _, t := range chosen {
+		s, err := heads.snapshot(ctx, t.Repository)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t.id, err)
+		}
+		standing = append(standing, Standing{Target: t.id, Repo: s.Repo, Branch: s.Branch, Commit: s.Commit})
+	}
+	return standing, nil
+}
+
+// Standing is where a target's branch is.
+type Standing struct {
+	Target string
+	Repo   github.Repo
+	Branch string
+	Commit github.SHA
+}
+
+// Has reports whether there is a target of this id.
+func (inv *Inventory) Has(id string) bool {
+	return slices.ContainsFunc(inv.targets, func(t *target) bool { return t.id == id })
+}
+
+// chosen returns the targets of a query.
+func (inv *Inventory) chosen(q *Query) []*target {
+	var chosen []*target
+	for _, t := range inv.targets {
+		if t.id >= q.After.Target && (len(q.Targets) == 0 || slices.Contains(q.Targets, t.id)) && (q.Reads == nil || q.Reads(t.id)) {
+			chosen = append(chosen, t)
+		}
+	}
+	return chosen
+}
+
+// openAll opens targets side by side.
+func (inv *Inventory) openAll(ctx context.Context, heads *heads, group []*target) []*view {
+	views := make([]*view, len(group))
+	var all sync.WaitGroup
+	for i, t := range group {
+		all.Go(func() {
+			v := &view{target: t}
+			v.err = update.Guard(func() error { return inv.open(ctx, heads, v) })
+			views[i] = v
+		})
+	}
+	all.Wait()
+	return views
+}
+
+// heads are the snapshots of one walk: targets on one branch share its.
+type heads struct {
+	mu   sync.Mutex
+	read map[update.Repository]func() (*github.Snapshot, error)
+}
+
+func newHeads() *heads {
+	return &heads{read: map[update.Repository]func() (*github.Snapshot, error){}}
+}
+
+func (h *heads) snapshot(ctx context.Context, repository update.Repository) (*github.Snapshot, error) {
+	h.mu.Lock()
+	read := h.read[repository]
+	if read == nil {
+		read = sync.OnceValues(func() (s *github.Snapshot, err error) {
+			guarded := update.Guard(func() error { s, err = repository.Snapshot(ctx); return nil })
+			if guarded != nil {
+				return nil, guarded
+			}
+			return s, err
+		})
+		h.read[repository] = read
+	}
+	h.mu.Unlock()
+	return read()
+}
+
+// Query narrows a walk. Its zero value asks for everything.
+type Query struct {
+	// Targets are the ids of those that are asked for; none means all.
+	Targets []string
+	// Image and Path are doublestar globs, which must be valid, over an image's
+	// normalised name and a file's path; empty means any.
+	Image, Path string
+	// Version is the one that a reference must have; empty means any.
+	Version string
+	// After is the position behind which the walk begins.
+	After Position
+	// Reads and Covers report whether the caller may read anything of a target, and an
+	// image in it, by its normalised name. Either may be nil.
+	Reads  func(target string) bool
+	Covers func(target, name string) bool
+	// Unread is told of a target that could not be read, which is then left out. Where
+	// it is nil, that ends the walk.
+	Unread func(update.Place, error)
+}
+
+// takesImage reports whether the query asks for an image of a target.
+func (q *Query) takesImage(t *target, name string) bool {
+	if q.Image != "" && !matches(q.Image, name) {
+		return false
+	}
+	if len(t.Images) > 0 {
+		if repo, err := image.ParseRepository(name); err != nil || !t.TakesImage(repo) {
+			return false
+		}
+	}
+	return q.Covers == nil || q.Covers(t.id, name)
+}

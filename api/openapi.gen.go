@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -319,6 +320,21 @@ func (e StoreReadinessState) Valid() bool {
 	}
 }
 
+// Defines values for ListImagesParamsGroupBy.
+const (
+	ListImagesParamsGroupByImage ListImagesParamsGroupBy = "image"
+)
+
+// Valid indicates whether the value is a known member of the ListImagesParamsGroupBy enum.
+func (e ListImagesParamsGroupBy) Valid() bool {
+	switch e {
+	case ListImagesParamsGroupByImage:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListUpdatesParamsStatus.
 const (
 	ListUpdatesParamsStatusCommitted  ListUpdatesParamsStatus = "committed"
@@ -560,6 +576,125 @@ type IdleReceipt struct {
 // IdleReceiptStatus `duplicate`: received before. `ignored`: not a push that this source writes; `reason` has the cause.
 type IdleReceiptStatus string
 
+// ImageComparison The names of the two targets are fields, with the versions that each has: a reference with a digest has it
+// behind an `@`. References that use no image for sure (`output`, `ambiguous`) do not count.
+type ImageComparison struct {
+	// Name Example: ghcr.io/octo-org/web
+	Name                 string              `json:"name"`
+	Same                 bool                `json:"same"`
+	AdditionalProperties map[string][]string `json:"-"`
+}
+
+// ImageComparisonPage defines model for ImageComparisonPage.
+type ImageComparisonPage struct {
+	Images []ImageComparison `json:"images"`
+
+	// NextCursor Left out on the last page.
+	NextCursor *NextCursor `json:"next_cursor,omitempty"`
+}
+
+// ImageGroup defines model for ImageGroup.
+type ImageGroup struct {
+	// Name Example: ghcr.io/octo-org/web
+	Name     string         `json:"name"`
+	Versions []ImageVersion `json:"versions"`
+
+	// Drift There is more than one version. References that use no image for sure (`output`, `ambiguous`) or have no
+	// version do not count.
+	Drift bool `json:"drift"`
+}
+
+// ImageGroupPage defines model for ImageGroupPage.
+type ImageGroupPage struct {
+	Images []ImageGroup `json:"images"`
+
+	// NextCursor Left out on the last page.
+	NextCursor *NextCursor `json:"next_cursor,omitempty"`
+
+	// Unread Targets whose branch could not be read, so that the answer has nothing of them. Left out when there is none; when no
+	// target could be read, the answer is that problem.
+	Unread *UnreadTargets `json:"unread,omitempty"`
+}
+
+// ImagePage defines model for ImagePage.
+type ImagePage struct {
+	Images []ImageReference `json:"images"`
+
+	// NextCursor Left out on the last page.
+	NextCursor *NextCursor `json:"next_cursor,omitempty"`
+
+	// Unread Targets whose branch could not be read, so that the answer has nothing of them. Left out when there is none; when no
+	// target could be read, the answer is that problem.
+	Unread *UnreadTargets `json:"unread,omitempty"`
+}
+
+// ImageReference defines model for ImageReference.
+type ImageReference struct {
+	// Image The name as the file has it, without the version. A name of several fields is put together.
+	//
+	// Example: nginx
+	Image string `json:"image"`
+
+	// Name The normalised name.
+	//
+	// Example: docker.io/library/nginx
+	Name string `json:"name"`
+
+	// Target Example: production
+	Target string `json:"target"`
+
+	// Repository Example: octo-org/infra
+	Repository string `json:"repository"`
+
+	// Branch Example: main
+	Branch string `json:"branch"`
+
+	// Path Example: apps/web/deploy.yaml
+	Path string `json:"path"`
+
+	// Line Example: 35
+	Line int `json:"line"`
+
+	// Column In characters, from 1, where the reference begins; where name and version are fields of their own, where
+	// the version begins.
+	//
+	//
+	// Example: 18
+	Column int `json:"column"`
+
+	// Pointer The JSON pointer (RFC 6901) of the value in its document; empty where there is none.
+	//
+	// Example: /spec/template/spec/containers/0/image
+	Pointer string `json:"pointer"`
+
+	// Version Empty where there is none.
+	//
+	// Example: 1.27.3
+	Version string `json:"version"`
+
+	// Digest Left out where there is none.
+	Digest *string `json:"digest,omitempty"`
+
+	// State `current`: an update of the image moves it. Else why an update leaves it alone: a `reason` of `skipped`.
+	//
+	// Example: current
+	State string `json:"state"`
+}
+
+// ImageVersion defines model for ImageVersion.
+type ImageVersion struct {
+	// Version The digest where there is nothing but a digest; empty where there is neither.
+	//
+	// Example: 1.4.0
+	Version string `json:"version"`
+
+	// References How many references have it.
+	References int `json:"references"`
+
+	// Targets The targets that have it.
+	Targets []string `json:"targets"`
+}
+
 // NamedIn The place of the image's name when the version is in another file, such as `repository` in `values.yaml`
 // for `tag` in `values-prod.yaml`. Left out when both are in one file.
 type NamedIn struct {
@@ -569,6 +704,9 @@ type NamedIn struct {
 	// Line Example: 4
 	Line int `json:"line"`
 }
+
+// NextCursor Left out on the last page.
+type NextCursor = string
 
 // Problem RFC 9457 problem details.
 type Problem struct {
@@ -801,6 +939,17 @@ type TargetUpdate struct {
 	Holds *[]Hold `json:"holds,omitempty"`
 }
 
+// UnreadTargets Targets whose branch could not be read, so that the answer has nothing of them. Left out when there is none; when no
+// target could be read, the answer is that problem.
+type UnreadTargets = []struct {
+	// Problem Why the update failed on this target; while it is queued, why it will be tried again; `image_not_referenced`
+	// for a webhook's update that ended `unchanged` because no file names the image.
+	Problem TargetProblem `json:"problem"`
+
+	// Target Example: staging
+	Target string `json:"target"`
+}
+
 // Update defines model for Update.
 type Update struct {
 	// Id The update's own id.
@@ -1028,6 +1177,47 @@ type ReleaseHoldParams struct {
 	XRequestId *RequestId `json:"X-Request-Id,omitempty"`
 }
 
+// ListImagesParams defines parameters for ListImages.
+type ListImagesParams struct {
+	// Image A glob over `name`, such as `ghcr.io/octo-org/**`; `nginx` alone is `docker.io/library/nginx`.
+	Image *string `form:"image,omitempty" json:"image,omitempty"`
+
+	// Target Only this target: its name, or `owner/name` of one without a name, with `@branch` where that is not the default one.
+	Target *string `form:"target,omitempty" json:"target,omitempty"`
+
+	// Path A glob over `path`, such as `apps/**`.
+	Path *string `form:"path,omitempty" json:"path,omitempty"`
+
+	// Version Only references with exactly this version.
+	Version *string `form:"version,omitempty" json:"version,omitempty"`
+
+	// GroupBy `image`: one entry for each image, with its versions.
+	GroupBy *ListImagesParamsGroupBy `form:"group_by,omitempty" json:"group_by,omitempty"`
+
+	// Compare Two targets, `A,B`: one entry for each image, with its versions in both.
+	Compare *string `form:"compare,omitempty" json:"compare,omitempty"`
+
+	// Limit The most entries of one page.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, with the same filters.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// XRequestId Used as the request's id when it is 1 to 128 characters of `A-Z a-z 0-9 . _ : / + = @ -`, else replaced.
+	XRequestId *RequestId `json:"X-Request-Id,omitempty"`
+
+	// IfNoneMatch `ETag` of an answer to the same request.
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+}
+
+// ListImagesParamsGroupBy defines parameters for ListImages.
+type ListImagesParamsGroupBy string
+
+// ListImages200JSONResponseBody defines parameters for ListImages.
+type ListImages200JSONResponseBody struct {
+	union json.RawMessage
+}
+
 // ListUpdatesParams defines parameters for ListUpdates.
 type ListUpdatesParams struct {
 	// Image Only this image, by its repository name.
@@ -1081,6 +1271,173 @@ type CreateHoldJSONRequestBody = HoldRequest
 // CreateUpdateJSONRequestBody defines body for CreateUpdate for application/json ContentType.
 type CreateUpdateJSONRequestBody = UpdateRequest
 
+// Getter for additional properties for ImageComparison. Returns the specified
+// element and whether it was found
+func (a ImageComparison) Get(fieldName string) (value []string, found bool) {
+	if a.AdditionalProperties != nil {
+		value, found = a.AdditionalProperties[fieldName]
+	}
+	return
+}
+
+// Setter for additional properties for ImageComparison
+func (a *ImageComparison) Set(fieldName string, value []string) {
+	if a.AdditionalProperties == nil {
+		a.AdditionalProperties = make(map[string][]string)
+	}
+	a.AdditionalProperties[fieldName] = value
+}
+
+// Override default JSON handling for ImageComparison to handle AdditionalProperties
+func (a *ImageComparison) UnmarshalJSON(b []byte) error {
+	object := make(map[string]json.RawMessage)
+	err := json.Unmarshal(b, &object)
+	if err != nil {
+		return err
+	}
+
+	if raw, found := object["name"]; found {
+		err = json.Unmarshal(raw, &a.Name)
+		if err != nil {
+			return fmt.Errorf("error reading 'name': %w", err)
+		}
+		delete(object, "name")
+	}
+
+	if raw, found := object["same"]; found {
+		err = json.Unmarshal(raw, &a.Same)
+		if err != nil {
+			return fmt.Errorf("error reading 'same': %w", err)
+		}
+		delete(object, "same")
+	}
+
+	if len(object) != 0 {
+		a.AdditionalProperties = make(map[string][]string)
+		for fieldName, fieldBuf := range object {
+			var fieldVal []string
+			err := json.Unmarshal(fieldBuf, &fieldVal)
+			if err != nil {
+				return fmt.Errorf("error unmarshaling field %s: %w", fieldName, err)
+			}
+			a.AdditionalProperties[fieldName] = fieldVal
+		}
+	}
+	return nil
+}
+
+// Override default JSON handling for ImageComparison to handle AdditionalProperties
+func (a ImageComparison) MarshalJSON() ([]byte, error) {
+	var err error
+	object := make(map[string]json.RawMessage)
+
+	object["name"], err = json.Marshal(a.Name)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'name': %w", err)
+	}
+
+	object["same"], err = json.Marshal(a.Same)
+	if err != nil {
+		return nil, fmt.Errorf("error marshaling 'same': %w", err)
+	}
+
+	for fieldName, field := range a.AdditionalProperties {
+		object[fieldName], err = json.Marshal(field)
+		if err != nil {
+			return nil, fmt.Errorf("error marshaling '%s': %w", fieldName, err)
+		}
+	}
+	return json.Marshal(object)
+}
+
+// AsImagePage returns the union data inside the ListImages200JSONResponseBody as a ImagePage
+func (t ListImages200JSONResponseBody) AsImagePage() (ImagePage, error) {
+	var body ImagePage
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromImagePage overwrites any union data inside the ListImages200JSONResponseBody as the provided ImagePage
+func (t *ListImages200JSONResponseBody) FromImagePage(v ImagePage) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeImagePage performs a merge with any union data inside the ListImages200JSONResponseBody, using the provided ImagePage
+func (t *ListImages200JSONResponseBody) MergeImagePage(v ImagePage) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsImageGroupPage returns the union data inside the ListImages200JSONResponseBody as a ImageGroupPage
+func (t ListImages200JSONResponseBody) AsImageGroupPage() (ImageGroupPage, error) {
+	var body ImageGroupPage
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromImageGroupPage overwrites any union data inside the ListImages200JSONResponseBody as the provided ImageGroupPage
+func (t *ListImages200JSONResponseBody) FromImageGroupPage(v ImageGroupPage) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeImageGroupPage performs a merge with any union data inside the ListImages200JSONResponseBody, using the provided ImageGroupPage
+func (t *ListImages200JSONResponseBody) MergeImageGroupPage(v ImageGroupPage) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsImageComparisonPage returns the union data inside the ListImages200JSONResponseBody as a ImageComparisonPage
+func (t ListImages200JSONResponseBody) AsImageComparisonPage() (ImageComparisonPage, error) {
+	var body ImageComparisonPage
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromImageComparisonPage overwrites any union data inside the ListImages200JSONResponseBody as the provided ImageComparisonPage
+func (t *ListImages200JSONResponseBody) FromImageComparisonPage(v ImageComparisonPage) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeImageComparisonPage performs a merge with any union data inside the ListImages200JSONResponseBody, using the provided ImageComparisonPage
+func (t *ListImages200JSONResponseBody) MergeImageComparisonPage(v ImageComparisonPage) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t ListImages200JSONResponseBody) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *ListImages200JSONResponseBody) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// GetHealth Report whether the process is alive
@@ -1101,6 +1458,9 @@ type ServerInterface interface {
 	// ReleaseHold Release a hold
 	// (DELETE /v1/holds/{id})
 	ReleaseHold(c *gin.Context, id string, params ReleaseHoldParams)
+	// ListImages The image references of every target
+	// (GET /v1/images)
+	ListImages(c *gin.Context, params ListImagesParams)
 	// ListUpdates The latest updates, newest first
 	// (GET /v1/updates)
 	ListUpdates(c *gin.Context, params ListUpdatesParams)
@@ -1290,6 +1650,129 @@ func (siw *ServerInterfaceWrapper) ReleaseHold(c *gin.Context) {
 	}
 
 	siw.Handler.ReleaseHold(c, id, params)
+}
+
+// ListImages operation middleware
+func (siw *ServerInterfaceWrapper) ListImages(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListImagesParams
+
+	// ------------- Optional query parameter "image" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "image", c.Request.URL.Query(), &params.Image, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter image: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "target" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "target", c.Request.URL.Query(), &params.Target, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter target: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "path" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "path", c.Request.URL.Query(), &params.Path, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter path: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", c.Request.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter version: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "group_by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "group_by", c.Request.URL.Query(), &params.GroupBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter group_by: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "compare" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "compare", c.Request.URL.Query(), &params.Compare, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter compare: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "X-Request-Id" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Request-Id")]; found {
+		var XRequestId RequestId
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for X-Request-Id, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", valueList[0], &XRequestId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter X-Request-Id: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.XRequestId = &XRequestId
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for If-None-Match, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter If-None-Match: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListImages(c, params)
 }
 
 // ListUpdates operation middleware
@@ -1573,6 +2056,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/v1/holds", wrapper.ListHolds)
 	router.POST(options.BaseURL+"/v1/holds", wrapper.CreateHold)
 	router.DELETE(options.BaseURL+"/v1/holds/:id", wrapper.ReleaseHold)
+	router.GET(options.BaseURL+"/v1/images", wrapper.ListImages)
 	router.GET(options.BaseURL+"/v1/updates", wrapper.ListUpdates)
 	router.POST(options.BaseURL+"/v1/updates", wrapper.CreateUpdate)
 	router.GET(options.BaseURL+"/v1/updates/:id", wrapper.GetUpdate)
@@ -2461,6 +2945,258 @@ func (response ReleaseHold503ApplicationProblemPlusJSONResponse) VisitReleaseHol
 		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
 	}
 	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImagesRequestObject struct {
+	Params ListImagesParams
+}
+
+type ListImagesResponseObject interface {
+	VisitListImagesResponse(w http.ResponseWriter) error
+}
+
+type ListImages200ResponseHeaders struct {
+	ETag       *string
+	Vary       *string
+	XRequestId *string
+}
+
+type ListImages200JSONResponse struct {
+	Body    ListImages200JSONResponseBody
+	Headers ListImages200ResponseHeaders
+}
+
+func (response ListImages200JSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body.union); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImages200TextcsvResponse struct {
+	Body          io.Reader
+	Headers       ListImages200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ListImages200TextcsvResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ListImages304ResponseHeaders struct {
+	ETag       *string
+	Vary       *string
+	XRequestId *string
+}
+
+type ListImages304Response struct {
+	Headers ListImages304ResponseHeaders
+}
+
+func (response ListImages304Response) VisitListImagesResponse(w http.ResponseWriter) error {
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(304)
+	return nil
+}
+
+type ListImages401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListImages401ApplicationProblemPlusJSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImages403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListImages403ApplicationProblemPlusJSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImages404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListImages404ApplicationProblemPlusJSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImages422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListImages422ApplicationProblemPlusJSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImages500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListImages500ApplicationProblemPlusJSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImages502ApplicationProblemPlusJSONResponse struct {
+	UpstreamApplicationProblemPlusJSONResponse
+}
+
+func (response ListImages502ApplicationProblemPlusJSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImages503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListImages503ApplicationProblemPlusJSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListImages504ApplicationProblemPlusJSONResponse struct {
+	TimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response ListImages504ApplicationProblemPlusJSONResponse) VisitListImagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(504)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3371,6 +4107,9 @@ type StrictServerInterface interface {
 	// ReleaseHold Release a hold
 	// (DELETE /v1/holds/{id})
 	ReleaseHold(ctx context.Context, request ReleaseHoldRequestObject) (ReleaseHoldResponseObject, error)
+	// ListImages The image references of every target
+	// (GET /v1/images)
+	ListImages(ctx context.Context, request ListImagesRequestObject) (ListImagesResponseObject, error)
 	// ListUpdates The latest updates, newest first
 	// (GET /v1/updates)
 	ListUpdates(ctx context.Context, request ListUpdatesRequestObject) (ListUpdatesResponseObject, error)
@@ -3604,6 +4343,32 @@ func (sh *strictHandler) ReleaseHold(ctx *gin.Context, id string, params Release
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(ReleaseHoldResponseObject); ok {
 		if err := validResponse.VisitReleaseHoldResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListImages operation middleware
+func (sh *strictHandler) ListImages(ctx *gin.Context, params ListImagesParams) {
+	var request ListImagesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListImages(ctx, request.(ListImagesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListImages")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListImagesResponseObject); ok {
+		if err := validResponse.VisitListImagesResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

@@ -93,8 +93,11 @@ func problemOf(err error) problem {
 		refused   *caller.RefusedError
 		forbidden *caller.ForbiddenError
 		denied    *deniedError
+		look      *lookError
 	)
 	switch {
+	case errors.As(err, &look):
+		return lookProblem(look)
 	case errors.As(err, &failed): // before its cause
 		return ofThisRequest(problemOfFailure(failed.failure))
 	case errors.As(err, &invalid):

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/caller"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/inventory"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/policy"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
@@ -34,6 +35,8 @@ type Updater interface {
 // Configuration is the part of the options that Configure replaces.
 type Configuration struct {
 	Updates Updater
+	// Images finds the image references of the targets.
+	Images *inventory.Inventory
 	// Worker makes the updates that are stored.
 	Worker *worker.Worker
 	// Webhooks are the sources of webhooks by their names.
@@ -152,6 +155,7 @@ func New(o Options) (*Server, error) {
 func (s *server) with(c Configuration) *server {
 	next := *s
 	next.updates, next.worker, next.webhooks, next.callers, next.policy = c.Updates, c.Worker, c.Webhooks, c.Callers, c.Policy
+	next.images, next.views = c.Images, uuid.NewString()
 	return &next
 }
 
@@ -226,6 +230,8 @@ func (s *server) refuseMethod(c *gin.Context) {
 // server implements the operations of the description, with one configuration.
 type server struct {
 	updates      Updater
+	images       *inventory.Inventory
+	views        string // differs from that of every other configuration and process
 	worker       *worker.Worker
 	webhooks     map[string]Webhook
 	callers      *caller.Callers // nil: no token is needed

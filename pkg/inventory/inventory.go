@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unique"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
@@ -23,10 +24,8 @@ const (
 	frameShare = 8
 )
 
-// Options say what an Inventory is of.
+// Options say what Inventories share.
 type Options struct {
-	// Targets are those of the service; their ids are unique.
-	Targets []update.Target
 	// Bytes bounds the memory for what is remembered of files; zero or less remembers
 	// nothing.
 	Bytes int64
@@ -50,53 +49,80 @@ type target struct {
 	update.Target
 	id     string
 	lister *manifest.Lister
-	// sight is equal for targets whose options make the same of a file.
-	sight int
+	// sight is equal for targets whose options make the same of a file, and whole for
+	// those that look into the same files besides.
+	sight, whole text
 }
 
-// New returns an Inventory and asks nothing of GitHub.
-func New(o Options) (*Inventory, error) {
+// New returns an Inventory without targets.
+func New(o Options) *Inventory {
 	inv := &Inventory{
 		records: cache.New[recordKey](o.Bytes-o.Bytes/frameShare, (*record).cost),
 		frames:  cache.New[frameKey](o.Bytes/frameShare, (*frame).cost),
-		learn:   o.Learn, reading: map[update.Repository]chan struct{}{},
+		learn:   o.Learn,
 	}
 	if inv.learn == nil {
 		inv.learn = func(github.SHA, []byte) {}
 	}
-	sights := map[string]int{}
-	for _, t := range o.Targets {
+	return inv
+}
+
+// With returns an Inventory of targets, whose ids are unique. It shares what is
+// remembered with inv and asks nothing of GitHub.
+func (inv *Inventory) With(targets []update.Target) (*Inventory, error) {
+	other := *inv
+	other.targets, other.reading = nil, map[update.Repository]chan struct{}{}
+	for _, t := range targets {
+		id := t.Place().ID
 		lister, err := t.Lister()
 		if err != nil {
-			return nil, fmt.Errorf("target %s: %w", t.Place().ID, err)
+			return nil, fmt.Errorf("target %s: %w", id, err)
 		}
-		options := fmt.Sprintf("%t %t %q %q", t.SkipEmbedded, t.Unpin, t.Proxies, t.Present)
-		if _, ok := sights[options]; !ok {
-			sights[options] = len(sights)
+		sight := fmt.Sprintf("%t %t %q %q", t.SkipEmbedded, t.Unpin, t.Proxies, t.Present)
+		whole := fmt.Sprintf("%s %q %q %q %q", sight, t.Include, t.Exclude, t.Files, t.Overrides)
+		other.targets = append(other.targets, &target{Target: t, id: id, lister: lister, sight: unique.Make(sight), whole: unique.Make(whole)})
+		if other.reading[t.Repository] = inv.reading[t.Repository]; other.reading[t.Repository] == nil {
+			other.reading[t.Repository] = make(chan struct{}, 1)
 		}
-		inv.targets = append(inv.targets, &target{Target: t, id: t.Place().ID, lister: lister, sight: sights[options]})
-		inv.reading[t.Repository] = make(chan struct{}, 1)
 	}
-	slices.SortFunc(inv.targets, func(a, b *target) int { return strings.Compare(a.id, b.id) })
-	return inv, nil
+	slices.SortFunc(other.targets, func(a, b *target) int { return strings.Compare(a.id, b.id) })
+	return &other, nil
+}
+
+// Look begins a look at the targets as they are now.
+func (inv *Inventory) Look() *Look {
+	return &Look{inventory: inv, read: map[update.Repository]func() (*github.Snapshot, error){}}
+}
+
+// References is that of a new Look.
+func (inv *Inventory) References(ctx context.Context, q Query) iter.Seq2[Reference, error] {
+	return inv.Look().References(ctx, q)
+}
+
+// Look sees each branch at one commit, at which it was when the branch was first asked
+// for. It is safe for concurrent use.
+type Look struct {
+	inventory *Inventory
+
+	mu   sync.Mutex
+	read map[update.Repository]func() (*github.Snapshot, error)
 }
 
 // References yields the references that the query asks for, in the order of their
 // positions. An error is one of package github, of ctx, or of update.Guard, and is the
 // last that is yielded, unless Query.Unread takes it.
-func (inv *Inventory) References(ctx context.Context, q Query) iter.Seq2[Reference, error] {
+func (l *Look) References(ctx context.Context, q Query) iter.Seq2[Reference, error] {
 	return func(yield func(Reference, error) bool) {
-		heads := newHeads()
-		chosen := inv.chosen(&q)
+		chosen := l.inventory.chosen(&q)
 		for size := 1; len(chosen) > 0; size = min(2*size, maxOpen) {
 			group := chosen[:min(size, len(chosen))]
 			chosen = chosen[len(group):]
-			for _, v := range inv.openAll(ctx, heads, group) {
+			for _, v := range l.openAll(ctx, group) {
 				switch {
 				case v.err != nil && q.Unread != nil && ctx.Err() == nil:
 					q.Unread(v.target.Place(), v.err)
 				case v.err != nil:
-					yield(Reference{}, fmt.Errorf("%s: %w", v.target.id, v.err))
+					yield(Reference{}, update.OnTarget(v.target.Place(), v.err))
 					return
 				case !v.references(&q, func(r Reference) bool { return yield(r, nil) }):
 					return
@@ -106,23 +132,23 @@ func (inv *Inventory) References(ctx context.Context, q Query) iter.Seq2[Referen
 	}
 }
 
-// Targets returns the targets that the query asks for, with their branches as they are
-// now, which costs one conditional request for each branch.
-func (inv *Inventory) Targets(ctx context.Context, q Query) ([]Standing, error) {
-	heads := newHeads()
-	chosen := inv.chosen(&q)
+// Standings returns the targets that the query asks for, which costs one conditional
+// request for each branch. The error is one of package github, of ctx, or of
+// update.Guard.
+func (l *Look) Standings(ctx context.Context, q Query) ([]Standing, error) {
+	chosen := l.inventory.chosen(&q)
 	for group := range slices.Chunk(chosen, maxOpen) {
 		var all sync.WaitGroup
 		for _, t := range group {
-			all.Go(func() { _, _ = heads.snapshot(ctx, t.Repository) })
+			all.Go(func() { _, _ = l.snapshot(ctx, t.Repository) })
 		}
 		all.Wait()
 	}
 	var standing []Standing
 	for _, t := range chosen {
-		s, err := heads.snapshot(ctx, t.Repository)
+		s, err := l.snapshot(ctx, t.Repository)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", t.id, err)
+			return nil, update.OnTarget(t.Place(), err)
 		}
 		standing = append(standing, Standing{Target: t.id, Repo: s.Repo, Branch: s.Branch, Commit: s.Commit})
 	}
@@ -154,13 +180,13 @@ func (inv *Inventory) chosen(q *Query) []*target {
 }
 
 // openAll opens targets side by side.
-func (inv *Inventory) openAll(ctx context.Context, heads *heads, group []*target) []*view {
+func (l *Look) openAll(ctx context.Context, group []*target) []*view {
 	views := make([]*view, len(group))
 	var all sync.WaitGroup
 	for i, t := range group {
 		all.Go(func() {
 			v := &view{target: t}
-			v.err = update.Guard(func() error { return inv.open(ctx, heads, v) })
+			v.err = update.Guard(func() error { return l.open(ctx, v) })
 			views[i] = v
 		})
 	}
@@ -168,19 +194,10 @@ func (inv *Inventory) openAll(ctx context.Context, heads *heads, group []*target
 	return views
 }
 
-// heads are the snapshots of one walk: targets on one branch share its.
-type heads struct {
-	mu   sync.Mutex
-	read map[update.Repository]func() (*github.Snapshot, error)
-}
-
-func newHeads() *heads {
-	return &heads{read: map[update.Repository]func() (*github.Snapshot, error){}}
-}
-
-func (h *heads) snapshot(ctx context.Context, repository update.Repository) (*github.Snapshot, error) {
-	h.mu.Lock()
-	read := h.read[repository]
+// snapshot returns that of a branch, which targets on it share.
+func (l *Look) snapshot(ctx context.Context, repository update.Repository) (*github.Snapshot, error) {
+	l.mu.Lock()
+	read := l.read[repository]
 	if read == nil {
 		read = sync.OnceValues(func() (s *github.Snapshot, err error) {
 			guarded := update.Guard(func() error { s, err = repository.Snapshot(ctx); return nil })
@@ -189,9 +206,9 @@ func (h *heads) snapshot(ctx context.Context, repository update.Repository) (*gi
 			}
 			return s, err
 		})
-		h.read[repository] = read
+		l.read[repository] = read
 	}
-	h.mu.Unlock()
+	l.mu.Unlock()
 	return read()
 }
 

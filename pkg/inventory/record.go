@@ -26,7 +26,7 @@ type record struct {
 type recordKey struct {
 	blob  github.SHA
 	kind  manifest.Kind
-	sight int
+	sight text
 }
 
 // reference is a Reference without what its file and its target add.

@@ -35,9 +35,9 @@ type frame struct {
 
 // frameKey is what a frame depends on.
 type frameKey struct {
-	target string
-	repo   github.Repo // a release may tell of it by name
-	tree   github.SHA
+	whole text
+	repo  github.Repo // a release may tell of it by name
+	tree  github.SHA
 }
 
 // cost returns about how many bytes of memory the frame takes.
@@ -53,12 +53,12 @@ func (f *frame) cost() int64 {
 }
 
 // open reads what is missing for the view of a target.
-func (inv *Inventory) open(ctx context.Context, heads *heads, v *view) (err error) {
-	t := v.target
-	if v.snapshot, err = heads.snapshot(ctx, t.Repository); err != nil {
+func (l *Look) open(ctx context.Context, v *view) (err error) {
+	inv, t := l.inventory, v.target
+	if v.snapshot, err = l.snapshot(ctx, t.Repository); err != nil {
 		return err
 	}
-	key := frameKey{t.id, v.snapshot.Repo, v.snapshot.Tree}
+	key := frameKey{t.whole, v.snapshot.Repo, v.snapshot.Tree}
 	known, ok := inv.frames.Get(key)
 	v.frame = known
 	if !ok {
@@ -85,7 +85,7 @@ func (t *target) files(ctx context.Context, s *github.Snapshot) ([]int32, error)
 			return nil, context.Cause(ctx)
 		}
 		if entry.Mode != github.ModeSymlink && entry.Size <= manifest.MaxSize && t.Reads(entry.Path) {
-			files = append(files, int32(i)) //nolint:gosec // a listing has a bound far below
+			files = append(files, int32(i))
 		}
 	}
 	return slices.Clip(files), nil
@@ -112,13 +112,8 @@ func (v *view) references(q *Query, yield func(Reference) bool) bool {
 			continue
 		}
 		for _, found := range all {
-			ok, known := wanted[found.name]
-			if !known {
-				ok = q.takesImage(v.target, found.name.Value())
-				wanted[found.name] = ok
-			}
 			r := v.reference(path, found)
-			if !ok || q.Version != "" && r.Version != q.Version || path == after.Path && r.Position().Compare(after) <= 0 {
+			if !q.takes(v.target, &found, wanted) || path == after.Path && r.Position().Compare(after) <= 0 {
 				continue
 			}
 			if !yield(r) {
@@ -127,6 +122,17 @@ func (v *view) references(q *Query, yield func(Reference) bool) bool {
 		}
 	}
 	return true
+}
+
+// takes reports whether the query asks for a reference of a target. wanted remembers
+// the names.
+func (q *Query) takes(t *target, r *reference, wanted map[text]bool) bool {
+	ok, known := wanted[r.name]
+	if !known {
+		ok = q.takesImage(t, r.name.Value())
+		wanted[r.name] = ok
+	}
+	return ok && (q.Version == "" || r.version.Value() == q.Version)
 }
 
 // reference completes a reference of a file.

@@ -64,7 +64,6 @@ func (k Key) Place() string { return k.place }
 // It is immutable and safe for concurrent use.
 type Lister struct {
 	options Options
-	present []image.Pattern
 	want    wanted
 	probes  [2]Update // without a digest, and with one
 }

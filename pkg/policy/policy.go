@@ -101,6 +101,11 @@ func (p *Policy) DecideRelease(c Caller, repository image.Repository, target str
 	return releasing.Decide(c, Move{Image: repository, Target: target})
 }
 
+// Reaches reports whether the caller may read anything of the target.
+func (p *Policy) Reaches(c Caller, target string) bool {
+	return slices.ContainsFunc(p.rules, func(r Rule) bool { return r.names(c) && r.takesTarget(target) })
+}
+
 func (r *Rule) names(c Caller) bool {
 	return slices.ContainsFunc(c.Names, func(name string) bool { return slices.Contains(r.Callers, name) })
 }

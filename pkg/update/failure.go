@@ -184,6 +184,9 @@ func (r Result) Failure() (f Failure, failed bool) {
 	return FailureOf(&targetError{place: r.Place, err: r.Err}), true
 }
 
+// OnTarget adds to an error on which target it happened.
+func OnTarget(p Place, err error) error { return &targetError{place: p, err: err} }
+
 // targetError adds to an error on which target it ended a request.
 type targetError struct {
 	place Place

@@ -16,6 +16,7 @@ import (
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/inventory"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/worker"
@@ -28,6 +29,9 @@ const (
 	// answerMargin is how much longer than an update its answer may take: once GitHub
 	// was told to move a branch, the outcome is awaited.
 	answerMargin = 45 * time.Second
+	// sightShare is the divisor of CACHE_BYTES that gives the memory for what is
+	// remembered of files' image references.
+	sightShare = 8
 	// indexShare is the divisor of CACHE_BYTES that gives the memory for indexes of
 	// files; the rest is for the files. An index is about a tenth of its file.
 	indexShare = 4
@@ -69,13 +73,14 @@ type configuration struct {
 	targets  []update.Target
 	webhooks map[string]api.Webhook
 	updates  *update.Service
+	images   *inventory.Inventory
 	worker   *worker.Worker
 }
 
 // served is the configuration for the server.
 func (c *configuration) served() api.Configuration {
 	return api.Configuration{
-		Updates: c.updates, Worker: c.worker, Webhooks: c.webhooks, Callers: c.settings.Trust.Callers, Policy: c.settings.Trust.Policy,
+		Updates: c.updates, Images: c.images, Worker: c.worker, Webhooks: c.webhooks, Callers: c.settings.Trust.Callers, Policy: c.settings.Trust.Policy,
 	}
 }
 
@@ -106,6 +111,7 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 		Share: s.GroupCommits, IndexBytes: s.CacheBytes / indexShare, Timeout: s.UpdateTimeout,
 		Observe: newUpdateMetrics(registry).observe, Ledger: svc.queue, Holds: holds,
 	})}
+	idle.images = inventory.New(inventory.Options{Bytes: s.CacheBytes / sightShare, Learn: idle.updates.Learn})
 	registerWaiting(registry, idle.updates.Waiting)
 	first, err := svc.build(s, idle)
 	if err != nil {
@@ -169,6 +175,9 @@ func (s *Service) build(settings Settings, before *configuration) (*configuratio
 		return nil, err
 	}
 	next.updates = before.updates.With(next.targets)
+	if next.images, err = before.images.With(next.targets); err != nil {
+		return nil, err
+	}
 	next.worker = worker.New(next.updates, s.logger)
 	return next, nil
 }
@@ -180,7 +189,7 @@ func (s *Settings) newClient(transport http.RoundTripper, registry *prometheus.R
 		BaseURL:    s.APIURL,
 		Credential: s.Credential,
 		Transport:  transport,
-		CacheBytes: s.CacheBytes - s.CacheBytes/indexShare,
+		CacheBytes: s.CacheBytes - s.CacheBytes/indexShare - s.CacheBytes/sightShare,
 		Author:     s.Author,
 		SigningKey: s.SigningKey,
 		Unpaced:    s.Trial,

@@ -22,7 +22,9 @@ import (
 type updater func(update.Request) update.Result
 
 func (u updater) Update(_ context.Context, r update.Request) ([]update.Result, error) {
-	return []update.Result{u(r)}, nil
+	result := u(r)
+	result.Images = r.Images
+	return []update.Result{result}, nil
 }
 
 func (u updater) Choose(r update.Request) ([]update.Choice, error) {

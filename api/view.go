@@ -63,14 +63,52 @@ func storedView(u queue.Update) Update {
 		body.Image = r.Images[0].Repository.String() // as it was sent
 	}
 	named := slices.ContainsFunc(u.Tasks, func(t queue.Task) bool { return t.Status != queue.Absent })
-	for _, task := range u.Tasks {
+	for _, tasks := range byTarget(u.Tasks) {
+		task := tasks[0]
+		if task.Status == queue.Absent && named {
+			continue
+		}
 		result, err := update.DecodeResult(task.Result)
-		if err != nil || task.Status == queue.Absent && named {
+		if err != nil {
 			continue
 		}
 		body.Targets = append(body.Targets, taskView(task, result, u.AbsentAs))
 	}
 	return body
+}
+
+// byTarget parts tasks by their target; of each the first is one of those whose image
+// came to what the target came to, and has the result.
+func byTarget(tasks []queue.Task) [][]queue.Task {
+	at := map[string]int{}
+	var parts [][]queue.Task
+	for _, t := range tasks {
+		n, ok := at[t.Target]
+		if !ok {
+			n = len(parts)
+			at[t.Target] = n
+			parts = append(parts, nil)
+		}
+		parts[n] = append(parts[n], t)
+	}
+	for _, part := range parts {
+		var statuses []queue.Status
+		for _, t := range part {
+			statuses = append(statuses, cmp.Or(t.Status, queue.Queued))
+		}
+		together := queue.Together(statuses...)
+		slices.SortStableFunc(part, func(a, b queue.Task) int {
+			return -cmp.Compare(rank(a, together), rank(b, together))
+		})
+	}
+	return parts
+}
+
+func rank(t queue.Task, together queue.Status) int {
+	if cmp.Or(t.Status, queue.Queued) == together {
+		return 1
+	}
+	return 0
 }
 
 // taskView returns the view of a task with its last result. absentAs is the status of

@@ -106,18 +106,19 @@ func (q *Queue) Record(ctx context.Context, u Update) error {
 // check returns an error for values that a store cannot hold or the queue cannot process.
 func (u *Update) check() error {
 	texts := []string{u.Image, u.Version, u.Digest, u.Scope, u.Caller, u.Webhook, u.DeliveryID}
-	targets := make(map[string]bool, len(u.Tasks))
+	known := make(map[imageAt]bool, len(u.Tasks))
 	for _, t := range u.Tasks {
-		texts = append(texts, t.Target, t.Branch, t.Hold)
+		texts = append(texts, t.Target, t.Branch, t.Hold, t.Image)
+		at := imageAt{t.Target, u.imageOf(&t)}
 		switch {
-		case targets[t.Target]:
-			return fmt.Errorf("it has two tasks for the target %s", t.Target)
+		case known[at]:
+			return fmt.Errorf("it has two tasks for the image %s and the target %s", at.image, at.target)
 		case t.Target == "" || t.Branch == "":
 			return errors.New("a task names no target or no branch")
 		case !slices.Contains([]Status{"", Queued, Committed, Proposed, Unchanged, Superseded, Held, Failed, Absent}, t.Status):
 			return fmt.Errorf("a task has the status %q", t.Status)
 		}
-		targets[t.Target] = true
+		known[at] = true
 	}
 	switch {
 	case u.ID == "":

@@ -33,7 +33,7 @@ func TestAcceptedIsDoneAndShown(t *testing.T) {
 		want.Status, want.PushedAt, want.AcceptedAt, want.FinishedAt = queue.Committed, now, now, now
 		want.Request = nil // nobody will try it again
 		want.Tasks = []queue.Task{{
-			Target: "infra", Branch: "octo-org/infra@main", Status: queue.Committed,
+			Target: "infra", Image: u.Image, Branch: "octo-org/infra@main", Status: queue.Committed,
 			Attempts: 1, Result: []byte(`{"sha":"0a"}`), FinishedAt: now,
 		}}
 		diff(t, "the update", want, got)

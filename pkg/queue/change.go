@@ -91,13 +91,13 @@ func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]S
 				return scan(&u.id, &u.webhook, &u.accepted, &u.status, &u.absentAs, &u.request)
 			},
 		}, statement{
-			text: `SELECT status, hold, retriable, coalesce(length(result), 0) + length(last_error) FROM versions_task WHERE seq = $1`,
+			text: `SELECT status, target, hold, retriable, coalesce(length(result), 0) + length(last_error) FROM versions_task WHERE seq = $1`,
 			args: []any{seq},
 			row: func(scan func(...any) error) error {
 				u.tasks = append(u.tasks, Task{})
 				var bytes, retriable int64
 				last := &u.tasks[len(u.tasks)-1]
-				err := scan(&last.Status, &last.Hold, &retriable, &bytes)
+				err := scan(&last.Status, &last.Target, &last.Hold, &retriable, &bytes)
 				last.Retriable = retriable > 0
 				u.bytes += bytes + rowBytes
 				return err

@@ -51,7 +51,8 @@ func (r *run) due(c *change) []any {
 }
 
 // claimTasks marks the due tasks of the run's branch as its own: all that nothing
-// is held against, or some of the suspects.
+// is held against, or some of the suspects. Those of one update and target are due
+// together, and are claimed together though they be more than is claimed at once.
 func (r *run) claimTasks(ctx context.Context, c *change) ([]claimed, error) {
 	which, most := fmt.Sprintf("claims < %d", claimsTogether), batchSize
 	if r.alone {
@@ -67,9 +68,11 @@ func (r *run) claimTasks(ctx context.Context, c *change) ([]claimed, error) {
 	}
 	claim := r.claim()
 	if _, err := c.exec(ctx, `
-		UPDATE versions_task SET claim = $4, claims = claims + 1 WHERE (seq, n) IN (
-			SELECT seq, n FROM versions_task WHERE `+dueTask+` AND `+which+`
-			ORDER BY pushed_at, seq, n LIMIT $5)`, append(r.due(c), claim, most)...); err != nil {
+		UPDATE versions_task SET claim = $4, claims = claims + 1 WHERE `+dueTask+` AND `+which+` AND (seq, target) IN (
+			SELECT seq, target FROM (
+				SELECT seq, target, count(*) AS own, sum(count(*)) OVER (ORDER BY min(pushed_at), seq, min(n)) AS all_so_far
+				FROM versions_task WHERE `+dueTask+` AND `+which+` GROUP BY seq, target) AS together
+			WHERE all_so_far - own < $5)`, append(r.due(c), claim, most)...); err != nil {
 		return nil, err
 	}
 	var tasks []claimed
@@ -131,8 +134,13 @@ func (r *run) failSuspects(ctx context.Context, c *change) error {
 // another run has claimed since.
 func (r *run) storeOutcomes(ctx context.Context, c *change, done applied) error {
 	statements := make([]statement, len(done.tasks))
+	spread := map[together]float64{} // in [0, 1), the same for those that are due together
 	for i, t := range done.tasks {
-		after, kind := r.q.afterOutcome(t, done.outcomes[i], c.now)
+		group := together{t.seq, t.Task.Target}
+		if _, ok := spread[group]; !ok {
+			spread[group] = r.q.options.Random()
+		}
+		after, kind := r.q.afterOutcome(t, done.outcomes[i], c.now, spread[group])
 		if done.interrupted && kind == TaskRetried {
 			after, kind = t.Task, ""
 		}
@@ -161,8 +169,15 @@ func (r *run) storeOutcomes(ctx context.Context, c *change, done applied) error 
 	return c.all(ctx, statements)
 }
 
-// afterOutcome returns the task after an outcome, and the event to publish.
-func (q *Queue) afterOutcome(c claimed, o Outcome, now time.Time) (Task, EventKind) {
+// together names the tasks of one update and target.
+type together struct {
+	seq    int64
+	target string
+}
+
+// afterOutcome returns the task after an outcome, and the event to publish. spread, in
+// [0, 1), parts it from others that are tried again.
+func (q *Queue) afterOutcome(c claimed, o Outcome, now time.Time, spread float64) (Task, EventKind) {
 	t := c.Task
 	if !slices.Contains([]Status{Queued, Committed, Proposed, Unchanged, Superseded, Held, Failed, Absent}, o.Status) {
 		o = Outcome{Status: Queued, Error: "internal error", Result: o.Result}
@@ -172,13 +187,13 @@ func (q *Queue) afterOutcome(c claimed, o Outcome, now time.Time) (Task, EventKi
 		t.Result = o.Result
 	}
 	if o.Status == Queued && o.After > 0 {
-		t.NextAttempt = now.Add(o.After + time.Duration(q.options.Random()*float64(min(o.After/10, postponeJitter))))
+		t.NextAttempt = now.Add(o.After + time.Duration(spread*float64(min(o.After/10, postponeJitter))))
 		return t, TaskPostponed
 	}
 	t.Attempts++
 	t.Status = o.Status
 	if o.Status == Queued {
-		t.NextAttempt = now.Add(attemptWaits.After(t.Attempts, q.options.Random()))
+		t.NextAttempt = now.Add(attemptWaits.After(t.Attempts, spread))
 		if !t.NextAttempt.After(c.queuedAt.Add(expiry)) {
 			return t, TaskRetried
 		}

@@ -3,8 +3,9 @@
 //
 // # Model
 //
-// An [Update] is a request to move an image to a version. It has a [Task] for each
-// target, and ends when all its tasks have ended. The tables of updates and tasks are the
+// An [Update] is a request to move images, each to a version. It has a [Task] for each
+// target and image, and ends when all its tasks have ended. Those of one target are due
+// together and applied in one batch. The tables of updates and tasks are the
 // single source of truth. A job of River carries only the key of a branch; it means that
 // the branch may have due tasks.
 //

@@ -24,7 +24,7 @@ func TestStatusOfAllTasks(t *testing.T) {
 	}{
 		{[]queue.Status{queue.Committed, queue.Failed}, queue.Failed, queue.Failed},
 		{[]queue.Status{queue.Committed, queue.Unchanged}, queue.Failed, queue.Committed},
-		{[]queue.Status{queue.Unchanged, queue.Superseded}, queue.Failed, queue.Unchanged},
+		{[]queue.Status{queue.Unchanged, queue.Superseded}, queue.Failed, queue.Superseded},
 		{[]queue.Status{queue.Superseded, queue.Absent}, queue.Failed, queue.Superseded},
 		{[]queue.Status{queue.Absent, queue.Committed}, queue.Failed, queue.Committed},
 		{[]queue.Status{queue.Absent, queue.Absent}, queue.Failed, queue.Failed},

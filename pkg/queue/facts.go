@@ -79,10 +79,11 @@ func (a *admission) readFacts(ctx context.Context) error {
 			reads = append(reads, a.knownStatement(at, u))
 		}
 		for _, t := range u.Tasks {
-			images[imageAt{t.Target, u.Image}] = true
+			place := imageAt{t.Target, u.imageOf(&t)}
+			images[place] = true
 			if !u.PushedAt.IsZero() && !record {
 				for _, scope := range []string{"", u.Scope} {
-					pushes[pushedBy{scopeAt{imageAt{t.Target, u.Image}, scope}, senderName(u)}] = true
+					pushes[pushedBy{scopeAt{place, scope}, senderName(u)}] = true
 				}
 			}
 		}

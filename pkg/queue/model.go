@@ -153,8 +153,10 @@ func (m *model) addNew(entry int, u Update, record bool) *newUpdate {
 	}
 	added := &newUpdate{Update: u, entry: entry, record: record, tasks: make([]newTask, len(u.Tasks))}
 	update := &waitingUpdate{sender: sender{u.Caller, u.Webhook}}
+	pos := m.place(&u, record)
 	for n, t := range u.Tasks {
-		added.tasks[n] = newTask{Task: t, position: position{sender: senderName(&u), pushed: micros(pushed)}}
+		t.Image = u.imageOf(&t)
+		added.tasks[n] = newTask{Task: t, position: position{pos: pos, sender: senderName(&u), pushed: micros(pushed)}}
 		m.addTask(added, &added.tasks[n], update)
 	}
 	if update.left > 0 {
@@ -167,6 +169,19 @@ func (m *model) addNew(entry int, u Update, record bool) *newUpdate {
 	return added
 }
 
+// place returns the position of an update's tasks, which is one for all of them: after all
+// others of each image and target, or that of PushedAt for one that has already ended.
+func (m *model) place(u *Update, record bool) int64 {
+	if record {
+		return micros(u.PushedAt)
+	}
+	pos := micros(m.a.now)
+	for _, t := range u.Tasks {
+		pos = max(pos, m.newest[imageAt{t.Target, u.imageOf(&t)}]+1)
+	}
+	return pos
+}
+
 // statuses returns the tasks for aggregate.
 func (u *newUpdate) statuses() []Task {
 	tasks := make([]Task, len(u.tasks))
@@ -176,19 +191,15 @@ func (u *newUpdate) statuses() []Task {
 	return tasks
 }
 
-// addTask gives a task its position: after all others, or the one that Enter gave it.
-// A task that has already ended supersedes others only when its version is on the
-// branch or proposed for it (Committed, Proposed or Unchanged).
+// addTask adds a task at its position, or at the one that Enter gave it. A task that has
+// already ended supersedes others only when its version is on the branch or proposed for
+// it (Committed, Proposed or Unchanged).
 func (m *model) addTask(u *newUpdate, t *newTask, update *waitingUpdate) {
-	at := imageAt{t.Target, u.Image}
+	at := imageAt{t.Target, t.Image}
 	by := pushedBy{scopeAt{at, u.Scope}, t.position.sender}
 	ended := t.Status.Ended()
 	if pos, ok := m.a.facts.entered[u.ID][t.Target]; ok {
 		t.pos = pos
-	} else if u.record {
-		t.pos = micros(u.PushedAt)
-	} else {
-		t.pos = max(micros(m.a.now), m.newest[at]+1)
 	}
 	m.newest[at] = max(m.newest[at], t.pos)
 	late := !ended && m.isLate(by, t.pushed)

@@ -145,6 +145,7 @@ func TestRecordedOnesCount(t *testing.T) {
 		got := w.get(done.ID)
 		want := done
 		want.Status, want.FinishedAt, want.Tasks[0].FinishedAt, want.Request = queue.Committed, at, at, nil
+		want.Tasks[0].Image = "app"
 		diff(t, "the recorded one", want, got)
 		if u := w.get(between); u.Status != queue.Queued {
 			t.Errorf("one of another target is %s", u.Status)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -15,12 +16,19 @@ const (
 	maxLimit     = 200
 )
 
+// maxExamined bounds the updates that one page reads, when Filter.Show hides some.
+const maxExamined = 2_000
+
 // Filter selects updates.
 type Filter struct {
-	Image  string // normalised; "" is any
-	Status Status // "" is any
+	Image  string // normalised, one of the update's; "" is any
+	Status Status // "" is any. An update with a failed target is Failed, also while another is queued
 	Limit  int    // of a page; 0 means 50, and more than 200 means 200
 	Cursor string // Page.Next of the page before; "" is the first page
+	// Show returns what of an update is on the list, and reports whether anything is; nil
+	// means everything. A page whose updates are mostly hidden may be short although there
+	// is a next one.
+	Show func(Update) (Update, bool)
 }
 
 // Page is a part of a list.
@@ -51,50 +59,78 @@ func (q *Queue) Get(ctx context.Context, id string) (Update, error) {
 // List returns updates, the latest arrival first. Pages do not shift when updates arrive
 // between two calls. It returns ErrCursor for a cursor that List did not return.
 func (q *Queue) List(ctx context.Context, f Filter) (Page, error) {
-	var (
-		conditions []string
-		args       []any
-	)
-	where := func(condition string, arg any) {
-		args = append(args, arg)
-		conditions = append(conditions, condition+" $"+strconv.Itoa(len(args)))
-	}
+	before := int64(math.MaxInt64)
 	if f.Cursor != "" {
-		seq, err := parseCursor(f.Cursor)
-		if err != nil {
+		var err error
+		if before, err = parseCursor(f.Cursor); err != nil {
 			return Page{}, err
 		}
-		where("seq <", seq)
-	}
-	if f.Image != "" {
-		where("image =", f.Image)
-	}
-	if f.Status != "" {
-		where("status =", string(f.Status))
 	}
 	limit := min(f.Limit, maxLimit)
 	if limit <= 0 {
 		limit = defaultLimit
 	}
-	args = append(args, limit+1) // one more, to find out whether there is a next page
-	some := ""
-	if len(conditions) > 0 {
-		some = " WHERE " + strings.Join(conditions, " AND ")
-	}
-	found, err := q.find(ctx, fmt.Sprintf(
-		`u.seq IN (SELECT seq FROM versions_update%s ORDER BY seq DESC LIMIT $%d)`, some, len(args)), args...)
-	if err != nil {
-		return Page{}, fmt.Errorf("queue: list updates: %w", err)
-	}
 	var p Page
-	if len(found) > limit {
-		found = found[:limit]
-		p.Next = cursor(found[limit-1].seq)
+	for examined, size := 0, limit; ; size = maxLimit {
+		found, err := q.findBefore(ctx, f, before, size+1) // one more, to find out whether there is a next page
+		if err != nil {
+			return Page{}, fmt.Errorf("queue: list updates: %w", err)
+		}
+		for i, u := range found[:min(size, len(found))] {
+			before = u.seq
+			shown, ok := u.Update, true
+			if f.Show != nil {
+				shown, ok = f.Show(u.Update)
+			}
+			if ok {
+				p.Updates = append(p.Updates, shown)
+			}
+			if len(p.Updates) == limit && i < len(found)-1 {
+				p.Next = cursor(before)
+				return p, nil
+			}
+		}
+		if len(found) <= size {
+			return p, nil
+		}
+		if examined += size; examined >= maxExamined {
+			p.Next = cursor(before)
+			return p, nil
+		}
 	}
-	for _, u := range found {
-		p.Updates = append(p.Updates, u.Update)
+}
+
+// statusConditions are, on versions_update AS u, for statuses that the stored one does
+// not tell.
+var statusConditions = map[Status]string{
+	Failed: `(u.status = 'failed' OR u.status = 'queued' AND EXISTS (SELECT 1 FROM versions_task AS f WHERE f.seq = u.seq AND f.status = 'failed'))`,
+	Queued: `u.status = 'queued' AND NOT EXISTS (SELECT 1 FROM versions_task AS f WHERE f.seq = u.seq AND f.status = 'failed')`,
+}
+
+// findBefore returns up to limit updates that arrived before seq and fit the filter.
+func (q *Queue) findBefore(ctx context.Context, f Filter, seq int64, limit int) ([]updateRow, error) {
+	args := []any{seq, limit}
+	conditions := `u.seq < $1`
+	if f.Status != "" {
+		condition, ok := statusConditions[f.Status]
+		if !ok {
+			args = append(args, string(f.Status))
+			condition = fmt.Sprintf(`u.status = $%d`, len(args))
+		}
+		conditions += ` AND ` + condition
 	}
-	return p, nil
+	if f.Image == "" {
+		return q.find(ctx, `u.seq IN (SELECT u.seq FROM versions_update AS u WHERE `+conditions+` ORDER BY u.seq DESC LIMIT $2)`, args...)
+	}
+	args = append(args, f.Image)
+	image := fmt.Sprintf(`$%d`, len(args))
+	return q.find(ctx, `u.seq IN (SELECT seq FROM (
+			SELECT seq FROM (
+				SELECT u.seq FROM versions_update AS u WHERE u.image = `+image+` AND `+conditions+` ORDER BY u.seq DESC LIMIT $2) AS own
+			UNION SELECT seq FROM (
+				SELECT DISTINCT u.seq FROM versions_task AS t JOIN versions_update AS u ON u.seq = t.seq
+				WHERE t.image = `+image+` AND t.beside = 1 AND `+conditions+` ORDER BY u.seq DESC LIMIT $2) AS beside
+		) AS all_of_it ORDER BY seq DESC LIMIT $2)`, args...)
 }
 
 // find reads updates with their tasks, the latest first. It is one statement, so that the

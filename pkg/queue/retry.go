@@ -8,8 +8,9 @@ import (
 	"slices"
 )
 
-// Retry queues the tasks of an update that failed, were held or are Retriable again, with their attempts
-// reset. When there are none and all are Absent, it queues those. A task that a newer one
+// Retry queues the tasks of an update that failed, were held or are Retriable again, with
+// their attempts reset, also while others of its tasks are queued. When there are none and
+// all are Absent, it queues those. A task that a newer one
 // replaces ends as Superseded at once. Retry returns the update afterwards. It returns
 // ErrNotFound, ErrFull, or ErrNotFailed when no task can be retried.
 func (q *Queue) Retry(ctx context.Context, id string) (Update, error) {
@@ -47,7 +48,7 @@ func (c *change) retry(ctx context.Context, id string) error {
 }
 
 // lockRetriable locks the tasks of an update and returns its seq and sender. It
-// returns ErrNotFound, or ErrNotFailed when it has not ended.
+// returns ErrNotFound.
 func (c *change) lockRetriable(ctx context.Context, id string) (seq int64, from sender, err error) {
 	found, err := one(ctx, c, []any{&seq}, `SELECT seq FROM versions_update WHERE id = $1`, id)
 	if err != nil {
@@ -59,15 +60,8 @@ func (c *change) lockRetriable(ctx context.Context, id string) (seq int64, from 
 	if err := c.lockTasks(ctx, seq); err != nil {
 		return 0, sender{}, err
 	}
-	var status Status // read under the lock
-	if _, err := one(ctx, c, []any{&status, &from.caller, &from.webhook}, `
-		SELECT status, caller, webhook FROM versions_update WHERE seq = $1`, seq); err != nil {
-		return 0, sender{}, err
-	}
-	if !status.Ended() {
-		return 0, sender{}, ErrNotFailed
-	}
-	return seq, from, nil
+	_, err = one(ctx, c, []any{&from.caller, &from.webhook}, `SELECT caller, webhook FROM versions_update WHERE seq = $1`, seq)
+	return seq, from, err
 }
 
 // lockTasks locks the branches of an update's tasks.

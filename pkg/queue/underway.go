@@ -86,7 +86,7 @@ func (q *Queue) enterStored(ctx context.Context, u Update) ([]enteredTask, error
 	tasks := make([]enteredTask, len(u.Tasks))
 	reads := make([]statement, len(u.Tasks))
 	for i, t := range u.Tasks {
-		tasks[i].imageAt = imageAt{t.Target, u.Image}
+		tasks[i].imageAt = imageAt{t.Target, u.imageOf(&t)}
 		reads[i] = newestStatement(tasks[i].imageAt, func(pos int64) { tasks[i].pos = max(now, pos+1) })
 	}
 	if !q.store.shared() {

@@ -1,7 +1,9 @@
 package queue
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 )
 
@@ -23,12 +25,14 @@ const (
 // Ended reports whether no further work follows.
 func (s Status) Ended() bool { return s != Queued && s != "" }
 
-// Update is one accepted update, to one or more targets.
+// Update is one accepted update, of one or more images to one or more targets.
 type Update struct {
-	ID      string // chosen by the caller, unique: a UUIDv7
-	Image   string // normalised name; compared as text
+	ID string // chosen by the caller, unique: a UUIDv7
+	// Image, Version and Digest are those of its only image, or of the first: a normalised
+	// name, which is compared as text, and a digest that is "" when it is unknown.
+	Image   string
 	Version string
-	Digest  string // "" when unknown
+	Digest  string
 	// Scope separates updates that do not replace each other although target and image
 	// are the same, such as those of different path globs. Usually "".
 	Scope string
@@ -52,10 +56,8 @@ type Update struct {
 	AbsentAs Status
 	Tasks    []Task
 
-	// Status is that of all tasks together: Queued while one of them is. Then,
-	// of those that are not Absent, the first that one of them has of Failed,
-	// Committed, Proposed, Held, Unchanged, Superseded. The caller sets it only when there are
-	// no tasks.
+	// Status is that of all targets together: Queued while one of them is, and then
+	// their Overall status. The caller sets it only when there are no tasks.
 	Status Status
 	// AcceptedAt is set by Accept. Record takes the caller's over, unless it is
 	// zero or in the future.
@@ -63,10 +65,14 @@ type Update struct {
 	FinishedAt time.Time // zero while queued
 }
 
-// Task is an update on its way to one target. A task may come in with a Status
-// that is an end; then it is stored as it is.
+// Task is one image of an update on its way to one target. The tasks of a target are
+// carried out together: Apply gets them in one batch. A task may come in with a
+// Status that is an end; then it is stored as it is.
 type Task struct {
-	Target string // the target's name; unique among the update's tasks
+	Target string // the target's name
+	// Image is the normalised name of the image, unique among the update's tasks for the
+	// target; "" is the update's.
+	Image string
 	// Branch is the key of what one job drains, such as owner/name@branch.
 	// Several targets may share one.
 	Branch string
@@ -128,17 +134,49 @@ type Outcome struct {
 	InDoubt bool
 }
 
-// aggregate is the status of the tasks together, see Update.Status. absentAs is for the case
-// that none is anything else than Absent. There is at least one task.
-func aggregate(tasks []Task, absentAs Status) Status {
-	seen := map[Status]bool{}
-	for _, t := range tasks {
-		seen[t.Status] = true
-	}
-	for _, s := range []Status{Queued, Failed, Committed, Proposed, Held, Unchanged, Superseded} {
-		if seen[s] {
+// Overall is the status of targets together: of those that are not Absent, the first that
+// one of them has of Failed, Queued, Committed, Proposed, Held, Superseded, Unchanged. It
+// is Absent when all are.
+func Overall(targets ...Status) Status {
+	return first(targets, []Status{Failed, Queued, Committed, Proposed, Held, Superseded, Unchanged})
+}
+
+// Together is the status of a target whose images have these: an image that is left to a
+// newer update, that is held, or that the target does not name, does not count beside
+// others.
+func Together(images ...Status) Status {
+	return first(images, []Status{Queued, Failed, Committed, Proposed, Unchanged, Held, Superseded})
+}
+
+// first returns the first of the ranked statuses that occurs, or Absent.
+func first(statuses, ranked []Status) Status {
+	for _, s := range ranked {
+		if slices.Contains(statuses, s) {
 			return s
 		}
 	}
+	return Absent
+}
+
+// aggregate is the status of the tasks together, see Update.Status. absentAs is for the case
+// that none is anything else than Absent. There is at least one task.
+func aggregate(tasks []Task, absentAs Status) Status {
+	images := map[string][]Status{} // by target
+	for _, t := range tasks {
+		images[t.Target] = append(images[t.Target], t.Status)
+	}
+	var targets []Status
+	for _, statuses := range images {
+		targets = append(targets, Together(statuses...))
+	}
+	if slices.Contains(targets, Queued) {
+		return Queued
+	}
+	if s := Overall(targets...); s != Absent {
+		return s
+	}
 	return absentAs
 }
+
+// imageOf returns the image of a task.
+func (u *Update) imageOf(t *Task) string { return cmp.Or(t.Image, u.Image) }

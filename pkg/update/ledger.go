@@ -141,7 +141,7 @@ func (t *target) landed(ctx context.Context, r Request) (Result, bool, error) {
 	if err != nil || found == nil {
 		return Result{}, false, err
 	}
-	result := Result{Place: t.place(), Status: Committed, Commit: &found.Commit, images: r.Images}
+	result := Result{Place: t.place(), Status: Committed, Commit: &found.Commit, planned: r.Images}
 	result.Repo, result.Branch = found.Repo, found.Branch
 	return result, true, nil
 }

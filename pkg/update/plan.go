@@ -254,11 +254,16 @@ func (p *plan) results(commit *github.Commit) []Result {
 }
 
 func (p *plan) result(request int, commit *github.Commit) Result {
-	result := Result{Place: p.place(), Status: Unchanged, images: p.requests[request].Images}
+	result := Result{Place: p.place(), Status: Unchanged, planned: p.requests[request].Images}
 	result.Files, result.Skipped = p.found(request)
 	if !slices.ContainsFunc(p.parts[request], p.isNamed) {
 		result.Err = p.notReferenced(request, p.requests[request].Images)
 		return result
+	}
+	for n, part := range p.parts[request] {
+		if !p.isNamed(part) {
+			result.Absent = append(result.Absent, p.requests[request].Images[n])
+		}
 	}
 	if commit != nil {
 		result.leaveOut(commit.LeftOut)

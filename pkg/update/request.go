@@ -190,9 +190,11 @@ type Result struct {
 	Status Status
 	// Commit is set when Status is Committed. Requests that shared a commit have the same one.
 	Commit *github.Commit
-	// Superseded are the images that were left to later requests for them, while the
-	// others went on; nil when Status is Superseded.
-	Superseded []image.Repository
+	// Images are those of the request that were to be moved on the target. Of a result that
+	// has no Err, Superseded are those among them that were left to later requests, and
+	// Absent those that only other targets name; those that Holds cover were left out; the
+	// others came to Status.
+	Images, Superseded, Absent []Image
 	// Holds are those that the request met. Their images were left out; in a dry run
 	// they were not.
 	Holds []Hold
@@ -212,7 +214,21 @@ type Result struct {
 	// Err is why nothing was written; of this package, of github, or of a context.
 	Err error
 
-	images []Image // that were carried out
+	planned []Image // the images that were not left to others
+}
+
+// StatusOf returns how an image of a request ended that has no Err; "" for one that only
+// other targets name.
+func (r *Result) StatusOf(m Image) Status {
+	switch {
+	case slices.ContainsFunc(r.Superseded, m.alike):
+		return Superseded
+	case slices.ContainsFunc(r.Holds, func(h Hold) bool { return h.covers(m) }):
+		return Held
+	case slices.ContainsFunc(r.Absent, m.alike):
+		return ""
+	}
+	return r.Status
 }
 
 // File is one file with the references that change in it.

@@ -34,7 +34,9 @@ func tell(r update.Result) string {
 	}
 	text := string(r.Status)
 	for _, m := range r.Superseded {
-		text += " -" + m.String()
+		if r.Status != update.Superseded {
+			text += " -" + m.Repository.String()
+		}
 	}
 	for _, f := range r.Files {
 		for _, c := range f.Changes {

@@ -161,7 +161,6 @@ type storedResult struct {
 	Branch         string         `json:"branch,omitempty"`
 	Status         Status         `json:"status,omitempty"`
 	Commit         *storedCommit  `json:"commit,omitempty"`
-	Superseded     []string       `json:"superseded,omitempty"`
 	Holds          []storedHold   `json:"holds,omitempty"`
 	Files          []storedFile   `json:"files,omitempty"`
 	MergedVersions []string       `json:"merged_versions,omitempty"`
@@ -233,7 +232,7 @@ type storedFailure struct {
 	Absent     bool          `json:"absent,omitempty"`
 }
 
-// EncodeResult returns what of a result outlasts the process: not its ID and Key,
+// EncodeResult returns what of a result outlasts the process: not its ID, Key and images,
 // which the store has, nor Diff and Spent; of a commit's message the headline. Of one
 // that failed it is the place and the Failure.
 func EncodeResult(r Result) []byte {
@@ -250,9 +249,6 @@ func EncodeResult(r Result) []byte {
 	if r.Commit != nil {
 		headline, _, _ := strings.Cut(r.Commit.Message, "\n")
 		s.Commit = &storedCommit{SHA: r.Commit.SHA, URL: r.Commit.URL, Headline: headline}
-	}
-	for _, m := range r.Superseded {
-		s.Superseded = append(s.Superseded, m.String())
 	}
 	for _, h := range r.Holds {
 		s.Holds = append(s.Holds, storedHold(h))
@@ -295,13 +291,6 @@ func DecodeResult(text []byte) (Result, error) {
 	}
 	if s.Commit != nil {
 		r.Commit = &github.Commit{SHA: s.Commit.SHA, URL: s.Commit.URL, Message: s.Commit.Headline}
-	}
-	for _, text := range s.Superseded {
-		var m image.Repository
-		if err := parse("superseded", text, &m, image.ParseRepository); err != nil {
-			return Result{}, fmt.Errorf("read the stored result: %w", err)
-		}
-		r.Superseded = append(r.Superseded, m)
 	}
 	for _, h := range s.Holds {
 		r.Holds = append(r.Holds, Hold(h))

@@ -190,7 +190,10 @@ func (s *Service) Update(ctx context.Context, r Request) ([]Result, error) {
 	results := make([]Result, len(targets))
 	var all sync.WaitGroup
 	for i, c := range targets {
-		all.Go(func() { results[i] = s.updateTarget(ctx, c.target, r.with(c.images)) })
+		all.Go(func() {
+			results[i] = s.updateTarget(ctx, c.target, r.with(c.images))
+			results[i].Images = c.images
+		})
 	}
 	all.Wait()
 	s.markEnd(ctx, results)

@@ -41,7 +41,7 @@ func (s *Service) write(ctx context.Context, t *target, requests []Request) []Re
 			results[i] = t.failed(err)
 		case landed:
 			results[i] = end
-			s.order.note(id, r, end.images)
+			s.order.note(id, r, end.planned)
 		default:
 			met[i] = r.met(holds)
 			if r = s.order.timely(id, r.free(met[i])); len(r.Images) > 0 {
@@ -58,7 +58,7 @@ func (s *Service) write(ctx context.Context, t *target, requests []Request) []Re
 			results[i].Spent = int(spending.Requests())
 			met[i] = append(met[i], outcome.Holds...)
 			if outcome.Err == nil && outcome.Status != Held {
-				s.order.note(id, requests[i], outcome.images)
+				s.order.note(id, requests[i], outcome.planned)
 			}
 		}
 	}
@@ -70,21 +70,21 @@ func (s *Service) write(ctx context.Context, t *target, requests []Request) []Re
 		}
 	}
 	for i, r := range requests {
+		results[i].Images = r.Images
 		results[i].leaveToNewer(r.free(met[i]).Images)
 		t.leaveHeld(&results[i], met[i])
 	}
 	return results
 }
 
-// leaveToNewer notes those of the images that newer requests have replaced, if any others
-// were carried out.
+// leaveToNewer notes those of the images that newer requests have replaced.
 func (r *Result) leaveToNewer(images []Image) {
-	if r.Err != nil || r.Status == Superseded {
+	if r.Err != nil {
 		return
 	}
 	for _, m := range images {
-		if !slices.ContainsFunc(r.images, m.alike) {
-			r.Superseded = append(r.Superseded, m.Repository)
+		if !slices.ContainsFunc(r.planned, m.alike) {
+			r.Superseded = append(r.Superseded, m)
 		}
 	}
 }

@@ -7,6 +7,9 @@
 //	Ended:                  a request that was carried out at once → an update for the history
 //	Apply:                  a batch of the queue → requests → results → outcomes
 //
+// A task is one image on its way to one target. Those of one update and target are one
+// request, and have one result, which the first of them keeps.
+//
 // An update keeps its request, and each of its tasks the last result, in the stored
 // forms of package update. Values that have a column in the queue, such as the id, the
 // caller and the position in the order, are stored only there.

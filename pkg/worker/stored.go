@@ -2,6 +2,8 @@ package worker
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
@@ -23,7 +25,7 @@ type Source struct {
 }
 
 // FromRequest returns the update to store for a caller's request: one task for each
-// target that it goes to. The error is that of update.Service's Choose.
+// target that it goes to and each image that it moves there. The error is that of update.Service's Choose.
 func (w *Worker) FromRequest(r update.Request) (queue.Update, error) {
 	u, err := w.queued(r)
 	u.AbsentAs = queue.Failed
@@ -50,7 +52,11 @@ func (w *Worker) queued(r update.Request) (queue.Update, error) {
 	}
 	u := stored(r)
 	for _, c := range choices {
-		u.Tasks = append(u.Tasks, queue.Task{Target: c.ID, Branch: c.Key, Result: update.EncodeResult(update.Result{Place: c.Place})})
+		for _, m := range c.Images {
+			u.Tasks = append(u.Tasks, queue.Task{
+				Target: c.ID, Image: m.Repository.Name(), Branch: c.Key, Result: update.EncodeResult(update.Result{Place: c.Place}),
+			})
+		}
 	}
 	return u, nil
 }
@@ -61,34 +67,43 @@ func Ended(r update.Request, results []update.Result) queue.Update {
 	u := stored(r)
 	u.AbsentAs, u.PushedAt, u.AcceptedAt = queue.Failed, r.At, r.At
 	for _, result := range results {
-		o := outcome(result)
-		if o.Status == queue.Queued {
-			o.Status = queue.Failed
+		for i, o := range outcomesOf(result, result.Images) {
+			if o.Status == queue.Queued {
+				o.Status = queue.Failed
+			}
+			u.Tasks = append(u.Tasks, queue.Task{
+				Target: result.ID, Image: result.Images[i].Repository.Name(), Branch: result.Key, Status: o.Status,
+				Attempts: 1, LastError: o.Error, Result: o.Result,
+			})
 		}
-		u.Tasks = append(u.Tasks, queue.Task{
-			Target: result.ID, Branch: result.Key, Status: o.Status, Attempts: 1, LastError: o.Error, Result: o.Result,
-		})
 	}
 	return u
 }
 
 // stored is the request as an update without tasks.
 func stored(r update.Request) queue.Update {
-	first := r.Images[0]
+	first := r.Images[0] // the others are those of the tasks
 	return queue.Update{
 		ID: r.ID, Image: first.Repository.Name(), Version: first.Version.String(), Digest: first.Digest.String(), Scope: r.Scope(),
 		Caller: r.Caller, Request: update.EncodeRequest(r),
 	}
 }
 
-// request reads what stored has stored.
-func request(u queue.Update) (update.Request, error) {
+// request reads what stored has stored, for the images of some of its tasks.
+func request(u queue.Update, images []string) (update.Request, error) {
 	r, err := update.DecodeRequest(u.Request)
-	r.ID, r.Caller = u.ID, u.Caller
+	if err != nil {
+		return r, err
+	}
+	r.ID, r.Caller, r.All = u.ID, u.Caller, r.Images
 	if u.Webhook != "" {
 		r.Caller = "webhook/" + u.Webhook
 	}
-	return r, err
+	r.Images = slices.DeleteFunc(slices.Clone(r.All), func(m update.Image) bool { return !slices.Contains(images, m.Repository.Name()) })
+	if len(r.Images) != len(images) {
+		return r, fmt.Errorf("the request does not name the images %v", images)
+	}
+	return r, nil
 }
 
 // unusablePush is stored in place of the request of a push that cannot be one.

@@ -53,33 +53,76 @@ func (w *Worker) Apply(ctx context.Context, batch queue.Batch) []queue.Outcome {
 	return outcomes
 }
 
-// applyTo fills in the outcomes of those items that are the target's.
+// applyTo fills in the outcomes of those items that are the target's. Those of one update
+// are one request.
 func (w *Worker) applyTo(ctx context.Context, target string, items []queue.Item, members []int, outcomes []queue.Outcome) {
 	start := time.Now()
 	var requests []update.Request
-	var readable []int
-	for _, i := range members {
-		r, err := request(items[i].Update)
+	var of [][]int // the items of each request, in the order of its images
+	for _, same := range byUpdate(items, members) {
+		r, same, err := requestOf(items, same)
 		if err != nil { // another version of this program wrote it
-			outcomes[i] = queue.Outcome{Status: queue.Failed, Error: safetext.Line(err.Error(), maxReason)}
+			for _, i := range same {
+				outcomes[i] = queue.Outcome{Status: queue.Failed, Error: safetext.Line(err.Error(), maxReason)}
+			}
 			continue
 		}
-		r.At, r.Sent = items[i].Place, github.SHA(items[i].Sent)
-		requests = append(requests, r)
-		readable = append(readable, i)
+		requests, of = append(requests, r), append(of, same)
 	}
 	if len(requests) == 0 {
 		return
 	}
-	results := w.updates.Apply(ctx, target, requests)
-	for n, i := range readable {
-		result := results[n]
+	for n, result := range w.updates.Apply(ctx, target, requests) {
+		first := items[of[n][0]]
 		if result.Repo.IsZero() { // the target is none any more
-			result.Place = placeBefore(items[i].Task, result.Place)
+			result.Place = placeBefore(first.Task, result.Place)
 		}
-		outcomes[i] = outcome(result)
-		w.logTried(ctx, items[i], result, outcomes[i], time.Since(start))
+		ends := outcomesOf(result, requests[n].Images)
+		for k, i := range of[n] {
+			outcomes[i] = ends[k]
+		}
+		w.logTried(ctx, first, requests[n].Images, result, ends[0], time.Since(start))
 	}
+}
+
+// byUpdate parts some of the items by their update, in the order of the first of each.
+func byUpdate(items []queue.Item, members []int) [][]int {
+	at := map[string]int{}
+	var parts [][]int
+	for _, i := range members {
+		id := items[i].Update.ID
+		n, ok := at[id]
+		if !ok {
+			n = len(parts)
+			at[id] = n
+			parts = append(parts, nil)
+		}
+		parts[n] = append(parts[n], i)
+	}
+	return parts
+}
+
+// requestOf returns the request of those items, which are one update's, and the items in
+// the order of its images.
+func requestOf(items []queue.Item, same []int) (update.Request, []int, error) {
+	at := map[string]int{}
+	var images []string
+	for _, i := range same {
+		image := cmp.Or(items[i].Task.Image, items[i].Update.Image)
+		at[image] = i
+		images = append(images, image)
+	}
+	first := items[same[0]]
+	r, err := request(first.Update, images)
+	if err != nil {
+		return update.Request{}, same, err
+	}
+	r.At, r.Sent = first.Place, github.SHA(first.Sent)
+	ordered := make([]int, len(r.Images))
+	for n, m := range r.Images {
+		ordered[n] = at[m.Repository.Name()]
+	}
+	return r, ordered, nil
 }
 
 // placeBefore is where the task's target was when the task was stored.
@@ -89,6 +132,28 @@ func placeBefore(task queue.Task, unknown update.Place) update.Place {
 		return unknown
 	}
 	return before.Place
+}
+
+// outcomesOf returns the outcomes of the tasks for these images from their result, which
+// is kept with the first of those that came to it.
+func outcomesOf(r update.Result, images []update.Image) []queue.Outcome {
+	outcomes := make([]queue.Outcome, len(images))
+	o := outcome(r)
+	kept := false
+	for i, m := range images {
+		if r.Err != nil {
+			outcomes[i] = o
+			continue
+		}
+		outcomes[i].Status = statusOf(r.StatusOf(m))
+		if outcomes[i].Status == o.Status && !kept {
+			outcomes[i] = o
+			kept = true
+			continue
+		}
+		outcomes[i].Result = update.EncodeResult(update.Result{Place: r.Place, Status: r.StatusOf(m)})
+	}
+	return outcomes
 }
 
 // outcome returns the outcome of a task from its result.
@@ -122,21 +187,24 @@ func statusOf(s update.Status) queue.Status {
 		return queue.Held
 	case update.Superseded:
 		return queue.Superseded
+	case "":
+		return queue.Absent
 	default:
 		return queue.Unchanged
 	}
 }
 
 // logTried writes the log record of one attempt.
-func (w *Worker) logTried(ctx context.Context, item queue.Item, r update.Result, o queue.Outcome, d time.Duration) {
+func (w *Worker) logTried(ctx context.Context, item queue.Item, images []update.Image, r update.Result, o queue.Outcome, d time.Duration) {
 	attempts := item.Task.Attempts
 	if postponed := o.Status == queue.Queued && o.After > 0; !postponed {
 		attempts++
 	}
 	attrs := []slog.Attr{
 		slog.String("update", item.Update.ID),
-		slog.String("image", item.Update.Image),
-		slog.String("version", item.Update.Version),
+		slog.String("image", images[0].Repository.Name()),
+		slog.String("version", images[0].Version.String()),
+		slog.Int("images", len(images)),
 		slog.String("target", item.Task.Target),
 		slog.String("outcome", string(o.Status)),
 		slog.Int("attempts", attempts),

@@ -3,7 +3,10 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,12 +31,17 @@ type updates struct {
 	none   error // of Choose
 	result func(update.Request) update.Result
 	calls  []string // a target and the versions of its requests
-	seen   []update.Request
+
+	choices []update.Choice // nil: one
+	seen    []update.Request
 }
 
 func (u *updates) Choose(r update.Request) ([]update.Choice, error) {
 	if u.none != nil {
 		return nil, u.none
+	}
+	if u.choices != nil {
+		return u.choices, nil
 	}
 	return []update.Choice{{Place: infra, Images: r.Images}}, nil
 }
@@ -152,9 +160,11 @@ func TestBatchIsAppliedByTarget(t *testing.T) {
 	w, _ := newWorker(u)
 	broken := item(t, w, "staging", "2")
 	broken.Update.Request = []byte(`{"v":1,"image":"nginx"}`)
-	outcomes := w.Apply(t.Context(), queue.Batch{Items: []queue.Item{
-		item(t, w, "production", "1"), item(t, w, "staging", "2"), broken, item(t, w, "production", "3"),
-	}})
+	items := []queue.Item{item(t, w, "production", "1"), item(t, w, "staging", "2"), broken, item(t, w, "production", "3")}
+	for i := range items {
+		items[i].Update.ID = strconv.Itoa(i)
+	}
+	outcomes := w.Apply(t.Context(), queue.Batch{Items: items})
 	if diff := cmp.Diff([]string{"production 1 3", "staging 2"}, u.calls); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
@@ -244,9 +254,10 @@ func TestFromPush(t *testing.T) {
 // is not queued.
 func TestEnded(t *testing.T) {
 	t.Parallel()
-	u := worker.Ended(request(t, "nginx", "2"), []update.Result{
-		{Place: infra, Status: update.Committed},
-		{Place: update.Place{ID: "staging", Key: "octo-org/infra@stage"}, Err: context.DeadlineExceeded},
+	r := request(t, "nginx", "2")
+	u := worker.Ended(r, []update.Result{
+		{Place: infra, Status: update.Committed, Images: r.Images},
+		{Place: update.Place{ID: "staging", Key: "octo-org/infra@stage"}, Images: r.Images, Err: context.DeadlineExceeded},
 	})
 	var got []queue.Status
 	for _, task := range u.Tasks {
@@ -254,5 +265,76 @@ func TestEnded(t *testing.T) {
 	}
 	if diff := cmp.Diff([]queue.Status{queue.Committed, queue.Failed}, got); diff != "" || !u.PushedAt.Equal(noon) || u.AbsentAs != queue.Failed {
 		t.Errorf("(-want +got):\n%s\n%+v", diff, u)
+	}
+}
+
+// set is a request for nginx and web, and the items of its tasks for two targets of a
+// branch, of which one takes nginx alone.
+func set(t testing.TB, w *worker.Worker, u *updates) (queue.Update, []queue.Item) {
+	t.Helper()
+	r := request(t, "nginx", "2")
+	r.Images = append(r.Images, request(t, "octo-org/web", "3").Images...)
+	r.Listed = true
+	staging := infra
+	staging.ID, staging.Name = "staging", "staging"
+	u.choices = []update.Choice{{Place: infra, Images: r.Images}, {Place: staging, Images: r.Images[:1]}}
+	stored, err := w.FromRequest(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var items []queue.Item
+	for _, task := range stored.Tasks {
+		alone := stored
+		alone.Tasks = nil
+		items = append(items, queue.Item{Update: alone, Task: task, Place: noon})
+	}
+	return stored, items
+}
+
+// A set has a task for each target and image, and comes back as one request for each
+// target, which knows of the images elsewhere.
+func TestSet(t *testing.T) {
+	t.Parallel()
+	u := &updates{}
+	w, log := newWorker(u)
+	_, items := set(t, w, u)
+	u.result = func(r update.Request) update.Result {
+		result := update.Result{Place: infra, Status: update.Committed, Commit: &github.Commit{SHA: "0a"}, Images: r.Images}
+		if len(r.Images) == 2 {
+			result.Superseded = r.Images[:1]
+		}
+		return result
+	}
+	slices.Reverse(items)
+	outcomes := w.Apply(t.Context(), queue.Batch{Items: items})
+	var got []string
+	for i, o := range outcomes {
+		r, err := update.DecodeResult(o.Result)
+		got = append(got, fmt.Sprintf("%s/%s=%s commit %t %v", items[i].Task.Target, items[i].Task.Image, o.Status, r.Commit != nil, err))
+	}
+	want := []string{
+		"staging/docker.io/library/nginx=committed commit true <nil>",
+		"production/docker.io/octo-org/web=committed commit true <nil>",
+		"production/docker.io/library/nginx=superseded commit false <nil>",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if len(u.seen) != 2 || len(u.seen[0].All) != 2 || len(u.seen[0].Images) != 1 || len(u.seen[1].Images) != 2 || !u.seen[1].Listed {
+		t.Errorf("requests: %+v", u.seen)
+	}
+	if n := strings.Count(log.String(), "stored update"); n != 2 {
+		t.Errorf("%d log records, want one for each target: %s", n, log)
+	}
+
+	u.result = failed(&github.Error{Kind: github.ErrUpstream})
+	for i, o := range w.Apply(t.Context(), queue.Batch{Items: items}) {
+		if r, err := update.DecodeResult(o.Result); o.Status != queue.Queued || err != nil || r.Err == nil {
+			t.Errorf("item %d: %+v", i, o)
+		}
+	}
+	items[0].Task.Image = "docker.io/octo-org/other"
+	if o := w.Apply(t.Context(), queue.Batch{Items: items[:1]})[0]; o.Status != queue.Failed {
+		t.Errorf("an image that the request does not have: %+v", o)
 	}
 }

@@ -17,24 +17,26 @@ import (
 
 const (
 	opArchive = "GET /repos/{owner}/{repo}/tarball/{ref}"
-	// archiveFrom is the number of missing blobs from which on an archive of the
-	// whole commit is taken.
+	// archiveFrom is the least number of missing blobs for which the archive of the
+	// whole commit is downloaded.
 	archiveFrom = 40
-	// maxArchive bounds the files of a commit that is taken as an archive, in
-	// bytes, and worthOfBlob how many of them a request saved is worth.
+	// maxArchive bounds the files of a commit that is downloaded as an archive, in
+	// bytes. worthOfBlob is how many bytes more an archive may have for each request
+	// that it saves.
 	maxArchive  = 1 << 30
 	worthOfBlob = 4 << 20
-	// aroundFile and aroundArchive bound what an archive has beside its files, in
-	// bytes: headers, and what export-subst puts in.
+	// aroundFile and aroundArchive bound what an archive holds beside the contents of
+	// its files, in bytes: headers, and what export-subst inserts.
 	aroundFile    = 4 << 10
 	aroundArchive = 16 << 20
-	// archiveStall is for how long a download may bring nothing.
+	// archiveStall bounds the time in which a download brings nothing.
 	archiveStall = 20 * time.Second
-	// archiveAttempts is how often an archive is begun whose download breaks off.
+	// archiveAttempts bounds the attempts at an archive whose download breaks off.
 	archiveAttempts = 2
 )
 
-// archivePays reports whether one archive is cheaper than the missing blobs.
+// archivePays reports whether one archive is cheaper than a request for each missing
+// blob.
 func (r *reading) archivePays() bool {
 	if len(r.missing) < archiveFrom {
 		return false
@@ -52,14 +54,15 @@ func (s *Snapshot) size() int64 {
 	return size
 }
 
-// archiveBound is what the archive of the snapshot's commit may be unpacked to.
+// archiveBound is the most that the archive of the snapshot's commit may unpack to, in
+// bytes.
 func (s *Snapshot) archiveBound() int64 {
 	return 2*s.size() + aroundFile*int64(len(s.Entries)+len(s.listing.dirs)+len(s.listing.modules)) + aroundArchive
 }
 
-// fromArchive delivers what the commit's archive holds of the missing blobs. A
-// server that gives no archive, or half of one, is no error: what is still
-// missing then comes as blobs.
+// fromArchive delivers the missing blobs that the commit's archive holds. A server
+// that gives no archive, or half of one, is no error: blobs that are still missing
+// are then fetched one by one.
 func (r *reading) fromArchive(ctx context.Context) error {
 	for attempt := 1; r.archivePays() && !r.branch.noArchives.Load(); attempt++ {
 		address, err := r.client.archiveURL(ctx, r.snapshot)
@@ -116,14 +119,14 @@ func (r *reading) unpack(ctx context.Context, address *url.URL) error {
 	})
 }
 
-// lacksArchives tells a server that has no such operation, or does not give it to
-// this credential.
+// lacksArchives reports whether the error is that of a server without this operation,
+// or of one that refuses it to this credential.
 func lacksArchives(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && (e.Status == http.StatusNotFound || e.Status == http.StatusUnauthorized || e.Status == http.StatusNotImplemented)
 }
 
-// hard keeps those errors of the archive that blobs would run into as well.
+// hard returns err if requests for blobs would fail with it as well, else nil.
 func hard(err error) error {
 	if isLimited(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -134,7 +137,7 @@ func hard(err error) error {
 // errEnough ends the reading of an archive whose rest is not wanted.
 var errEnough = errors.New("enough")
 
-// visitError marks an error of the caller's own.
+// visitError is an error that the caller's visit returned.
 type visitError struct{ err error }
 
 func (e *visitError) Error() string { return e.err.Error() }
@@ -188,7 +191,8 @@ func (c *Client) download(ctx context.Context, address *url.URL) (io.ReadCloser,
 	return body, nil
 }
 
-// patientBody is a download that is given up when it brings nothing for a while.
+// patientBody is a download that is cancelled when it brings nothing for
+// archiveStall.
 type patientBody struct {
 	io.ReadCloser
 	stall  *time.Timer
@@ -212,10 +216,10 @@ func (b *patientBody) stop() {
 	b.cancel(nil)
 }
 
-// readArchive calls visit for each file and symbolic link of a gzipped tar as
-// git archive makes it, with the path below its top folder. It ends with the
-// archive, or without an error when visit returns errEnough. An archive that says
-// it is of another commit, or that has more than so many bytes, is refused.
+// readArchive calls visit for each file and symbolic link of a gzipped tar as git
+// archive makes it, with the path below its top folder. It returns nil at the end of
+// the archive, or as soon as visit returns errEnough. It returns an error for an
+// archive that names another commit, or that has more than bound bytes.
 func readArchive(r io.Reader, commit SHA, bound int64, visit func(path string, size int64, content io.Reader) error) error {
 	unzipped, err := gzip.NewReader(bounded(r, bound))
 	if err != nil {

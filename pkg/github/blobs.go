@@ -21,12 +21,12 @@ const (
 	maxBlob = 100 << 20
 )
 
-// Read calls visit once for each entry with its index and its content, one call
-// at a time and in no particular order. The contents come out of the cache, else
-// as blobs side by side, else as one archive of the whole commit when that is
-// cheaper; each is checked against the entry's SHA. A content is shared: it must
-// not be changed, and stays valid. An error of visit ends the reading and is
-// returned as it is.
+// Read calls visit once for each entry with its index and its content, one call at a
+// time and in no particular order. A content comes from the cache; those that are not
+// there come from one archive of the whole commit when that is cheaper, else from
+// several requests at a time. Each is checked against the entry's SHA. Contents are
+// shared: they must not be changed, and stay valid. Read stops at an error of visit
+// and returns it unchanged.
 func (b *Branch) Read(ctx context.Context, s *Snapshot, entries []Entry, visit func(i int, content []byte) error) error {
 	r := &reading{branch: b, client: b.client, snapshot: s, entries: entries, visit: visit, missing: map[SHA][]int{}}
 	for i, e := range entries {
@@ -55,7 +55,7 @@ type reading struct {
 	missing  map[SHA][]int // the entries that wait for each blob
 }
 
-// deliver hands a checked content to the entries that wait for it.
+// deliver visits the entries that wait for a blob with its content, which is checked.
 func (r *reading) deliver(sha SHA, content []byte) error {
 	r.client.blobs.Put(sha, content)
 	waiting := r.missing[sha]
@@ -74,7 +74,7 @@ type arrival struct {
 	content []byte
 }
 
-// fromBlobs fetches what is missing one by one, several at a time, and delivers
+// fromBlobs fetches each missing blob by itself, several at a time, and delivers them
 // one after the other.
 func (r *reading) fromBlobs(ctx context.Context) error {
 	if len(r.missing) == 0 {
@@ -117,7 +117,7 @@ func (r *reading) fromBlobs(ctx context.Context) error {
 	return translate(ctx, opBlob, nil, cause(ctx))
 }
 
-// fetch fetches what is wanted until nothing more is.
+// fetch fetches the wanted blobs until the channel is closed.
 func (r *reading) fetch(ctx context.Context, wanted <-chan Entry, arrived chan<- arrival) error {
 	for e := range wanted {
 		content, err := r.client.blob(ctx, r.snapshot.Repo, e)
@@ -167,8 +167,8 @@ func (c *Client) blob(ctx context.Context, repo Repo, e Entry) ([]byte, error) {
 	return content, err
 }
 
-// readBlob reads a blob's raw bytes, or the JSON that a server sends in their
-// place. Which of them it is, the hash tells.
+// readBlob reads a blob's raw bytes, or the JSON that some servers send in their
+// place. The entry's hash decides which of them it is.
 func readBlob(body io.Reader, e Entry) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(body, 2*e.Size+64<<10))
 	if err != nil {
@@ -190,7 +190,7 @@ func readBlob(body io.Reader, e Entry) ([]byte, error) {
 	return nil, fmt.Errorf("the content of %.80q does not hash to %s", e.Path, e.SHA)
 }
 
-// cause is why ctx ended, nil when it did not.
+// cause returns the cause of ctx's end, or nil while it has not ended.
 func cause(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil

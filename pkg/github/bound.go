@@ -8,15 +8,16 @@ import (
 	"strings"
 )
 
-// What is read of one answer, after decompression. GitHub's own answers are far
-// smaller; what is larger is an endless one, a compressed bomb, or no GitHub.
+// The bounds of one answer, after decompression. GitHub's own answers are far smaller; a
+// larger one is endless, a compressed bomb, or not GitHub's.
 const (
-	// maxAnswer bounds every answer that is not named below, in bytes: most have a few
-	// KB, a comparison lists up to 300 files with their patches.
+	// maxAnswer bounds every answer that has no bound below, in bytes. Most have a few
+	// KB; a comparison lists up to 300 files with their patches.
 	maxAnswer = 16 << 20
-	// maxTreeAnswer bounds a listing: 100,000 entries, GitHub's most, have about 35 MB.
+	// maxTreeAnswer bounds a listing. GitHub lists at most 100,000 entries, which are
+	// about 35 MB.
 	maxTreeAnswer = 96 << 20
-	// maxBlobAnswer bounds a blob: base64 makes the largest one a third larger.
+	// maxBlobAnswer bounds a blob, which base64 makes a third larger.
 	maxBlobAnswer = 2*maxBlob + 1<<20
 )
 
@@ -31,11 +32,11 @@ func boundOf(endpoint string) int64 {
 	return maxAnswer
 }
 
-// errTooLarge is the error of an answer that is larger than its bound. Asking again
-// is of no use.
+// errTooLarge is the error of an answer that is larger than its bound. It is permanent.
 var errTooLarge = errors.New("it is larger than any of GitHub's")
 
-// bounded returns at most n bytes of r, and errTooLarge when there are more.
+// bounded returns a reader of the first n bytes of r, which fails with errTooLarge if
+// there are more.
 func bounded(r io.Reader, n int64) io.Reader { return &boundedReader{r: r, left: n} }
 
 type boundedReader struct {
@@ -86,25 +87,25 @@ const (
 	maxListed = 500_000
 	// maxListedText bounds the bytes of their paths together.
 	maxListedText = 64 << 20
-	// maxPath bounds a path, in bytes, and maxDepth the folders of it. Linux has no
-	// longer path.
+	// maxPath bounds a path in bytes, as Linux does, and maxDepth its folders.
 	maxPath  = 4096
 	maxDepth = 256
-	// maxSize bounds what a tree says of a file's size; GitHub takes no file above
-	// 100 MB.
+	// maxSize bounds the size of a file in a listing, in bytes. GitHub takes no file
+	// above 100 MB.
 	maxSize = 1 << 40
-	// maxWalk bounds the requests that a commit's listing is read in: GitHub cuts an
-	// answer off at 100,000 entries, and then every folder is one, at the worst.
+	// maxWalk bounds the requests for the listing of one commit: GitHub truncates an
+	// answer at 100,000 entries, and then each folder may take a request.
 	maxWalk = 1000
-	// maxEntryText bounds the JSON of one entry, and of what else stands in a
-	// listing's answer, in bytes.
+	// maxEntryText bounds the JSON of one entry, and of each other field of a listing's
+	// answer, in bytes.
 	maxEntryText = 128 << 10
 )
 
-// errTooMuch is the error of a commit that is beyond what this package lists.
+// errTooMuch is the error of a commit that has more than the bounds above.
 var errTooMuch = fmt.Errorf("the commit has more than %d files and folders, or %d MB of paths", maxListed, maxListedText>>20)
 
-// checkPath reports what is wrong with an entry's path below a folder.
+// checkPath returns an error for a path below dir that git could not hold, or that
+// is beyond the bounds above.
 func checkPath(dir, path string) error {
 	depth := strings.Count(dir, "/") + strings.Count(path, "/") + 2
 	if len(dir)+1+len(path) > maxPath || depth > maxDepth {

@@ -7,14 +7,13 @@ import (
 	"sync"
 )
 
-// draft is a commit on a head that has just won the race, made while that head
-// is still being read: when the new plan turns out to be the old one, only the
-// ref update is left to do. It is on no branch, so one that is not wanted does
-// no harm.
+// draft is a commit that is made again after a lost race, on the head that won it, while
+// that head is still being read. If the new plan has the same edits, only the ref
+// update is left. A draft is on no branch, so one that is not used does no harm.
 //
-// It keeps short what others may come between: the way from reading a head to
-// moving it. Against somebody who pushes all the while that decides; with 40 ms for
-// each request, 100 files and eight commits for each line it was measured as
+// A draft shortens the time between reading a head and moving it, in which others may
+// push. That decides against somebody who pushes all the time. Measured with 40 ms for
+// each request, 100 files, and eight commits for each line:
 //
 //	a push every   with drafts                     without
 //	160 ms         1.3 s, 41 requests, 1 gave up   3.6 s, 77 requests, 8 gave up
@@ -23,25 +22,26 @@ import (
 //	280 ms         0.5 s, 11 requests, 0 gave up   1.6 s, 31 requests, 0 gave up
 //	400 ms         0.4 s,  9 requests, 0 gave up   0.6 s, 11 requests, 0 gave up
 //
-// as the median time, the mean number of requests, and those that had lost 16 races.
-// Somebody who pushed once is not worth two requests that may be in vain, so drafts
-// begin with the second race that is lost in a row.
+// These are the median time, the mean number of requests, and how many commits gave up
+// after 16 lost races. A draft takes two requests that may be in vain, which a single
+// push does not justify: drafts begin with the second race that is lost in a row.
 type draft struct {
 	on      head
 	changes Changeset
 	cancel  context.CancelFunc
 
-	done chan struct{} // closed when the rest is there
+	done chan struct{} // closed when the fields below are set
 	tree SHA
 	made Commit
 	err  error
 }
 
-// contendedFrom is how many races are lost in a row before a branch is contended and
-// drafts are made.
+// contendedFrom is the number of races lost in a row from which a branch is contended,
+// so that drafts are made.
 const contendedFrom = 2
 
-// draftNext begins a draft of the same edits on the head that a commit ran into.
+// draftNext begins a draft with the same edits on the head that won the race, if the
+// branch is contended.
 func (b *Branch) draftNext(ctx context.Context, c Changeset) {
 	on, contended := b.races.lost()
 	if on.commit == "" || !contended {
@@ -65,7 +65,8 @@ type draftBox struct {
 	draft *draft
 }
 
-// replace puts d, or nil, in place of the draft there is, and returns that.
+// replace stores d, which may be nil, and returns the draft that was there. If d is
+// not nil, it cancels that one.
 func (m *draftBox) replace(d *draft) (old *draft) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -76,8 +77,8 @@ func (m *draftBox) replace(d *draft) (old *draft) {
 	return old
 }
 
-// takeDraft returns the draft of exactly this commit, once it is made. ok is
-// false when there is none or it failed.
+// takeDraft waits for the draft and returns it, if it is a draft of exactly this commit
+// on this snapshot. ok is false when there is none, it failed, or ctx ended.
 func (b *Branch) takeDraft(ctx context.Context, s *Snapshot, c Changeset) (d *draft, ok bool) {
 	d = b.draft.replace(nil)
 	if d == nil {
@@ -95,6 +96,7 @@ func (b *Branch) takeDraft(ctx context.Context, s *Snapshot, c Changeset) (d *dr
 	}
 }
 
+// is reports whether the draft is the changeset's commit on the snapshot.
 func (d *draft) is(s *Snapshot, c Changeset) bool {
 	return d.on.repo == s.Repo && d.on.commit == s.Commit && d.on.tree == s.Tree && d.changes.Message == c.Message && d.changes.Author == c.Author &&
 		slices.EqualFunc(d.changes.Edits, c.Edits, func(x, y Edit) bool {

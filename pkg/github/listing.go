@@ -8,21 +8,20 @@ import (
 	"unicode/utf8"
 )
 
-// listing is everything that a tree holds, at all depths. It is immutable.
-// Every slice is sorted by path, so that what is below a directory is one range
-// of it.
+// listing holds the entries of a tree, at all depths. It is immutable. Each slice is
+// sorted by path, so that the entries below a directory are contiguous.
 type listing struct {
 	files   []Entry // blobs and symbolic links
 	modules []Entry // submodules
 	dirs    []Entry // directories, the root first with the path ""
-	// split are the directories that one recursive answer does not hold.
+	// split are the directories that are too large for one recursive answer.
 	split map[string]bool
 }
 
-// root is the tree's own name.
+// root returns the name of the tree.
 func (l *listing) root() SHA { return l.dirs[0].SHA }
 
-// dir returns the name of the directory's tree, empty when it is not known.
+// dir returns the name of a directory's tree, or "" when it is not known.
 func (l *listing) dir(dir string) SHA {
 	i, ok := find(l.dirs, dir)
 	if !ok {
@@ -31,17 +30,17 @@ func (l *listing) dir(dir string) SHA {
 	return l.dirs[i].SHA
 }
 
-// count is the number of files below a directory.
+// count returns the number of files below a directory.
 func (l *listing) count(dir string) int { return len(below(l.files, dir)) }
 
 func byPath(a, b Entry) int { return cmp.Compare(a.Path, b.Path) }
 
-// find returns where the path is in entries.
+// find returns the index of the path in entries, and whether it is there.
 func find(entries []Entry, path string) (int, bool) {
 	return slices.BinarySearchFunc(entries, path, func(e Entry, path string) int { return cmp.Compare(e.Path, path) })
 }
 
-// below returns the entries below the directory; all for the root.
+// below returns the entries below a directory, which are all for the root.
 func below(entries []Entry, dir string) []Entry {
 	if dir == "" {
 		return entries
@@ -51,7 +50,7 @@ func below(entries []Entry, dir string) []Entry {
 	return entries[from:to]
 }
 
-// sorted puts the parts of a listing in order.
+// sorted sorts a new listing and returns it.
 func (l *listing) sorted() *listing {
 	for _, entries := range [][]Entry{l.files, l.modules, l.dirs} {
 		if !slices.IsSortedFunc(entries, byPath) {
@@ -61,7 +60,7 @@ func (l *listing) sorted() *listing {
 	return l
 }
 
-// add takes in one answer's entries, which are below dir.
+// add adds the entries of one answer, whose paths are relative to dir.
 func (l *listing) add(dir string, entries []treeEntry) {
 	for _, e := range entries {
 		entry := Entry{Path: path.Join(dir, e.Path), Mode: e.mode(), SHA: e.SHA, Size: e.Size}
@@ -78,7 +77,7 @@ func (l *listing) add(dir string, entries []treeEntry) {
 	}
 }
 
-// take copies what an older listing holds below dir.
+// take adds the entries of an older listing below dir.
 func (l *listing) take(old *listing, dir string) {
 	l.files = append(l.files, below(old.files, dir)...)
 	l.modules = append(l.modules, below(old.modules, dir)...)
@@ -121,8 +120,8 @@ func (l *listing) edited(edits []Edit) (next *listing, checked bool) {
 	return next, checked
 }
 
-// whole returns the directories of a truncated listing that it holds whole all
-// the same, which is told by their names.
+// whole returns the directories of a truncated listing that are complete all the same:
+// those whose entries hash to the directory's name.
 func (l *listing) whole() map[string]bool {
 	whole := make(map[string]bool, len(l.dirs))
 	broken := map[string]bool{}
@@ -136,7 +135,7 @@ func (l *listing) whole() map[string]bool {
 	return whole
 }
 
-// children returns what is directly in a directory.
+// children returns the entries directly in a directory.
 func (l *listing) children(dir string) []child {
 	var out []child
 	for _, entries := range [][]Entry{l.files, l.modules, l.dirs} {

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// A Branch remembers four things, each behind a lock of its own: where it is found,
-// its newest snapshot, the own writes of a moment ago, and the head that a commit
-// ran into. Each type is safe for concurrent use; its zero value remembers nothing.
+// A Branch remembers four things, each behind a lock of its own: its place, its newest
+// snapshot, its own latest writes, and the head that won the last lost race. Each type
+// is safe for concurrent use; its zero value remembers nothing.
 
-// whereabouts is where a branch is found, and its head with the entity tag of the
-// answer that told it.
+// whereabouts is the place of a branch, and its head with the entity tag of the answer
+// that held it.
 type whereabouts struct {
 	mu     sync.Mutex
 	place  place
@@ -24,8 +24,8 @@ func (m *whereabouts) get() (place, tagged) {
 	return m.place, m.tagged
 }
 
-// set reports whether the place is that of another branch than before; a head that
-// was tagged there is forgotten.
+// set stores the place and reports whether it is that of another branch than before.
+// If so, it forgets the tagged head.
 func (m *whereabouts) set(at place) (another bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -43,7 +43,7 @@ func (m *whereabouts) tag(t tagged) {
 	m.tagged = t
 }
 
-// forget returns what the place was.
+// forget forgets the place and the tagged head, and returns the place.
 func (m *whereabouts) forget() place {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -56,12 +56,12 @@ func (m *whereabouts) forget() place {
 type newest struct {
 	mu       sync.Mutex
 	snapshot *Snapshot // nil before the first read
-	left     SHA       // a commit that the branch is no longer at, or may not be at
+	left     SHA       // a commit that the branch has left, or may have left
 	writes   uint64    // own writes so far
 }
 
-// get returns the snapshot, also one that the branch has left, and the number of
-// own writes so far, which keep wants to know.
+// get returns the snapshot, even if the branch has left it, and the number of own
+// writes so far, which is an argument of keep.
 func (m *newest) get() (*Snapshot, uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -75,13 +75,14 @@ func (m *newest) remembered() (*Snapshot, bool) {
 	return m.snapshot, m.snapshot != nil && m.snapshot.Commit != m.left
 }
 
+// leave notes that the branch is no longer at the commit, or may not be.
 func (m *newest) leave(commit SHA) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.left = commit
 }
 
-// leaveAll is leave for whatever the snapshot is.
+// leaveAll is leave for the commit of the snapshot.
 func (m *newest) leaveAll() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -90,7 +91,7 @@ func (m *newest) leaveAll() {
 	}
 }
 
-// confirm returns the snapshot when the head is its commit, else nil.
+// confirm returns the snapshot if the head is at its commit, else nil.
 func (m *newest) confirm(h head) *Snapshot {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -102,8 +103,8 @@ func (m *newest) confirm(h head) *Snapshot {
 	return s
 }
 
-// keep takes in a snapshot that was read since writes own writes; a later one is
-// newer than what was read.
+// keep stores a snapshot whose reading began after that many own writes, unless there
+// has been another since: that one's snapshot is newer.
 func (m *newest) keep(s *Snapshot, writes uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -112,7 +113,7 @@ func (m *newest) keep(s *Snapshot, writes uint64) {
 	}
 }
 
-// wrote takes in the snapshot after an own write.
+// wrote stores the snapshot after an own write, and counts it.
 func (m *newest) wrote(s *Snapshot) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -147,23 +148,23 @@ func (m *ownWrites) forget() {
 	m.latest = nil
 }
 
-// madeLately reports whether the commit is one of a moment ago.
+// madeLately reports whether the commit is an own write of less than trust ago.
 func (m *ownWrites) madeLately(commit SHA, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.ContainsFunc(m.latest, func(w write) bool { return w.commit == commit && now.Sub(w.at) < trust })
 }
 
-// leftLately reports whether an own write went on from the commit a moment ago, so
-// that a read which shows it is an old one.
+// leftLately reports whether the commit is the parent of an own write of less than
+// trust ago, so that a read which shows it is out of date.
 func (m *ownWrites) leftLately(commit SHA, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.ContainsFunc(m.latest, func(w write) bool { return w.parent == commit && now.Sub(w.at) < trust })
 }
 
-// lostRaces are the races lost in a row, and the head that the last one was lost to,
-// which was read but not looked into.
+// lostRaces counts the races lost in a row, and holds the head that won the last of
+// them, whose tree has not been read.
 type lostRaces struct {
 	mu    sync.Mutex
 	head  head
@@ -177,7 +178,7 @@ func (m *lostRaces) keep(h head, now time.Time) {
 	m.head, m.at = h, now
 }
 
-// take returns the head once, if it is fresh.
+// take returns the head if it is fresh, and forgets it.
 func (m *lostRaces) take(now time.Time) (head, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -190,8 +191,8 @@ func (m *lostRaces) take(now time.Time) (head, bool) {
 	return h, h.commit != "" && now.Sub(m.at) < fresh
 }
 
-// lost counts a race, and returns the head that it was lost to and whether the
-// branch is contended.
+// lost counts a lost race, and returns the head that won it. contended reports whether
+// contendedFrom races were lost in a row.
 func (m *lostRaces) lost() (h head, contended bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -199,7 +200,7 @@ func (m *lostRaces) lost() (h head, contended bool) {
 	return m.head, m.count >= contendedFrom
 }
 
-// won ends the row.
+// won forgets the head and the races lost so far.
 func (m *lostRaces) won() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -15,16 +15,16 @@ import (
 const (
 	opNewTree = "POST /repos/{owner}/{repo}/git/trees"
 	opNewBlob = "POST /repos/{owner}/{repo}/git/blobs"
-	// maxTreeEntries and maxTreeBytes bound one request for a tree. GitHub names no
-	// limit; reports of requests that took it too long begin at 200 files or 2.5 MB.
+	// maxTreeEntries and maxTreeBytes bound one request that makes a tree. GitHub
+	// documents no limit; users report timeouts from 200 files or 2.5 MB on.
 	maxTreeEntries = 100
 	maxTreeBytes   = 1 << 20
-	// workflows is where GitHub keeps what only a special permission may change.
+	// workflows is the folder whose files only a special permission may change.
 	workflows = ".github/workflows/"
 )
 
-// newTree builds the snapshot's tree with the edits, in as many requests as their
-// size needs, each on top of the one before.
+// newTree makes the tree of the snapshot with the edits, in as many requests as their
+// size needs. Each request builds on the tree of the one before.
 func (b *Branch) newTree(ctx context.Context, s *Snapshot, edits []Edit) (SHA, error) {
 	tree := s.Tree
 	for len(edits) > 0 {
@@ -38,7 +38,7 @@ func (b *Branch) newTree(ctx context.Context, s *Snapshot, edits []Edit) (SHA, e
 	return tree, nil
 }
 
-// chunk is how many of the edits fit into one request, at least one.
+// chunk returns how many of the edits fit into one request, at least one.
 func chunk(edits []Edit) int {
 	size := 0
 	for n, e := range edits {
@@ -50,7 +50,7 @@ func chunk(edits []Edit) int {
 	return len(edits)
 }
 
-// jsonSize is about what an edit takes in a request's body.
+// jsonSize estimates the bytes of an edit in a request's body.
 func jsonSize(e Edit) int {
 	const around = 80 // names, mode and quotes
 	size := around + len(e.Path) + len(e.Content)
@@ -67,8 +67,8 @@ func jsonSize(e Edit) int {
 	return size
 }
 
-// graft puts the edits on top of a tree. When GitHub takes too long over them it
-// is asked for each half.
+// graft makes the tree of base with the edits. If that takes GitHub too long, graft
+// asks for one half after the other.
 func (b *Branch) graft(ctx context.Context, repo Repo, base SHA, edits []Edit) (SHA, error) {
 	entries := make([]*gh.TreeEntry, len(edits))
 	for i, e := range edits {
@@ -93,8 +93,8 @@ func tookTooLong(err error) bool {
 	return errors.As(err, &e) && e.Status == http.StatusUnprocessableEntity && strings.Contains(e.text, "timed out")
 }
 
-// treeEntry is an edit as GitHub takes it: text as it is, everything else, which
-// JSON cannot carry, as a blob of its own.
+// treeEntry returns an edit as GitHub takes it. Text is part of the entry; content
+// that is not UTF-8, which JSON cannot hold, is stored as a blob first.
 func (b *Branch) treeEntry(ctx context.Context, repo Repo, e Edit) (*gh.TreeEntry, error) {
 	mode := ModeFile
 	if e.Mode == ModeExecutable {

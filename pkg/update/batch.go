@@ -11,10 +11,9 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/batch"
 )
 
-// branch is the one serialiser of the commits on a branch, which several targets may
-// share. A call of write carries out the first ticket that waits, and with it, if
-// requests may share commits, every other one for the same target. It is safe for
-// concurrent use.
+// branch serialises the commits on a branch, which several targets may share: one call
+// of write at a time. A call carries out the first ticket that waits and, if requests
+// may share commits, all other tickets of its target. It is safe for concurrent use.
 type branch struct {
 	write   func(context.Context, *target, []Request) []Result
 	tickets *batch.Batcher[*ticket]
@@ -28,8 +27,8 @@ type ticket struct {
 	ctx      context.Context // the caller's
 	target   *target
 	requests []Request
-	// stored reports that the requests come from the store, which put them together
-	// and waits for them all: they share a call with nobody, and Stop leaves them.
+	// stored reports whether the requests come from the store, which grouped them and
+	// waits for all of them: they share no call with others, and Stop does not end them.
 	stored bool
 	done   chan []Result // takes one value without blocking
 }
@@ -43,8 +42,8 @@ func newBranch(share bool, write func(context.Context, *target, []Request) []Res
 }
 
 // do carries out requests for a target and returns their results. Requests whose ctx
-// ends while they wait are withdrawn; later their results come when the call that
-// they are part of returns, which ends with its deadline.
+// ends while they wait are withdrawn. Once a call of write has begun with them, do
+// returns when that call does, which ctx's deadline bounds.
 func (b *branch) do(ctx context.Context, t *target, requests []Request, stored bool) []Result {
 	tk := &ticket{ctx: ctx, target: t, requests: requests, stored: stored, done: make(chan []Result, 1)}
 	if !b.join(tk) {
@@ -71,8 +70,8 @@ func (b *branch) join(tk *ticket) bool {
 	return true
 }
 
-// stop ends every waiting request, and every later one, with ErrStopping, but for
-// stored ones.
+// stop ends all requests that wait, and later ones, with ErrStopping; stored ones go
+// on.
 func (b *branch) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -82,10 +81,11 @@ func (b *branch) stop() {
 	}
 }
 
-// carryOut writes the tickets' requests, which are for one target, together until
-// each ticket has its results. The first deadline among them bounds a call: those
-// that it ends are told so, and the others, for whom nothing was written then, come
-// again without them.
+// carryOut writes the requests of the tickets, which are for one target, together. The
+// earliest deadline among the tickets bounds a call of write. When it ends the call and
+// nothing was written, its tickets get the error, and the others are written again
+// without them. So are those whose own deadlines are after the end of a rate limit that
+// the earliest one could not wait for.
 func (b *branch) carryOut(group []*ticket) {
 	for len(group) > 0 {
 		first, bounded := firstDeadline(group)
@@ -111,7 +111,7 @@ func (b *branch) carryOut(group []*ticket) {
 	}
 }
 
-// requests are those of the tickets.
+// requests returns the requests of all tickets of the group.
 func requests(group []*ticket) []Request {
 	var all []Request
 	for _, tk := range group {
@@ -126,7 +126,7 @@ func (t *ticket) outlasts(first time.Time) bool {
 	return t.ctx.Err() == nil && (!ok || deadline.After(first))
 }
 
-// waitsFor reports whether err is a limit that ends before the caller's own time.
+// waitsFor reports whether err is a limit that ends before the caller's deadline.
 func (t *ticket) waitsFor(err error) bool {
 	var limited *github.RateLimitError
 	if !errors.As(err, &limited) || inDoubt(err) {
@@ -136,26 +136,26 @@ func (t *ticket) waitsFor(err error) bool {
 	return !ok || time.Until(deadline) > limited.RetryAfter
 }
 
-// expired reports whether the caller waits no longer.
+// expired reports whether the caller has stopped waiting.
 func (t *ticket) expired() bool {
 	deadline, ok := t.ctx.Deadline()
 	return t.ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
-// endedByContext reports that nothing was written because the time was over. What
-// may have been written is another matter.
+// endedByContext reports whether a context's end caused the error and nothing was
+// written. It is false when a commit may be on the branch.
 func endedByContext(err error) bool {
 	return !inDoubt(err) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled))
 }
 
-// inDoubt reports that a commit may be on the branch.
+// inDoubt reports whether a commit may be on the branch in spite of the error.
 func inDoubt(err error) bool {
 	var doubt *github.UnknownOutcomeError
 	return errors.As(err, &doubt)
 }
 
-// together returns a context that ends with the group's first deadline, or when
-// every caller is gone; its cause is then the last one's.
+// together returns a context that ends at the group's earliest deadline, or when the
+// contexts of all callers have ended, with the cause of the last one.
 func together(group []*ticket) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(group[0].ctx))
 	stops := []func(){func() { cancel(nil) }}

@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	// maxFamilyFiles and maxFamilyBytes bound the files that are looked into for the
-	// versions of one plan's pairs. Files of the same folder and below the same root
-	// go before files of the same name elsewhere; what would go beyond is not looked
-	// into at all, because whether the names agree could not be told.
+	// maxFamilyFiles and maxFamilyBytes bound the files that are read for the versions
+	// of one plan's pairs. Files of the same folder and below the same root come before
+	// files of the same name elsewhere. A group of files beyond the bounds is not read
+	// at all, because a part of it cannot show whether the names agree.
 	maxFamilyFiles = 2_000
 	maxFamilyBytes = 64 << 20
-	// maxFamilyKeys bounds the places of pairs that versions are looked for at.
+	// maxFamilyKeys bounds the places of pairs at which versions are looked for.
 	maxFamilyKeys = 1_000
 )
 
@@ -36,9 +36,9 @@ type member struct {
 	pairs     manifest.Pairs
 }
 
-// newFamilies collects the files of the target that may hold a pair or tell of a
-// release, by what is remembered of their words. What is not remembered may hold a
-// pair, but is not read for a release.
+// newFamilies collects the files of the target whose remembered words show that they
+// may hold a pair or describe a release. A file whose words are not remembered may
+// hold a pair, but is not read for a release.
 func (s *Service) newFamilies(p *plan) *families {
 	f := &families{Layout: NewLayout(p.snapshot), plan: p}
 	for _, entry := range p.snapshot.Entries {
@@ -56,10 +56,10 @@ func (s *Service) newFamilies(p *plan) *families {
 	return f
 }
 
-// circle says which files are to be looked into.
+// circle holds the folders, roots and file names whose files are to be read.
 type circle struct{ dirs, roots, stems map[string]bool }
 
-// around is the circle of some files.
+// around returns the circle of some files.
 func (f *families) around(paths []string) circle {
 	c := circle{map[string]bool{}, map[string]bool{}, map[string]bool{}}
 	for _, p := range paths {
@@ -88,8 +88,8 @@ func (c circle) near(m *member) bool {
 	}
 }
 
-// related reports whether a file bears the name of one of the files, with or without
-// an ending.
+// related reports whether a file has the name of one of the circle's files, with or
+// without endings.
 func (c circle) related(m *member) bool {
 	for stem := range stems(m.stem) {
 		if c.stems[stem] {
@@ -99,7 +99,7 @@ func (c circle) related(m *member) bool {
 	return false
 }
 
-// choose marks the files that are to be looked into, as far as they are not too many.
+// choose marks the files of the circle to be read, within the bounds.
 func (f *families) choose(c circle) {
 	f.mark(c.near)
 	f.mark(c.related)
@@ -132,8 +132,8 @@ type voice struct {
 	other bool    // one names another image
 }
 
-// listen collects who names the image of the namings, which have one key and one
-// image and are sorted, and who names another one there.
+// listen collects the voices at the place of the namings, which are sorted and have one
+// key and one image: who names that image there, and who names another one.
 func (f *families) listen(namings []naming) *Voices[voice] {
 	v := NewVoices[voice](f.Layout, voice.and)
 	for _, n := range namings {

@@ -56,10 +56,10 @@ var rootFiles = map[string]bool{
 	"kustomization.yaml": true, "kustomization.yml": true, "Kustomization": true,
 }
 
-// stemOf is a file's name without its ending.
+// stemOf returns a file's name without its extension.
 func stemOf(base string) string { return strings.TrimSuffix(base, path.Ext(base)) }
 
-// rootOf is the nearest root of a folder, which may be the folder itself.
+// rootOf returns the nearest root of a folder, which may be the folder itself.
 func (l *Layout) rootOf(dir string) (string, bool) {
 	for {
 		if l.roots[dir] {
@@ -72,13 +72,14 @@ func (l *Layout) rootOf(dir string) (string, bool) {
 	}
 }
 
-// parent is the folder above one that ends in a slash; "" is the repository's root.
+// parent returns the folder above dir, which ends in a slash. "" is the repository's
+// root.
 func parent(dir string) string {
 	return dir[:strings.LastIndexByte(strings.TrimSuffix(dir, "/"), '/')+1]
 }
 
-// stems yields a name, and what is left of it without its endings, the longest
-// first: values-prod-eu, values-prod, values.
+// stems yields a name and then the name without its last ending, again and again:
+// values-prod-eu, values-prod, values.
 func stems(stem string) func(func(string) bool) {
 	return func(yield func(string) bool) {
 		for stem != "" && yield(stem) {

@@ -13,27 +13,29 @@ import (
 )
 
 const (
-	// maxNear is how many names an answer suggests.
+	// maxNear bounds the names that an answer suggests.
 	maxNear = 3
-	// maxMentions and mentionBytes bound the files of one plan that are kept for a
-	// suggestion: those that have the last part of an image's name, and not the name.
+	// maxMentions and mentionBytes bound the number and the size of the files that one
+	// plan keeps for suggestions: files with the last part of an image's name and
+	// without the whole name.
 	maxMentions  = 16
 	mentionBytes = 64 << 10
-	// maxEndings bounds the last parts of names that are remembered, of which a
-	// misspelt one is found, and maxEnding the length of each in bytes.
+	// maxEndings bounds the last parts of names that are remembered to correct a
+	// misspelt one, and maxEnding the length of each in bytes.
 	maxEndings = 4096
 	maxEnding  = 128
-	// maxTypos is how many characters a misspelt last part may differ by.
+	// maxTypos bounds the distance of a misspelt last part.
 	maxTypos = 2
 )
 
-// mention is a file that has the last part of an image's name.
+// mention is a file that holds the last part of an image's name.
 type mention struct {
 	path    string
 	content []byte
 }
 
-// keepMention keeps the file for a suggestion, if its path is among the first.
+// keepMention keeps the file for a suggestion if its path is among the first
+// maxMentions in alphabetical order.
 func (p *plan) keepMention(path string, content []byte) {
 	if len(content) > mentionBytes {
 		return
@@ -46,14 +48,15 @@ func (p *plan) keepMention(path string, content []byte) {
 	p.mentions = p.mentions[:min(len(p.mentions), maxMentions)]
 }
 
-// endings remembers last parts of names that were seen in files. It is safe for
-// concurrent use.
+// endings remembers the last parts of image names in files. It is safe for concurrent
+// use.
 type endings struct {
 	mu   sync.Mutex
 	seen map[string]struct{}
 }
 
-// learn remembers those of a file. When there are too many, any others are forgotten.
+// learn remembers the last parts in a file. Beyond maxEndings, arbitrary others are
+// forgotten.
 func (e *endings) learn(content []byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -71,7 +74,7 @@ func (e *endings) learn(content []byte) {
 	}
 }
 
-// like returns those that are nearly a word, the nearest first.
+// like returns the last parts within maxTypos of a word, the nearest first.
 func (e *endings) like(word string) []string {
 	type candidate struct {
 		text  string
@@ -98,8 +101,7 @@ func (e *endings) like(word string) []string {
 	return texts
 }
 
-// distance is how many bytes have to be added, taken away or replaced to make one
-// text of the other (Levenshtein).
+// distance returns the Levenshtein distance of two texts in bytes.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -119,9 +121,9 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// findNear finds, for images that no file names, others that may be meant:
-// those of the same last part, and then those of nearly the same. For the latter it
-// reads maxNear files at most.
+// findNear finds suggestions for images that no file names: images with the same last
+// part, and then images with nearly the same one, for which it reads at most maxNear
+// files.
 func (s *Service) findNear(ctx context.Context, p *plan) {
 	for i := range p.findings {
 		if len(p.findings[i].named) > 0 {
@@ -139,8 +141,8 @@ func (s *Service) findNear(ctx context.Context, p *plan) {
 	}
 }
 
-// misspelt returns names whose last part is nearly the image's. What cannot be read
-// now is left out: a suggestion must not fail the answer.
+// misspelt returns images whose last part is nearly the wanted one's. It ignores files
+// that cannot be read: an answer must not fail for a suggestion.
 func (s *Service) misspelt(ctx context.Context, p *plan, wanted image.Repository) (found []image.Repository) {
 	var entries []github.Entry
 	var bases []string
@@ -164,7 +166,7 @@ func (s *Service) misspelt(ctx context.Context, p *plan, wanted image.Repository
 	return found
 }
 
-// nearest are the names that are most like the wanted one, each once.
+// nearest returns the names that are most like the wanted one, without duplicates.
 func nearest(wanted image.Repository, found []image.Repository) []string {
 	found = slices.DeleteFunc(found, wanted.Equal)
 	slices.SortFunc(found, func(a, b image.Repository) int {

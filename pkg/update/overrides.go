@@ -26,10 +26,9 @@ type override struct {
 	reason  manifest.Reason // for leaving it alone; or empty
 }
 
-// findOverrides takes the versions into the plan that stand in another file than the
-// name of their image: a chart's values.yaml names it, and values-prod.yaml says
-// which version production has. Files are read for it only when a pair of fields
-// names an image, and only those that may belong to the pair.
+// findOverrides adds overrides to the plan: a chart's values.yaml names the image, and
+// values-prod.yaml holds the version in production. It reads files only if a pair of
+// fields names a wanted image, and only those that may belong to the pair.
 func (s *Service) findOverrides(ctx context.Context, p *plan) error {
 	if p.target.Overrides == IgnoreOverrides || len(p.namings) == 0 {
 		return nil
@@ -45,7 +44,7 @@ func (s *Service) findOverrides(ctx context.Context, p *plan) error {
 	return p.editOverrides(ctx, families.overrides(groups))
 }
 
-// groupNamings parts sorted namings by image and key.
+// groupNamings splits sorted namings by image and key.
 func groupNamings(namings []naming) [][]naming {
 	type group struct {
 		wanted int
@@ -69,9 +68,8 @@ func groupNamings(namings []naming) [][]naming {
 	return groups
 }
 
-// lookInto indexes the files around the pairs, and then those around the versions
-// without a name that are found there: who stands beside such a version may name
-// another image.
+// lookInto indexes the files around the pairs, and then the files around the versions
+// without a name that it finds: a file beside such a version may name another image.
 func (s *Service) lookInto(ctx context.Context, f *families, groups [][]naming) error {
 	if err := s.readReleases(ctx, f); err != nil {
 		return err
@@ -99,7 +97,7 @@ func (s *Service) lookInto(ctx context.Context, f *families, groups [][]naming) 
 	return s.index(ctx, f)
 }
 
-// index fills in the pairs of the chosen files.
+// index sets the pairs of the chosen files.
 func (s *Service) index(ctx context.Context, f *families) error {
 	var chosen []*member
 	for i := range f.files {
@@ -111,8 +109,8 @@ func (s *Service) index(ctx context.Context, f *families) error {
 	return s.pairsOf(ctx, f.plan, chosen, func(i int, pairs manifest.Pairs) { chosen[i].pairs = pairs })
 }
 
-// pairsOf gives the index of each file to take, from what is remembered or from the
-// file's content.
+// pairsOf calls take with the pairs of each file. It reads the files whose pairs are
+// not remembered.
 func (s *Service) pairsOf(ctx context.Context, p *plan, files []*member, take func(int, manifest.Pairs)) error {
 	var missing []int
 	var entries []github.Entry
@@ -138,7 +136,7 @@ func (s *Service) pairsOf(ctx context.Context, p *plan, files []*member, take fu
 	})
 }
 
-// overrides are the versions without a name that belong to a pair, by the path of
+// overrides returns the versions without a name that belong to a pair, by the path of
 // their file.
 func (f *families) overrides(groups [][]naming) map[string][]override {
 	found := map[string][]override{}
@@ -170,7 +168,8 @@ func (f *families) overrides(groups [][]naming) map[string][]override {
 	return found
 }
 
-// editOverrides edits the files that hold overrides, or reports the overrides as left alone.
+// editOverrides edits the files that hold overrides, or reports the overrides as
+// skipped.
 func (p *plan) editOverrides(ctx context.Context, found map[string][]override) error {
 	var entries []github.Entry
 	for _, entry := range p.snapshot.Entries {
@@ -204,8 +203,8 @@ func (p *plan) editOverrides(ctx context.Context, found map[string][]override) e
 	})
 }
 
-// editOverridesOf takes the overrides of one file into the plan, on top of what was
-// planned for the file before, and reports whether they change it.
+// editOverridesOf adds the overrides of one file to what is planned for the file, and
+// reports whether they change it.
 func (p *plan) editOverridesOf(file *plannedFile, found []override) bool {
 	asked := make([]manifest.Override, len(found))
 	for i, o := range found {
@@ -231,7 +230,7 @@ func (p *plan) editOverridesOf(file *plannedFile, found []override) bool {
 	return len(result.Changes) > 0
 }
 
-// add joins what changes in a file with what was found of it before.
+// add joins a file's further changes with those found before.
 func (f *finding) add(more File) {
 	f.named[more.Path] = true
 	at := slices.IndexFunc(f.files, func(file File) bool { return file.Path == more.Path })

@@ -10,25 +10,25 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 )
 
-// maxReleaseMembers bounds the files of values of all releases of a snapshot, each
-// counted once for every release. Where there are more, releases are left out of
-// account, because whether their names agree could not be told.
+// maxReleaseMembers bounds the values files of all releases of a snapshot; a file counts
+// once for each of its releases. Beyond it, all releases are ignored, because a part of
+// them cannot show whether the names agree.
 const maxReleaseMembers = 20_000
 
-// maxReleaseFiles bounds the files of values of one release. One that has more is left
-// out of account.
+// maxReleaseFiles bounds the values files of one release. A release with more is
+// ignored.
 const maxReleaseFiles = 100
 
-// releases are the files of values that go together to one chart, the chart's own
-// values.yaml among them, as Applications, HelmReleases and the like say.
+// releases are the values files that Applications, HelmReleases and the like use
+// together for one chart, with the chart's own values.yaml.
 type releases struct {
 	of      map[string][]int // the numbers of the releases of a file, by its path
 	members [][]string       // the paths of each release's files
 	count   int              // of all members
 }
 
-// readReleases collects the releases of a snapshot, from the files that may tell of
-// any by what is remembered of their words.
+// readReleases collects the releases of a snapshot. It reads the files whose remembered
+// words show that they may describe one.
 func (s *Service) readReleases(ctx context.Context, f *families) error {
 	var telling []*member
 	bytes := int64(0)
@@ -57,7 +57,7 @@ func (s *Service) readReleases(ctx context.Context, f *families) error {
 	return nil
 }
 
-// join notes which files belong to a release that a file in the folder tells of.
+// join records the files of a release that a file in the folder describes.
 func (l *Layout) join(dir string, release manifest.Release, present map[string]bool) {
 	if len(release.Files) > maxReleaseFiles || release.Repository != "" && !isAddressOf(release.Repository, l.repo) {
 		return
@@ -94,7 +94,8 @@ func (l *Layout) join(dir string, release manifest.Release, present map[string]b
 	l.releases.members = append(l.releases.members, files)
 }
 
-// folder is a path as a folder: "" for the root, others with a slash at the end.
+// folder returns a path in the form of a folder: "" for the root, others with a slash at
+// the end.
 func folder(dir string) string {
 	if dir == "." || dir == "" {
 		return ""
@@ -109,7 +110,8 @@ func isAddressOf(address string, repo github.Repo) bool {
 	return ok && (strings.HasSuffix(rest, "/") || strings.HasSuffix(rest, ":"))
 }
 
-// with are the files that a release has together with one of the paths.
+// with returns a function that reports whether a file belongs to a release that one of
+// the paths belongs to.
 func (r *releases) with(paths []string) func(*member) bool {
 	together := map[string]bool{}
 	seen := map[int]bool{}

@@ -11,22 +11,21 @@ import (
 )
 
 const (
-	// maxAttempts is how often a plan is made anew because the branch moved. Each
-	// costs up to five requests; a branch where so many races are lost needs
-	// another remedy.
+	// maxAttempts bounds the plans for one call on a branch that keeps moving. Each
+	// takes up to five requests.
 	maxAttempts = 16
-	// hurry is how many attempts follow each other at once: who waits after a lost
-	// race has an old head when it goes on.
+	// hurry is the number of attempts without a pause between them. A pause makes the
+	// head that was just read out of date.
 	hurry = 3
 )
 
-// racePauses part replicas that lose to each other again and again; against a steady
-// competitor waiting does not help, so they are short.
+// racePauses separate replicas that keep losing races to each other. They are short,
+// because waiting does not help against a steady competitor.
 var racePauses = backoff.Policy{First: 20 * time.Millisecond, Most: 500 * time.Millisecond, Spread: 0.5}
 
-// write is the one door to a target's branch; branch lets one call through at a time.
-// It puts the requests, which are in order of arrival, into one commit, or as few as
-// can hold them, and returns a Result for each.
+// write is the only way to a target's branch, and runs once at a time for each branch.
+// It writes the requests, which are in order of arrival, in as few commits as can hold
+// them, and returns a Result for each.
 func (s *Service) write(ctx context.Context, t *target, requests []Request) []Result {
 	id := t.place().ID
 	holds := s.standing(ctx, t)
@@ -89,7 +88,7 @@ func (r *Result) leaveToNewer(images []Image) {
 	}
 }
 
-// pick returns the requests at these indexes.
+// pick returns the requests at the given indexes.
 func pick(requests []Request, at []int) []Request {
 	out := make([]Request, len(at))
 	for i, index := range at {
@@ -98,9 +97,9 @@ func pick(requests []Request, at []int) []Request {
 	return out
 }
 
-// writeRound commits the requests, which do not contradict each other, together.
-// When that fails by what may be the fault of one, such as a rule for a path,
-// they are tried one by one; two that then fail in a row speak for the rest.
+// writeRound commits the requests, which do not contradict each other, together. If
+// that fails with an error that one of them may cause, such as a rule for a path, it
+// tries them one by one. After two failures in a row the rest get the error of the whole.
 func (s *Service) writeRound(ctx context.Context, t *target, requests []Request) []Result {
 	results, err := s.writeWanted(ctx, t, requests)
 	if err == nil {
@@ -132,8 +131,8 @@ func mayBeOnes(err error) bool {
 	return errors.As(err, &fault) || errors.Is(err, github.ErrBranchProtected)
 }
 
-// writeOnHead plans the requests, which do not contradict each other, and commits
-// the plan; on a branch that moved it does so again. An error is everybody's.
+// writeOnHead plans the requests, which do not contradict each other, and commits the
+// plan. It starts again when the branch has moved. An error applies to all requests.
 func (s *Service) writeOnHead(ctx context.Context, t *target, requests []Request) ([]Result, error) {
 	pauses := 0
 	for attempt := 1; attempt <= maxAttempts; attempt++ {
@@ -152,9 +151,9 @@ func (s *Service) writeOnHead(ctx context.Context, t *target, requests []Request
 	return nil, &MovedError{Target: t.place().String(), Attempts: maxAttempts}
 }
 
-// attempt plans on the newest snapshot that is known and commits. A plan that
-// fails or writes nothing there proves nothing about the branch as it is now, so
-// it is made again on what GitHub shows.
+// attempt plans on the newest snapshot that is known, and commits. If the plan fails
+// there or writes nothing, attempt plans again on the head that GitHub returns, because
+// the known snapshot may be out of date.
 func (s *Service) attempt(ctx context.Context, t *target, requests []Request) ([]Result, error) {
 	if known, ok := t.Repository.Remembered(); ok {
 		p, err := s.plan(ctx, t, known, requests)

@@ -22,7 +22,7 @@ type mention struct {
 	imageKey bool
 	// whole is set when the text is nothing but the reference and its scheme.
 	whole bool
-	// reason tells why the mention is no literal reference, or is empty.
+	// reason is why the mention is no literal reference; empty when it is one.
 	reason Reason
 }
 

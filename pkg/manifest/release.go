@@ -18,7 +18,7 @@ type Release struct {
 	Chart string
 	// Files are the paths of the files of values. Those with placeholders are left out.
 	Files []string
-	// Relative tells that the paths begin at the folder of the file that has the
+	// Relative reports whether the paths begin at the folder of the file that has the
 	// document. Others begin at the root of the repository.
 	Relative bool
 }

@@ -74,11 +74,11 @@ type Skip struct {
 	Update int
 	// Image is the repository where it is known.
 	Image image.Repository
-	// Reason says why.
+	// Reason is why it was left alone.
 	Reason Reason
 }
 
-// Reason is a short, stable word that says why a reference was left alone.
+// Reason is a short, stable word for why a reference was left alone.
 type Reason string
 
 // The reasons for a skip.

@@ -67,7 +67,7 @@ type site struct {
 	text *innerText
 	// embedded is set when the reference is found by its text alone.
 	embedded bool
-	// reason tells why the site cannot be edited, or is empty.
+	// reason is why the site cannot be edited; empty when it can be.
 	reason Reason
 }
 

@@ -15,9 +15,14 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// compareFrom is the number of files from which on a changed tree is compared
-// level by level; below it one recursive listing is cheaper.
-const compareFrom = 5000
+const (
+	// compareFrom is the least number of files for which a changed directory is compared
+	// level by level; below it one recursive listing is cheaper.
+	compareFrom = 5000
+	// comparedMost bounds the changed directories of a level that are read one by one;
+	// above it one recursive listing is cheaper.
+	comparedMost = 4
+)
 
 // treeEntry is one entry as GitHub lists it.
 type treeEntry struct {
@@ -62,7 +67,7 @@ func (c *Client) list(ctx context.Context, repo Repo, tree SHA, old *listing) (*
 	case old == nil || len(old.files) < compareFrom:
 		err = w.whole(ctx, folder{sha: tree})
 	default:
-		err = w.compare(ctx, tree)
+		err = w.compare(ctx, folder{sha: tree})
 	}
 	var beyond *Error
 	if errors.As(context.Cause(ctx), &beyond) {
@@ -125,35 +130,38 @@ func beyondBounds(detail string) *Error {
 	return &Error{Kind: ErrUpstream, Op: opTree, Err: errTooMuch, Detail: detail + "; make a repository of its own for what is updated"}
 }
 
-// compare reads the root alone. When one directory differs from the old
-// listing's it reads that one, when several do the whole: two requests at most.
-func (w *walk) compare(ctx context.Context, root SHA) error {
-	top := folder{sha: root}
-	level, _, err := w.read(ctx, top, false)
+// compare reads one level of a directory and then, side by side, the directories in it
+// that differ from those of the old listing: large ones in the same way, others whole.
+func (w *walk) compare(ctx context.Context, f folder) error {
+	level, truncated, err := w.read(ctx, f, false)
 	if err != nil {
 		return err
 	}
-	changed := slices.Clone(level)
-	changed = slices.DeleteFunc(changed, func(e treeEntry) bool {
-		return e.mode() != modeTree || w.old.dir(e.Path) == e.SHA
-	})
-	if len(changed) > 1 {
-		return w.whole(ctx, top)
+	stands := func(e treeEntry) bool { return w.old.dir(path.Join(f.path, e.Path)) == e.SHA }
+	changed := slices.DeleteFunc(slices.Clone(level), func(e treeEntry) bool { return e.mode() != modeTree || stands(e) })
+	if truncated || len(changed) > comparedMost {
+		return w.whole(ctx, f)
 	}
-	w.add("", level)
+	w.add(f.path, level)
 	for _, e := range level {
-		if e.mode() == modeTree && w.old.dir(e.Path) == e.SHA {
-			w.take(w.old, e.Path)
+		if e.mode() == modeTree && stands(e) {
+			w.take(w.old, path.Join(f.path, e.Path))
 		}
 	}
-	if len(changed) == 0 {
-		return nil
+	group, ctx := errgroup.WithContext(ctx)
+	for _, e := range changed {
+		group.Go(func() error {
+			sub, err := f.in(e)
+			switch {
+			case err != nil:
+				return err
+			case w.old.count(sub.path) >= compareFrom:
+				return w.compare(ctx, sub)
+			}
+			return w.whole(ctx, sub)
+		})
 	}
-	sub, err := top.in(changed[0])
-	if err != nil {
-		return err
-	}
-	return w.whole(ctx, sub)
+	return group.Wait()
 }
 
 // whole reads a directory with all below it in one answer, or in parts when it

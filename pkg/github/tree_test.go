@@ -108,26 +108,49 @@ func TestLargeTreeIsCompared(t *testing.T) {
 	w.push(files)
 	b := w.branch()
 	w.snapshot(b)
+	folders := func(n int) map[string]string {
+		files := map[string]string{}
+		for i := range n {
+			files[fmt.Sprintf("new-%d/z.yaml", i)] = "image: z:2\n"
+		}
+		return files
+	}
 	for _, test := range []struct {
 		name  string
 		push  map[string]string
 		trees int
 	}{
 		{"one directory", map[string]string{"infra/x.yaml": "image: i:2\n"}, 2},
-		{"two directories", map[string]string{"infra/x.yaml": "image: i:3\n", "other/y.yaml": "image: o:3\n"}, 2},
+		{"two directories", map[string]string{"infra/x.yaml": "image: i:3\n", "other/y.yaml": "image: o:3\n"}, 3},
 		{"the root alone", map[string]string{"top.yaml": "image: t:2\n"}, 1},
-		{"a new directory", map[string]string{"new/z.yaml": "image: z:2\n"}, 2},
+		{"new directories", folders(4), 5},
+		{"below the large directory", map[string]string{"apps/team-07/app-0007.yaml": "image: a:2\n"}, 3},
+		{"beside the large directory, too", map[string]string{"apps/team-07/app-0007.yaml": "image: a:3\n", "infra/x.yaml": "image: i:4\n"}, 4},
+		{"in the large directory", map[string]string{"apps/new.yaml": "image: a:2\n"}, 2},
 	} {
 		w.push(test.push)
 		w.spent()
 		s := w.snapshot(b)
+		var bytes int64
+		for _, r := range w.requests() {
+			bytes += r.ResponseBytes
+		}
 		got := w.spent()
 		if trees := count(got, readTree); trees != test.trees || len(got) != trees+1 {
 			t.Errorf("%s: spent %v, want %d trees", test.name, got, test.trees)
 		}
 		w.wantEntries(s)
+		if bytes > 64<<10 { // the whole listing has more than a megabyte
+			t.Errorf("%s: %d bytes were read", test.name, bytes)
+		}
 	}
+	w.push(folders(9)) // five of them new
+	w.spent()
 	s := w.snapshot(b)
+	if got := w.spent(); count(got, readTree) != 2 {
+		t.Errorf("many directories: spent %v, want 2 trees", got)
+	}
+	w.wantEntries(s)
 	_, err := b.Commit(t.Context(), s, set(s, "apps/team-01/app-0001.yaml", "image: x:2\n"))
 	w.must(err)
 	w.push(map[string]string{"infra/x.yaml": "image: i:9\n"})

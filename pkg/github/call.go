@@ -42,7 +42,7 @@ type request struct {
 func (c *Client) ask(ctx context.Context, r request, send func(context.Context) (*gh.Response, error)) error {
 	var previous error // the error of the attempt before
 	for attempt := 1; ; attempt++ {
-		refused := c.limits.admit(ctx)
+		refused := c.budgets.of(r.repo).admit(ctx)
 		err := translate(ctx, r.op, nil, refused)
 		if refused == nil {
 			err = c.send(ctx, r, attemptTimeout, send)
@@ -72,9 +72,10 @@ func isLimited(err error) bool {
 // send makes one attempt that was admitted before.
 func (c *Client) send(ctx context.Context, r request, timeout time.Duration, send func(context.Context) (*gh.Response, error)) error {
 	if !r.write {
+		reads := c.budgets.of(r.repo).reads
 		select {
-		case c.reads <- struct{}{}:
-			defer func() { <-c.reads }()
+		case reads <- struct{}{}:
+			defer func() { <-reads }()
 		case <-ctx.Done():
 			return translate(ctx, r.op, nil, ctx.Err())
 		}

@@ -71,9 +71,8 @@ type Client struct {
 	wiring   wiring
 	api      *gh.Client
 	archives *http.Client // without the credential
-	limits   *limiter
+	budgets  *budgets
 	blobs    *cache.Cache[SHA, []byte]
-	reads    chan struct{} // one place for each read in flight
 
 	author, committer *Signature
 
@@ -104,9 +103,8 @@ func NewClient(o Options) (*Client, error) {
 		return nil, errors.New("a credential is needed")
 	}
 	c := &Client{
-		limits:    newLimiter(o.Now, o.Sleep, !o.Unpaced),
+		budgets:   newBudgets(func() *limiter { return newLimiter(o.Now, o.Sleep, !o.Unpaced) }),
 		blobs:     cache.New[SHA](o.CacheBytes, blobCost),
-		reads:     make(chan struct{}, parallelReads),
 		author:    o.Author,
 		committer: o.Committer,
 		now:       o.Now,
@@ -174,9 +172,10 @@ func baseURL(s string) (*url.URL, error) {
 // observer, transport. An App's own requests have limits of their own.
 func (c *Client) connect(o Options, base *url.URL) {
 	observed := &bounds{base: base.Path, next: &observer{next: o.Transport, base: base.Path, now: o.Now, observe: o.Observe}}
+	own := newLimiter(o.Now, o.Sleep, false)
 	c.wiring = wiring{
-		plain: &watch{next: observed, limits: c.limits},
-		side:  &watch{next: observed, limits: newLimiter(o.Now, o.Sleep, false)},
+		plain: &watch{next: observed, limits: c.budgets.of},
+		side:  &watch{next: observed, limits: func(Repo) *limiter { return own }},
 		api:   base, now: o.Now, sleep: o.Sleep,
 	}
 	c.api = gh.NewClient(&http.Client{Transport: asIdentity{c}, CheckRedirect: sameHost})
@@ -205,9 +204,6 @@ func (c *Client) Branch(repo Repo, branch string) *Branch {
 	return b
 }
 
-// RateLimit returns the budget as the last responses reported it, without a request.
-func (c *Client) RateLimit() RateLimit { return c.limits.known() }
-
 // Status is what Check finds out about the credential and a repository.
 type Status struct {
 	// Repo is the repository's present name.
@@ -227,7 +223,7 @@ type Status struct {
 func (c *Client) Check(ctx context.Context, repo Repo) (Status, error) {
 	found, err := c.repository(ctx, repo)
 	c.mu.Lock()
-	s := Status{Repo: repo, RateLimit: c.limits.known(), TokenExpires: c.expires}
+	s := Status{Repo: repo, RateLimit: c.RateLimit(repo), TokenExpires: c.expires}
 	c.mu.Unlock()
 	if err != nil {
 		return s, err

@@ -97,7 +97,7 @@ func checkedEdits(s *Snapshot, c Changeset) ([]Edit, error) {
 
 // commit is Commit for edits that are tried as they are.
 func (b *Branch) commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, error) {
-	if err := b.client.limits.admitCommit(ctx); err != nil {
+	if err := b.limits().admitCommit(ctx); err != nil {
 		return Commit{}, translate(ctx, opNewTree, nil, err)
 	}
 	next, checked := s.listing.edited(c.Edits)

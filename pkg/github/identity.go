@@ -33,9 +33,8 @@ func (c *Client) Become(credential Credential, signingKey string) error {
 	if next.session, err = credential.connect(c.wiring); err != nil {
 		return err
 	}
-	if c.identity.Swap(next) != nil {
-		c.limits.forget()
-	}
+	c.identity.Store(next)
+	c.budgets.become(credential)
 	return nil
 }
 

@@ -62,11 +62,12 @@ type RateLimit struct {
 	Secondary bool
 }
 
-// limiter keeps the limits of one credential. It is safe for concurrent use.
+// limiter keeps the limits of one credential, or of an App for one account. It is safe for concurrent use.
 type limiter struct {
 	now   func() time.Time
 	sleep func(context.Context, time.Duration) error
 
+	reads        chan struct{} // one place for each read in flight
 	minute, hour *rate.Limiter // nil: not paced
 
 	mu      sync.Mutex
@@ -75,7 +76,7 @@ type limiter struct {
 }
 
 func newLimiter(now func() time.Time, sleep func(context.Context, time.Duration) error, paced bool) *limiter {
-	l := &limiter{now: now, sleep: sleep}
+	l := &limiter{now: now, sleep: sleep, reads: make(chan struct{}, parallelReads)}
 	if paced {
 		l.minute = rate.NewLimiter(rate.Every(time.Minute/minuteRefill), minuteBurst)
 		l.hour = rate.NewLimiter(rate.Every(time.Hour/hourRefill), hourBurst)
@@ -271,17 +272,18 @@ func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
-// watch is the layer that keeps a limiter informed. It turns an answer that is a
+// watch is the layer that keeps limiters informed. It turns an answer that is a
 // limit's into a *RateLimitError, and hides the budget from the layers above,
 // which would keep limits of their own.
 type watch struct {
 	next   http.RoundTripper
-	limits *limiter
+	limits func(Repo) *limiter
 }
 
 // RoundTrip implements http.RoundTripper. No request is sent into a known limit.
 func (w *watch) RoundTrip(req *http.Request) (*http.Response, error) {
-	if refusal := w.limits.refusal(); refusal != nil {
+	limits := w.limits(repoOf(req.Context()))
+	if refusal := limits.refusal(); refusal != nil {
 		closeBody(req.Body)
 		refusal.RetryAfter = max(refusal.RetryAfter, shortestWait)
 		return nil, refusal
@@ -294,7 +296,7 @@ func (w *watch) RoundTrip(req *http.Request) (*http.Response, error) {
 	if resp.StatusCode >= 400 {
 		message = peekAnswer(resp).message
 	}
-	if refusal := w.limits.learn(resp, message); refusal != nil {
+	if refusal := limits.learn(resp, message); refusal != nil {
 		closeBody(resp.Body)
 		return nil, refusal
 	}

@@ -80,7 +80,7 @@ func TestLimitsAreRecognised(t *testing.T) {
 				w.spent()
 				wantLimited(t, update(impatient(t), w.branch()), test.secondary, test.least-time.Second, test.most)
 				w.wantSpent()
-				if until := w.client.RateLimit().LimitedUntil; until.Before(w.clock.Now()) {
+				if until := w.client.RateLimit(parse(t, repoName)).LimitedUntil; until.Before(w.clock.Now()) {
 					t.Errorf("limited until %s", until)
 				}
 
@@ -152,7 +152,7 @@ func TestUsedUpBudget(t *testing.T) {
 	if got := w.spent(); len(got) != 4 {
 		t.Errorf("spent %v of a budget of 4", got)
 	}
-	limit := w.client.RateLimit()
+	limit := w.client.RateLimit(parse(t, repoName))
 	if limit.Limit != 4 || limit.Remaining != 0 || limit.Reset.Before(w.clock.Now()) {
 		t.Errorf("the budget is told as %+v", limit)
 	}
@@ -278,7 +278,7 @@ func TestSmallestBudgetCounts(t *testing.T) {
 		_, err := client.Check(t.Context(), parse(t, repoName))
 		w.must(err)
 	}
-	if got := client.RateLimit().Remaining; got != 4 {
+	if got := client.RateLimit(parse(t, repoName)).Remaining; got != 4 {
 		t.Errorf("%d are told to remain, want 4", got)
 	}
 }

@@ -127,7 +127,7 @@ func (p *Proposal) Commit(ctx context.Context, s *Snapshot, c Changeset, from SH
 }
 
 func (p *Proposal) commit(ctx context.Context, s *Snapshot, c Changeset, from SHA) (Commit, error) {
-	if err := p.b.client.limits.admitCommit(ctx); err != nil {
+	if err := p.b.limits().admitCommit(ctx); err != nil {
 		return Commit{}, translate(ctx, opNewTree, nil, err)
 	}
 	tree, checked := s.TreeWith(c.Edits)
@@ -214,7 +214,7 @@ func (p *Proposal) Delete(ctx context.Context, at SHA) (bool, error) {
 	if err != nil || now == "" || now != at {
 		return now == "", err
 	}
-	if err := p.b.client.limits.admitCommit(ctx); err != nil {
+	if err := p.b.limits().admitCommit(ctx); err != nil {
 		return false, translate(ctx, opDeleteRef, nil, err)
 	}
 	err = p.b.client.ask(ctx, request{op: opDeleteRef, repo: where.repo, write: true}, func(ctx context.Context) (*gh.Response, error) {

@@ -149,7 +149,7 @@ func (p *Proposal) Open(ctx context.Context, text PullText) (pull PullRequest, o
 	if err != nil {
 		return PullRequest{}, false, err
 	}
-	if err := p.b.client.limits.admitCommit(ctx); err != nil {
+	if err := p.b.limits().admitCommit(ctx); err != nil {
 		return PullRequest{}, false, translate(ctx, opNewPull, nil, err)
 	}
 	body := &gh.NewPullRequest{
@@ -232,7 +232,7 @@ func (p *Proposal) edit(ctx context.Context, number int, to *gh.PullRequest) (Pu
 	if err != nil {
 		return PullRequest{}, err
 	}
-	if err := p.b.client.limits.admitCommit(ctx); err != nil {
+	if err := p.b.limits().admitCommit(ctx); err != nil {
 		return PullRequest{}, translate(ctx, opEditPull, nil, err)
 	}
 	var edited *gh.PullRequest
@@ -253,7 +253,7 @@ func (p *Proposal) Comment(ctx context.Context, number int, text string) error {
 	if err != nil {
 		return err
 	}
-	if err := p.b.client.limits.admitCommit(ctx); err != nil {
+	if err := p.b.limits().admitCommit(ctx); err != nil {
 		return translate(ctx, opComment, nil, err)
 	}
 	r := request{op: opComment, repo: at.repo, write: true, once: true} // a second one would be a second comment

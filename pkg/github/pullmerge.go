@@ -85,7 +85,7 @@ func (p *Proposal) Merge(ctx context.Context, number int, o MergeOptions) (Mergi
 	if err != nil {
 		return Merging{}, err
 	}
-	if err := p.b.client.limits.admitCommit(ctx); err != nil {
+	if err := p.b.limits().admitCommit(ctx); err != nil {
 		return Merging{}, translate(ctx, opMergeAsync, nil, err)
 	}
 	body := map[string]string{"sha": string(o.Head), "merge_method": o.Method, "merge_action": "default"}

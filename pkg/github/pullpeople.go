@@ -104,7 +104,7 @@ func (p *Proposal) askReview(ctx context.Context, at place, number int, of gh.Re
 
 // people makes one paced request.
 func (p *Proposal) people(ctx context.Context, at place, op string, send func(context.Context) (*gh.Response, error)) error {
-	if err := p.b.client.limits.admitCommit(ctx); err != nil {
+	if err := p.b.limits().admitCommit(ctx); err != nil {
 		return translate(ctx, op, nil, err)
 	}
 	return needsPulls(p.b.client.ask(ctx, request{op: op, repo: at.repo, write: true}, send))

@@ -83,7 +83,7 @@ var steps = map[sight]struct{ sure, doubt step }{
 // may be nil, right before it sends the update. After nil, c is on the branch; after
 // ErrBranchMoved, it is not and never will be; after an *UnknownOutcomeError, it may be.
 func (b *Branch) fastForward(ctx context.Context, s *Snapshot, c Commit, before func(context.Context, SHA) error) error {
-	if err := b.client.limits.admit(ctx); err != nil {
+	if err := b.limits().admit(ctx); err != nil {
 		return translate(ctx, opUpdateRef, nil, err)
 	}
 	if before != nil {
@@ -140,7 +140,7 @@ func (u *refUpdate) follow(ctx context.Context) error {
 
 // mayRepeat waits for the rate limit and reports whether the update may be sent again.
 func (u *refUpdate) mayRepeat(ctx context.Context, attempt int) bool {
-	return attempt < maxRefAttempts && u.b.client.limits.admit(ctx) == nil && ctx.Err() == nil
+	return attempt < maxRefAttempts && u.b.limits().admit(ctx) == nil && ctx.Err() == nil
 }
 
 // detached returns a context for an update that is about to be sent. It goes on after

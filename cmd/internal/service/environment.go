@@ -235,7 +235,7 @@ func githubVariables() []variable {
 			s.appKey = v
 			return checkClient(github.Options{Credential: github.App{ID: 1, PrivateKey: []byte(v)}})
 		}},
-		{name: "GITHUB_APP_INSTALLATION_ID", help: "the App's installation; looked up when empty", set: func(s *Settings, v string) error {
+		{name: "GITHUB_APP_INSTALLATION_ID", help: "the App's installation; looked up for each owner when empty, or when the targets have several", set: func(s *Settings, v string) error {
 			return positive(v, &s.installationID)
 		}},
 		{name: "GITHUB_API_URL", fallback: github.DefaultBaseURL, help: "root of GitHub's REST API; https://HOST/api/v3/ for an Enterprise Server", set: func(s *Settings, v string) error {
@@ -361,6 +361,10 @@ func readEnvironment(env Environment, before *caller.Callers) (Settings, error) 
 	if err != nil {
 		return s, err
 	}
+	s.Credential = s.credential()
+	if s.installationID != 0 && s.installation() == 0 {
+		s.warn("GITHUB_APP_INSTALLATION_ID", "is not used: the targets have several owners, and the installation of each is looked up")
+	}
 	if err := s.checkSecrets(); err != nil {
 		return s, err
 	}
@@ -401,7 +405,7 @@ func (v variable) read(env Environment, readFile func(string) ([]byte, error)) (
 	return text, nil
 }
 
-// check refuses combinations of variables, and builds the credential.
+// check refuses combinations of variables.
 func (s *Settings) check() error {
 	switch {
 	case s.repository == "" && s.configFile == "":
@@ -426,7 +430,6 @@ func (s *Settings) check() error {
 	if err := s.checkAPIURL(); err != nil {
 		return fmt.Errorf("GITHUB_API_URL: %w", err)
 	}
-	s.Credential = s.credential()
 	s.StoreURL = s.databaseURL
 	if s.StoreURL == "" {
 		s.StoreURL = "sqlite:" + filepath.Join(s.dataDir, "versions-service.db")

@@ -182,21 +182,38 @@ func (c *storeCollector) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(c.failed, prometheus.GaugeValue, float64(stats.Failed))
 }
 
-// registerBudget registers what the client knows of GitHub's limits.
+// registerBudget registers what the client knows of GitHub's limits: by owner for a
+// GitHub App, and without a label for a token.
 func registerBudget(registry *prometheus.Registry, client *github.Client) {
-	gauge := func(name, help string, value func(github.RateLimit) float64) {
-		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
-			func() float64 { return value(client.RateLimit()) }))
+	registry.MustRegister(budgetCollector{client})
+}
+
+type budgetCollector struct{ client *github.Client }
+
+// Describe implements prometheus.Collector. Nothing is described, since the labels
+// depend on the credential.
+func (budgetCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c budgetCollector) Collect(out chan<- prometheus.Metric) {
+	limits := c.client.RateLimits()
+	if len(limits) == 0 {
+		limits[""] = github.RateLimit{}
 	}
-	gauge("versions_service_github_rate_limit", "Requests an hour that GitHub allows; 0 when not told yet.",
-		func(l github.RateLimit) float64 { return float64(l.Limit) })
-	gauge("versions_service_github_rate_limit_remaining", "Requests that are left of the hour's budget.",
-		func(l github.RateLimit) float64 { return float64(l.Remaining) })
-	gauge("versions_service_github_rate_limit_reset_timestamp_seconds", "When the hour's budget is full again.",
-		func(l github.RateLimit) float64 {
-			if l.Reset.IsZero() {
-				return 0
-			}
-			return float64(l.Reset.Unix())
-		})
+	for owner, l := range limits {
+		var labels prometheus.Labels
+		if owner != "" {
+			labels = prometheus.Labels{"owner": owner}
+		}
+		gauge := func(name, help string, value float64) {
+			out <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, labels), prometheus.GaugeValue, value)
+		}
+		reset := 0.0
+		if !l.Reset.IsZero() {
+			reset = float64(l.Reset.Unix())
+		}
+		gauge("versions_service_github_rate_limit", "Requests an hour that GitHub allows; 0 when not told yet.", float64(l.Limit))
+		gauge("versions_service_github_rate_limit_remaining", "Requests that are left of the hour's budget.", float64(l.Remaining))
+		gauge("versions_service_github_rate_limit_reset_timestamp_seconds", "When the hour's budget is full again.", reset)
+	}
 }

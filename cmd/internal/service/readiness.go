@@ -128,12 +128,11 @@ func (r *readiness) github(ctx context.Context) []api.GitHubReadiness {
 	if !r.stopping.Load() && (r.asked.IsZero() || r.now().Sub(r.asked) >= questionAge) {
 		r.ask(ctx)
 	}
-	limit := r.client.RateLimit() // after the question, which updates it
 	answer := []api.GitHubReadiness{}
 	for _, known := range r.repos {
 		target := api.GitHubReadiness{Repository: known.repo.String(), Branches: r.branches(known)}
 		target.State, target.Detail = r.repository(known)
-		if limit.Limit > 0 {
+		if limit := r.client.RateLimit(known.repo); limit.Limit > 0 {
 			target.RateLimit = &api.RateLimit{Limit: limit.Limit, Remaining: limit.Remaining, Reset: limit.Reset.UTC()}
 		}
 		answer = append(answer, target)

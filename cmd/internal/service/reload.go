@@ -138,7 +138,7 @@ func (s *Service) replace(ctx context.Context, before *configuration, settings S
 		return err
 	}
 	old := before.settings
-	if settings.token != old.token || settings.appKey != old.appKey || settings.SigningKey != old.SigningKey {
+	if settings.token != old.token || settings.appKey != old.appKey || settings.SigningKey != old.SigningKey || settings.installation() != old.installation() {
 		if err := s.client.Become(settings.Credential, settings.SigningKey); err != nil {
 			return fmt.Errorf("the credential for GitHub: %w", err)
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/cmd/internal/cli"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/config"
 )
 
 // healthcheckTimeout bounds the request of `versions-service healthcheck`.
@@ -73,6 +74,10 @@ func (b Build) Main(ctx context.Context, args []string, env Environment, stdout,
 			{
 				Use: "check-config FILE", Short: "say whether a CONFIG_FILE is right, and what its rules allow", Long: checkConfigHelp,
 				Run: func(_ context.Context, args []string) int { return checkConfig(args, env, stdout, stderr) },
+			},
+			{
+				Use: "config-schema", Short: "print the JSON Schema of a CONFIG_FILE", Long: "Prints the JSON Schema of a CONFIG_FILE, by which an editor completes and checks it.",
+				Run: func(context.Context, []string) int { fmt.Fprint(stdout, config.Schema()); return exitOK },
 			},
 			{
 				Use: "healthcheck", Short: "exit 0 when the service on LISTEN_ADDR is alive", Long: "Asks the service that runs in the same environment whether it is alive.",

@@ -19,7 +19,8 @@ type hub struct {
 	repositoryDir string
 	dataDir       string // of the service
 	example       example
-	kept          bool // the repository outlives the program
+	kept          bool  // the repository outlives the program
+	jobs          *jobs // nil without --oidc
 	stop          func() error
 }
 

@@ -51,7 +51,6 @@ var elsewhere = map[string]string{
 	"docker": "docker|make image", "kubectl": "kubectl",
 	"gh": "gh ", "az": "az ", "aws": "aws ", "gcloud": "gcloud",
 	"cloudflared": "cloudflared", "ngrok": "ngrok", "ssh": "ssh",
-	"actions": `\$ACTIONS_ID_TOKEN_REQUEST_URL`,
 }
 
 // goShim stands for the command go in pages: `go run` starts the program that the

@@ -36,6 +36,7 @@ type options struct {
 	dir        string
 	once       bool
 	githubOnly bool
+	oidc       bool
 }
 
 const usage = `Runs the service in front of an embedded GitHub: no token, no network.
@@ -48,6 +49,8 @@ Usage: sandbox [flags]
   --once         send the example request, print the answer and the commit, and
                  end with 0 when it was committed; without --dir nothing is left
   --github-only  serve the embedded GitHub alone on LISTEN_ADDR
+  --oidc         serve an issuer of OpenID Connect tokens as well, with one job,
+                 which may move the images below the name of its repository
 
 The repository is refty-yapi/refty-infra-test, its branch main. GitHub's token is
 sandbox, and so is the secret of each webhook, unless CONFIG_FILE is set.
@@ -87,6 +90,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.dir, "dir", "", "")
 	flags.BoolVar(&o.once, "once", false, "")
 	flags.BoolVar(&o.githubOnly, "github-only", false, "")
+	flags.BoolVar(&o.oidc, "oidc", false, "")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -95,6 +99,8 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.once && o.githubOnly:
 		return o, errors.New("--once and --github-only exclude each other")
+	case o.once && o.oidc:
+		return o, errors.New("--once and --oidc exclude each other")
 	}
 	return o, nil
 }
@@ -122,8 +128,18 @@ func (o options) run(ctx context.Context, env service.Environment, stdout, stder
 	if hub.example, found = exampleFor(files); !found {
 		fmt.Fprintf(stderr, "sandbox: --from: no file of %s names an image that can be set; the example is of the built-in sample\n", o.from)
 	}
+	if o.oidc {
+		if env["CONFIG_FILE"] != "" {
+			return errors.Join(errors.New("--oidc: unset CONFIG_FILE; it brings callers and rules of its own"), hub.stop())
+		}
+		if hub.jobs, err = startJobs(dir, hub.example.Image); err != nil {
+			return errors.Join(err, hub.stop())
+		}
+		defer func() { _ = hub.jobs.stop() }()
+	}
 	switch {
 	case o.githubOnly:
+		hub.writeJob(stdout, env)
 		fmt.Fprintf(stdout, githubOnlyText, hub.url, repository, branch, token, hub.repositoryDir)
 		<-ctx.Done()
 	case o.once:
@@ -176,6 +192,9 @@ func environment(hub *hub, env service.Environment) service.Environment {
 	if env["API_TOKENS"] == "" && env["API_TOKENS_FILE"] == "" {
 		own["AUTH"] = "none"
 	}
+	if hub.jobs != nil {
+		hub.jobs.trust(own)
+	}
 	return own
 }
 
@@ -196,8 +215,12 @@ func serve(ctx context.Context, hub *hub, env service.Environment, stdout, stder
 	if err != nil {
 		return err
 	}
+	hub.writeJob(stdout, env)
 	authorization := ""
-	if env["AUTH"] == "" {
+	switch {
+	case hub.jobs != nil:
+		authorization = " \\\n    -H \"Authorization: Bearer $token\""
+	case env["AUTH"] == "":
 		authorization = " \\\n    -H 'Authorization: Bearer TOKEN'"
 	}
 	fmt.Fprintf(stdout, serveText, browse(svc.Addr()), authorization, hub.example.body(), hub.repositoryDir, hub.url, env["WEBHOOK_DOCKERHUB_SECRET"])

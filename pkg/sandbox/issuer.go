@@ -137,7 +137,8 @@ func (i *Issuer) writeJSON(w http.ResponseWriter, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// token answers a job, as GET $ACTIONS_ID_TOKEN_REQUEST_URL&audience=… is answered.
+// token answers a job, as GET $ACTIONS_ID_TOKEN_REQUEST_URL&audience=… is answered. Unlike
+// GitHub's, it takes further parameters for claims of the job.
 func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") != "Bearer "+IssuerRequestToken {
 		http.Error(w, "Unauthorized", http.StatusUnauthorized)
@@ -147,7 +148,13 @@ func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
 	if audience == "" {
 		audience = "https://github.com/refty-yapi"
 	}
-	signed, err := i.Sign(audience, nil)
+	changed := map[string]any{}
+	for name, values := range r.URL.Query() {
+		if name != "audience" && name != "api-version" {
+			changed[name] = values[0]
+		}
+	}
+	signed, err := i.Sign(audience, changed)
 	if err != nil {
 		http.Error(w, fmt.Sprintf("sign: %v", err), http.StatusInternalServerError)
 		return

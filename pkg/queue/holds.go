@@ -18,16 +18,19 @@ type Hold struct {
 	ID     string // chosen by the caller, unique: a UUIDv7
 	Image  string // normalised name
 	Target string // the target's name
-	Reason string
+	// Version is what the image is held at; "" for a hold of whatever is there.
+	Version string
+	Reason  string
 	By     string    // the maker's name; "" when there are no callers
 	At     time.Time // when it was made; AddHold sets it
 	Until  time.Time // zero when it has no end
 }
 
-// AddHold stores a hold and returns it. A hold of the same ID that stands stays as it is.
+// AddHold stores a hold and returns it. One of the same ID that stands gets its version, and
+// stays as it is otherwise.
 // AddHold returns ErrTooManyHolds when there is no room for another one of this maker.
 func (q *Queue) AddHold(ctx context.Context, h Hold) (Hold, error) {
-	if h.ID == "" || !plain(h.ID, h.Image, h.Target, h.Reason, h.By) {
+	if h.ID == "" || !plain(h.ID, h.Image, h.Target, h.Version, h.Reason, h.By) {
 		return Hold{}, errors.New("queue: a hold has no id, or a text in it is not UTF-8 or has a zero byte")
 	}
 	err := q.write(ctx, func(ctx context.Context, c *change) error {
@@ -42,8 +45,11 @@ func (q *Queue) AddHold(ctx context.Context, h Hold) (Hold, error) {
 			return err
 		}
 		if known := slices.IndexFunc(standing, func(other Hold) bool { return other.ID == h.ID }); known >= 0 {
+			version := h.Version
 			h = standing[known]
-			return nil
+			h.Version = version
+			_, err := c.exec(ctx, `UPDATE versions_hold SET version = $1 WHERE id = $2`, version, h.ID)
+			return err
 		}
 		own := 0
 		for _, other := range standing {
@@ -57,8 +63,8 @@ func (q *Queue) AddHold(ctx context.Context, h Hold) (Hold, error) {
 		h.At = fromMicros(micros(c.now))
 		h.Until = fromMicros(micros(h.Until))
 		_, err = c.exec(ctx, `
-			INSERT INTO versions_hold (id, image, target, reason, maker, made_at, until_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			h.ID, h.Image, h.Target, h.Reason, h.By, micros(h.At), micros(h.Until))
+			INSERT INTO versions_hold (id, image, target, version, reason, maker, made_at, until_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+			h.ID, h.Image, h.Target, h.Version, h.Reason, h.By, micros(h.At), micros(h.Until))
 		return err
 	})
 	if err != nil {
@@ -101,11 +107,11 @@ func readHolds(ctx context.Context, q querier, now time.Time) ([]Hold, error) {
 			h         Hold
 			at, until int64
 		)
-		err := scan(&h.ID, &h.Image, &h.Target, &h.Reason, &h.By, &at, &until)
+		err := scan(&h.ID, &h.Image, &h.Target, &h.Version, &h.Reason, &h.By, &at, &until)
 		h.At, h.Until = fromMicros(at), fromMicros(until)
 		holds = append(holds, h)
 		return err
-	}, `SELECT id, image, target, reason, maker, made_at, until_at FROM versions_hold
+	}, `SELECT id, image, target, version, reason, maker, made_at, until_at FROM versions_hold
 		WHERE until_at = 0 OR until_at > $1 ORDER BY made_at, id`, micros(now))
 	return holds, err
 }

@@ -51,6 +51,7 @@ func TestHolds(t *testing.T) {
 		w.clock.advance(time.Minute)
 		w.addHold(hold("h2", "dev"))
 		again := hold("h1", "somebody else")
+		again.Version, first.Version = "1", "1"
 		diff(t, "a hold of the same ID", first, w.addHold(again))
 		diff(t, "the holds", []string{"h1", "h2"}, w.holds())
 
@@ -77,7 +78,7 @@ func TestHoldsAreBounded(t *testing.T) {
 	w := open(t, sqliteURL(t))
 	if err := w.Exec(t.Context(), fmt.Sprintf(`
 		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
-		INSERT INTO versions_hold SELECT 'h' || i, 'app', 'infra', '', CASE WHEN i < 500 THEN 'ops' ELSE 'dev' END, 1, 0 FROM n`,
+		INSERT INTO versions_hold SELECT 'h' || i, 'app', 'infra', '', '', CASE WHEN i < 500 THEN 'ops' ELSE 'dev' END, 1, 0 FROM n`,
 		queue.MaxHolds-1)); err != nil {
 		t.Fatal(err)
 	}

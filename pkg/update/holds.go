@@ -19,7 +19,9 @@ type Hold struct {
 	ID     string
 	Image  string // normalised name
 	Target string // id
-	Reason string
+	// Version is what the image is held at; "" for a hold of whatever is there.
+	Version string
+	Reason  string
 	By     string    // who made it
 	At     time.Time // when
 	Until  time.Time // zero when it has no end
@@ -32,6 +34,15 @@ type heldError struct {
 
 // Error is for the log.
 func (e *heldError) Error() string { return "an image was put on hold meanwhile" }
+
+// UnderHold returns the id of the hold that the request leaves its images under, "" for
+// none.
+func (r *Request) UnderHold() string {
+	if r.Hold == "" && len(r.Passes) > 0 {
+		return r.Passes[0]
+	}
+	return r.Hold
+}
 
 // standing returns the holds on a target.
 func (s *Service) standing(ctx context.Context, t *target) []Hold {
@@ -47,7 +58,7 @@ func (s *Service) standing(ctx context.Context, t *target) []Hold {
 func (r *Request) met(holds []Hold) []Hold {
 	var met []Hold
 	for _, h := range holds {
-		if !slices.Contains(r.Passes, h.ID) && slices.ContainsFunc(r.Images, h.covers) {
+		if h.ID != r.Hold && !slices.Contains(r.Passes, h.ID) && slices.ContainsFunc(r.Images, h.covers) {
 			met = append(met, h)
 		}
 	}

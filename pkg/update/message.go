@@ -12,7 +12,7 @@ func (p *plan) message() string {
 	writing := p.writing()
 	headlines := p.headlines(writing)
 	var b strings.Builder
-	if len(headlines) == 1 {
+	if promotes := writing[0].Promotes; len(headlines) == 1 && promotes == "" {
 		b.WriteString(headlines[0])
 	} else {
 		moved := map[int]bool{}
@@ -21,7 +21,11 @@ func (p *plan) message() string {
 				moved[part] = true
 			}
 		}
-		fmt.Fprintf(&b, "Update %d images\n", len(moved))
+		if len(writing) == 1 && promotes != "" {
+			fmt.Fprintf(&b, "Promote %s from %s to %s\n", counted(len(moved), "image"), promotes, p.target.place().ID)
+		} else {
+			fmt.Fprintf(&b, "Update %s\n", counted(len(moved), "image"))
+		}
 		for _, line := range headlines {
 			fmt.Fprintf(&b, "\n- %s", strings.ReplaceAll(line, "\n", "\n  "))
 		}
@@ -77,7 +81,7 @@ func (p *plan) headlines(writing []author) []string {
 			lines = append(lines, message)
 		default:
 			for _, part := range slices.Backward(fresh) {
-				lines = append(lines, p.target.headline(p.wanted[part].Image))
+				lines = append(lines, p.target.headline(p.wanted[part].Image, w.Rollback))
 			}
 		}
 	}
@@ -85,14 +89,25 @@ func (p *plan) headlines(writing []author) []string {
 	return lines
 }
 
+// counted is a number with its noun.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // headline is the target's for an image, or one that is made of the image and the version.
-func (t *Target) headline(m Image) string {
+func (t *Target) headline(m Image, rollback bool) string {
 	if t.Message != nil {
 		return t.Message(m.Repository, m.Version, m.Digest)
 	}
 	version := m.Version.String()
 	if !m.Digest.IsZero() {
 		version += "@" + m.Digest.String()
+	}
+	if rollback {
+		return fmt.Sprintf("Roll %s back to %s", m.Repository, version)
 	}
 	return fmt.Sprintf("Update %s to %s", m.Repository, version)
 }
@@ -113,8 +128,8 @@ func (p *plan) trailers(writing []author) []string {
 		add("Source-Revision", w.Source.Revision)
 		add("Source-URL", w.Source.URL)
 		add("Requested-By", w.Caller)
-		if len(w.Passes) > 0 {
-			add("Hold-Id", w.Passes[0])
+		if hold := w.UnderHold(); hold != "" {
+			add("Hold-Id", hold)
 			add("Hold-Reason", w.HoldReason)
 		}
 		add("Update-Id", w.ID)

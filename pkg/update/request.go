@@ -85,18 +85,27 @@ type Request struct {
 	Sent github.SHA
 	// DryRun asks for the plan alone.
 	DryRun bool
-	// Passes are the ids of holds that do not stop the request. The commit's message
-	// names the first, with HoldReason.
+	// Hold is the id of the hold that was made for the request, and Passes are those of
+	// others that do not stop it. The commit's message names Hold or else the first of
+	// the others, with HoldReason.
+	Hold       string
 	Passes     []string
 	HoldReason string
-	// Rollback reports that the request goes back to an earlier version.
+	// Rollback reports that the request goes back to a version that the target had.
 	Rollback bool
+	// Promotes is the id of the target whose versions the request takes over, "" for none.
+	Promotes string
+	// LeftOut are images that the caller asked for and that are none of Images.
+	LeftOut []LeftOut
 
 	// stored reports that the request came by Service.Apply.
 	stored bool
 	// census is what the request's targets name.
 	census *census
 }
+
+// LeftOut is an image that a request leaves out, and a code that says why.
+type LeftOut struct{ Image, Reason string }
 
 // with returns the request with other images.
 func (r Request) with(images []Image) Request {

@@ -44,9 +44,17 @@ type storedRequest struct {
 	Paths      []string      `json:"paths,omitempty"`
 	Message    string        `json:"message,omitempty"`
 	Source     storedSource  `json:"source,omitzero"`
+	Hold       string        `json:"hold,omitempty"`
 	Passes     []string      `json:"passes,omitempty"`
 	HoldReason string        `json:"hold_reason,omitempty"`
 	Rollback   bool          `json:"rollback,omitempty"`
+	Promotes   string        `json:"promotes,omitempty"`
+	LeftOut    []storedLeft  `json:"left_out,omitempty"`
+}
+
+type storedLeft struct {
+	Image  string `json:"image"`
+	Reason string `json:"reason"`
 }
 
 type storedImage struct {
@@ -91,7 +99,10 @@ type storedSource struct {
 func EncodeRequest(r Request) []byte {
 	s := storedRequest{
 		V: storedVersion, Present: r.Present.String(), Branch: r.Branch, Paths: r.Paths, Message: r.Message, Source: storedSource(r.Source),
-		Passes: r.Passes, HoldReason: r.HoldReason, Rollback: r.Rollback,
+		Hold: r.Hold, Passes: r.Passes, HoldReason: r.HoldReason, Rollback: r.Rollback, Promotes: r.Promotes,
+	}
+	for _, l := range r.LeftOut {
+		s.LeftOut = append(s.LeftOut, storedLeft(l))
 	}
 	if r.Listed {
 		for _, m := range r.Images {
@@ -117,7 +128,10 @@ func DecodeRequest(text []byte) (Request, error) {
 		return Request{}, fmt.Errorf("read the stored request: %w", err)
 	}
 	r := Request{Listed: len(s.Images) > 0, Branch: s.Branch, Paths: s.Paths, Message: s.Message, Source: Source(s.Source)}
-	r.Passes, r.HoldReason, r.Rollback = s.Passes, s.HoldReason, s.Rollback
+	r.Hold, r.Passes, r.HoldReason, r.Rollback, r.Promotes = s.Hold, s.Passes, s.HoldReason, s.Rollback, s.Promotes
+	for _, l := range s.LeftOut {
+		r.LeftOut = append(r.LeftOut, LeftOut(l))
+	}
 	if !r.Listed {
 		s.Images = []storedImage{s.storedImage}
 	}
@@ -175,13 +189,15 @@ const noRepository = "/"
 
 // storedHold is a hold that the request met, as it was then.
 type storedHold struct {
-	ID     string    `json:"id"`
-	Image  string    `json:"image"`
-	Target string    `json:"target"`
-	Reason string    `json:"reason,omitempty"`
-	By     string    `json:"by,omitempty"`
-	At     time.Time `json:"at"`
-	Until  time.Time `json:"until,omitzero"`
+	ID     string `json:"id"`
+	Image  string `json:"image"`
+	Target string `json:"target"`
+
+	Version string    `json:"version,omitempty"`
+	Reason  string    `json:"reason,omitempty"`
+	By      string    `json:"by,omitempty"`
+	At      time.Time `json:"at"`
+	Until   time.Time `json:"until,omitzero"`
 }
 
 // storedCommit has the headline alone of a message: a commit that many updates

@@ -54,7 +54,8 @@ func (w *Worker) queued(r update.Request) (queue.Update, error) {
 	for _, c := range choices {
 		for _, m := range c.Images {
 			u.Tasks = append(u.Tasks, queue.Task{
-				Target: c.ID, Image: m.Repository.Name(), Branch: c.Key, Result: update.EncodeResult(update.Result{Place: c.Place}),
+				Target: c.ID, Image: m.Repository.Name(), Branch: c.Key, Hold: r.Hold,
+				Result: update.EncodeResult(update.Result{Place: c.Place}),
 			})
 		}
 	}
@@ -73,7 +74,7 @@ func Ended(r update.Request, results []update.Result) queue.Update {
 			}
 			u.Tasks = append(u.Tasks, queue.Task{
 				Target: result.ID, Image: result.Images[i].Repository.Name(), Branch: result.Key, Status: o.Status,
-				Attempts: 1, LastError: o.Error, Result: o.Result,
+				Hold: r.Hold, Attempts: 1, LastError: o.Error, Result: o.Result,
 			})
 		}
 	}

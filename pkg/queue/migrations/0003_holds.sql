@@ -4,6 +4,7 @@ CREATE TABLE versions_hold (
     id       text NOT NULL PRIMARY KEY,
     image    text NOT NULL,
     target   text NOT NULL,
+    version  text NOT NULL, -- that the image is held at, '' when it is not known
     reason   text NOT NULL,
     maker    text NOT NULL,
     made_at  bigint NOT NULL,

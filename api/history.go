@@ -86,8 +86,13 @@ func (s *server) RetryUpdate(ctx context.Context, in RetryUpdateRequestObject) (
 			return nil, err
 		}
 	}
+	again, err := s.holdAgain(ginContext(ctx), in.Id)
+	if err != nil {
+		return nil, err
+	}
 	u, err := s.queue.Retry(ginContext(ctx).Request.Context(), in.Id)
 	if err != nil {
+		s.takeBack(ginContext(ctx), again)
 		return nil, asStoreError(err)
 	}
 	noteOutcome(ginContext(ctx), string(statuses[u.Status]))

@@ -43,7 +43,7 @@ func (s *server) CreateHold(ctx context.Context, in CreateHoldRequestObject) (Cr
 	if err != nil {
 		return nil, err
 	}
-	place, err := s.oneTarget(g, repository, in.Body.Target)
+	place, err := s.oneTarget(g, repository, in.Body.Target, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -115,9 +115,12 @@ func wrongReason(reason *string) (wrong []FieldError) {
 }
 
 // oneTarget returns the target that a body names or, when it names none, the only one
-// that takes the image and in which the caller may move it. The error is an
-// *invalidError for the field, a *deniedError, or that of Choose.
-func (s *server) oneTarget(g *gin.Context, repository image.Repository, name *string) (update.Place, error) {
+// that takes the image and in which the caller may move it. When there are several, those
+// count that narrow leaves, which may be nil. The error is an *invalidError for the field,
+// a *deniedError, or that of Choose or narrow.
+func (s *server) oneTarget(
+	g *gin.Context, repository image.Repository, name *string, narrow func([]update.Place) ([]update.Place, error),
+) (update.Place, error) {
 	r := update.Request{Images: []update.Image{{Repository: repository}}}
 	if name != nil {
 		place, err := s.targetNamed("/target", *name)
@@ -133,16 +136,21 @@ func (s *server) oneTarget(g *gin.Context, repository image.Repository, name *st
 	if err != nil {
 		return update.Place{}, err
 	}
-	if len(choices) > 1 {
-		places := make([]update.Place, len(choices))
-		for i, c := range choices {
-			places[i] = c.Place
+	places := make([]update.Place, len(choices))
+	for i, c := range choices {
+		places[i] = c.Place
+	}
+	if len(places) > 1 && narrow != nil {
+		if places, err = narrow(places); err != nil {
+			return update.Place{}, err
 		}
+	}
+	if len(places) > 1 {
 		return update.Place{}, wrongFields([]FieldError{{
-			Pointer: "/target", Detail: fmt.Sprintf("%d targets take the image; name one of %s", len(places), targetNames(places)),
+			Pointer: "/target", Detail: fmt.Sprintf("%d targets have the image; name one of %s", len(places), targetNames(places)),
 		}}, 0)
 	}
-	return choices[0].Place, nil
+	return places[0], nil
 }
 
 // targetNamed returns the target of a name, or an *invalidError for the field.
@@ -206,5 +214,6 @@ func (s *server) mayRelease(g *gin.Context, h queue.Hold) error {
 func holdView(h queue.Hold) Hold {
 	return Hold{
 		Id: h.ID, Image: h.Image, Target: h.Target, Reason: h.Reason, By: h.By, At: h.At.UTC(), Until: presentTime(h.Until),
+		Version: present(h.Version),
 	}
 }

@@ -124,6 +124,7 @@ func (e IdleReceiptStatus) Valid() bool {
 
 // Defines values for ProblemCode.
 const (
+	ProblemCodeAmbiguousVersion     ProblemCode = "ambiguous_version"
 	ProblemCodeBranchMoved          ProblemCode = "branch_moved"
 	ProblemCodeBranchNotFound       ProblemCode = "branch_not_found"
 	ProblemCodeBranchProtected      ProblemCode = "branch_protected"
@@ -152,6 +153,8 @@ const (
 // Valid indicates whether the value is a known member of the ProblemCode enum.
 func (e ProblemCode) Valid() bool {
 	switch e {
+	case ProblemCodeAmbiguousVersion:
+		return true
 	case ProblemCodeBranchMoved:
 		return true
 	case ProblemCodeBranchNotFound:
@@ -524,6 +527,11 @@ type Hold struct {
 
 	// Until When it ends by itself; left out when it does not.
 	Until *time.Time `json:"until,omitempty"`
+
+	// Version The version that a rollback held the image at.
+	//
+	// Example: 10-10-ver
+	Version *string `json:"version,omitempty"`
 }
 
 // HoldList defines model for HoldList.
@@ -695,6 +703,19 @@ type ImageVersion struct {
 	Targets []string `json:"targets"`
 }
 
+// LeftOut An image that a promotion does not move.
+type LeftOut struct {
+	// Image The image's normalised name.
+	//
+	// Example: ghcr.io/octo-org/shop/cart
+	Image string `json:"image"`
+
+	// Reason `image_not_referenced`, `ambiguous_version` or `no_version`.
+	//
+	// Example: ambiguous_version
+	Reason string `json:"reason"`
+}
+
 // NamedIn The place of the image's name when the version is in another file, such as `repository` in `values.yaml`
 // for `tag` in `values-prod.yaml`. Left out when both are in one file.
 type NamedIn struct {
@@ -812,6 +833,35 @@ type ReceivedUpdate struct {
 
 // ReceivedUpdateStatus defines model for ReceivedUpdate.Status.
 type ReceivedUpdateStatus string
+
+// RollbackRequest `target` is needed where several targets name the image.
+type RollbackRequest struct {
+	// DryRun Answer with the files, changes and diff, and write nothing; false when left out.
+	DryRun *bool `json:"dry_run,omitempty"`
+
+	// Hold Hold the image there; true when left out.
+	Hold *bool `json:"hold,omitempty"`
+
+	// Image The image's repository name, without tag or digest.
+	//
+	// Example: ghcr.io/refty-yapi/refty-node/refty-node
+	Image string `json:"image"`
+
+	// Reason One line, for those who meet the hold and for the commit's message.
+	//
+	// Example: 5xx since 05-06-42a252
+	Reason *Reason `json:"reason,omitempty"`
+
+	// Target A target's name or, for one without a name, its `owner/name@branch`, or `owner/name` on the default branch.
+	//
+	// Example: production
+	Target *TargetName `json:"target,omitempty"`
+
+	// To The version to go back to; without it, the one before the present one.
+	//
+	// Example: 10-10-ver
+	To *string `json:"to,omitempty"`
+}
 
 // Skip defines model for Skip.
 type Skip struct {
@@ -972,6 +1022,14 @@ type Update struct {
 	// Version Example: 05-06-42a252
 	Version string         `json:"version"`
 	Targets []TargetUpdate `json:"targets"`
+
+	// HoldId The hold under which a rollback leaves the image.
+	//
+	// Example: 019a8f5e-7c1b-7d3f-8a51-3f0f6a3f9c20
+	HoldId *string `json:"hold_id,omitempty"`
+
+	// LeftOut The images that a promotion does not move.
+	LeftOut *[]LeftOut `json:"left_out,omitempty"`
 }
 
 // UpdatePage defines model for UpdatePage.
@@ -1029,6 +1087,14 @@ type UpdateRecord struct {
 	PushedAt   *time.Time `json:"pushed_at,omitempty"`
 	CreatedAt  time.Time  `json:"created_at"`
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
+
+	// HoldId The hold under which a rollback leaves the image.
+	//
+	// Example: 019a8f5e-7c1b-7d3f-8a51-3f0f6a3f9c20
+	HoldId *string `json:"hold_id,omitempty"`
+
+	// LeftOut The images that a promotion does not move.
+	LeftOut *[]LeftOut `json:"left_out,omitempty"`
 }
 
 // UpdateRequest defines model for UpdateRequest.
@@ -1218,6 +1284,20 @@ type ListImages200JSONResponseBody struct {
 	union json.RawMessage
 }
 
+// CreateRollbackParams defines parameters for CreateRollback.
+type CreateRollbackParams struct {
+	// XRequestId Used as the request's id when it is 1 to 128 characters of `A-Z a-z 0-9 . _ : / + = @ -`, else replaced.
+	XRequestId *RequestId `json:"X-Request-Id,omitempty"`
+
+	// Prefer RFC 7240: `respond-async`, or `wait=N` with a number of seconds. Other preferences are ignored; a dry run
+	// ignores all of them.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IdempotencyKey Any text that is new for each update, such as a UUID. For a day, the same key with the same body gets the same
+	// answer, and with another body a 422. An answer that asks for another try is not kept.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListUpdatesParams defines parameters for ListUpdates.
 type ListUpdatesParams struct {
 	// Image Only this image, by its repository name.
@@ -1267,6 +1347,9 @@ type RetryUpdateParams struct {
 
 // CreateHoldJSONRequestBody defines body for CreateHold for application/json ContentType.
 type CreateHoldJSONRequestBody = HoldRequest
+
+// CreateRollbackJSONRequestBody defines body for CreateRollback for application/json ContentType.
+type CreateRollbackJSONRequestBody = RollbackRequest
 
 // CreateUpdateJSONRequestBody defines body for CreateUpdate for application/json ContentType.
 type CreateUpdateJSONRequestBody = UpdateRequest
@@ -1461,6 +1544,9 @@ type ServerInterface interface {
 	// ListImages The image references of every target
 	// (GET /v1/images)
 	ListImages(c *gin.Context, params ListImagesParams)
+	// CreateRollback Put an image back to an earlier version, and hold it there
+	// (POST /v1/rollbacks)
+	CreateRollback(c *gin.Context, params CreateRollbackParams)
 	// ListUpdates The latest updates, newest first
 	// (GET /v1/updates)
 	ListUpdates(c *gin.Context, params ListUpdatesParams)
@@ -1775,6 +1861,84 @@ func (siw *ServerInterfaceWrapper) ListImages(c *gin.Context) {
 	siw.Handler.ListImages(c, params)
 }
 
+// CreateRollback operation middleware
+func (siw *ServerInterfaceWrapper) CreateRollback(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateRollbackParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "X-Request-Id" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Request-Id")]; found {
+		var XRequestId RequestId
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for X-Request-Id, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", valueList[0], &XRequestId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter X-Request-Id: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.XRequestId = &XRequestId
+
+	}
+
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Prefer, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Prefer: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.Prefer = &Prefer
+
+	}
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.CreateRollback(c, params)
+}
+
 // ListUpdates operation middleware
 func (siw *ServerInterfaceWrapper) ListUpdates(c *gin.Context) {
 
@@ -2057,6 +2221,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/v1/holds", wrapper.CreateHold)
 	router.DELETE(options.BaseURL+"/v1/holds/:id", wrapper.ReleaseHold)
 	router.GET(options.BaseURL+"/v1/images", wrapper.ListImages)
+	router.POST(options.BaseURL+"/v1/rollbacks", wrapper.CreateRollback)
 	router.GET(options.BaseURL+"/v1/updates", wrapper.ListUpdates)
 	router.POST(options.BaseURL+"/v1/updates", wrapper.CreateUpdate)
 	router.GET(options.BaseURL+"/v1/updates/:id", wrapper.GetUpdate)
@@ -3201,6 +3366,354 @@ func (response ListImages504ApplicationProblemPlusJSONResponse) VisitListImagesR
 	return err
 }
 
+type CreateRollbackRequestObject struct {
+	Params CreateRollbackParams
+	Body   *CreateRollbackJSONRequestBody
+}
+
+type CreateRollbackResponseObject interface {
+	VisitCreateRollbackResponse(w http.ResponseWriter) error
+}
+
+type CreateRollback200ResponseHeaders struct {
+	PreferenceApplied *string
+	XRequestId        *string
+}
+
+type CreateRollback200JSONResponse struct {
+	Body    Update
+	Headers CreateRollback200ResponseHeaders
+}
+
+func (response CreateRollback200JSONResponse) VisitCreateRollbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRollback201ResponseHeaders struct {
+	Location          *string
+	PreferenceApplied *string
+	XRequestId        *string
+}
+
+type CreateRollback201JSONResponse struct {
+	Body    Update
+	Headers CreateRollback201ResponseHeaders
+}
+
+func (response CreateRollback201JSONResponse) VisitCreateRollbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRollback202JSONResponse struct{ QueuedJSONResponse }
+
+func (response CreateRollback202JSONResponse) VisitCreateRollbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRollback400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRollback400ApplicationProblemPlusJSONResponse) VisitCreateRollbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRollback401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRollback401ApplicationProblemPlusJSONResponse) VisitCreateRollbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRollback403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRollback403ApplicationProblemPlusJSONResponse) VisitCreateRollbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRollback404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRollback404ApplicationProblemPlusJSONResponse) VisitCreateRollbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRollback409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRollback409ApplicationProblemPlusJSONResponse) VisitCreateRollbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRollback413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRollback413ApplicationProblemPlusJSONResponse) VisitCreateRollbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRollback415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRollback415ApplicationProblemPlusJSONResponse) VisitCreateRollbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRollback422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRollback422ApplicationProblemPlusJSONResponse) VisitCreateRollbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRollback429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRollback429ApplicationProblemPlusJSONResponse) VisitCreateRollbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRollback500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRollback500ApplicationProblemPlusJSONResponse) VisitCreateRollbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRollback502ApplicationProblemPlusJSONResponse struct {
+	UpstreamApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRollback502ApplicationProblemPlusJSONResponse) VisitCreateRollbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRollback503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRollback503ApplicationProblemPlusJSONResponse) VisitCreateRollbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRollback504ApplicationProblemPlusJSONResponse struct {
+	TimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRollback504ApplicationProblemPlusJSONResponse) VisitCreateRollbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(504)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListUpdatesRequestObject struct {
 	Params ListUpdatesParams
 }
@@ -4110,6 +4623,9 @@ type StrictServerInterface interface {
 	// ListImages The image references of every target
 	// (GET /v1/images)
 	ListImages(ctx context.Context, request ListImagesRequestObject) (ListImagesResponseObject, error)
+	// CreateRollback Put an image back to an earlier version, and hold it there
+	// (POST /v1/rollbacks)
+	CreateRollback(ctx context.Context, request CreateRollbackRequestObject) (CreateRollbackResponseObject, error)
 	// ListUpdates The latest updates, newest first
 	// (GET /v1/updates)
 	ListUpdates(ctx context.Context, request ListUpdatesRequestObject) (ListUpdatesResponseObject, error)
@@ -4369,6 +4885,50 @@ func (sh *strictHandler) ListImages(ctx *gin.Context, params ListImagesParams) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(ListImagesResponseObject); ok {
 		if err := validResponse.VisitListImagesResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateRollback operation middleware
+func (sh *strictHandler) CreateRollback(ctx *gin.Context, params CreateRollbackParams) {
+	var request CreateRollbackRequestObject
+
+	request.Params = params
+
+	var body CreateRollbackJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateRollback(ctx, request.(CreateRollbackRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateRollback")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(CreateRollbackResponseObject); ok {
+		if err := validResponse.VisitCreateRollbackResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

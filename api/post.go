@@ -44,7 +44,9 @@ func (s *server) CreateUpdate(ctx context.Context, in CreateUpdateRequestObject)
 	case prefer.stored:
 		return s.createStored(g, request, in.Body, prefer, key)
 	case key != "":
-		return s.createOnce(g, request, in.Body, key)
+		return s.once(g, keyOf(identityOf(g), key, in.Body), func(ctx context.Context) (response, error) {
+			return s.createNow(ctx, g, request)
+		})
 	default:
 		return s.createNow(g.Request.Context(), g, request)
 	}
@@ -59,6 +61,7 @@ func (s *server) createNow(ctx context.Context, g *gin.Context, r update.Request
 	defer end(nil)
 	defer context.AfterFunc(s.interrupted, func() { end(update.ErrStopping) })()
 	results, err := s.updates.Update(ctx, r)
+	s.settle(g, r, results)
 	if err != nil {
 		return response{}, err
 	}

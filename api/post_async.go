@@ -60,6 +60,9 @@ func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateReques
 		noteOutcome(g, outcomeReplayed)
 		return kept(again.Answer), nil
 	case err != nil:
+		if !errors.Is(err, queue.ErrUnknown) {
+			s.takeBack(g, r.Hold)
+		}
 		return response{}, asStoreError(err)
 	}
 	note(g, slog.String("update", r.ID))

@@ -11,7 +11,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
-	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
 const (
@@ -27,10 +26,9 @@ const (
 	outcomeReplayed = "replayed"
 )
 
-// createOnce carries the update out, unless a request with the same key was answered
-// within the last day: then it returns that answer. If one is under way, it waits.
-func (s *server) createOnce(g *gin.Context, r update.Request, in *UpdateRequest, key string) (response, error) {
-	k := keyOf(identityOf(g), key, in)
+// once returns the answer of do, unless a request with the same key was answered within
+// the last day: then it returns that answer. If one is under way, it waits.
+func (s *server) once(g *gin.Context, k *queue.Key, do func(context.Context) (response, error)) (response, error) {
 	ctx, cancel := context.WithTimeout(g.Request.Context(), s.timeout) // of the wait and the update together
 	defer cancel()
 	switch earlier, found, err := s.reserve(ctx, *k); {
@@ -47,7 +45,7 @@ func (s *server) createOnce(g *gin.Context, r update.Request, in *UpdateRequest,
 			s.release(g, *k)
 		}
 	}()
-	a, err := s.createNow(ctx, g, r)
+	a, err := do(ctx)
 	answered = true
 	s.keep(g, *k, a, err)
 	return a, err
@@ -77,7 +75,7 @@ func (s *server) hold(ctx context.Context, k queue.Key) (letGo func()) {
 
 // keyOf returns the caller's key for this body. Bodies that differ only in layout
 // count as equal.
-func keyOf(caller, key string, in *UpdateRequest) *queue.Key {
+func keyOf(caller, key string, in any) *queue.Key {
 	return &queue.Key{Caller: caller, Key: key, Hash: sha256.Sum256(encode(in))}
 }
 

@@ -94,6 +94,7 @@ func problemOf(err error) problem {
 		forbidden *caller.ForbiddenError
 		denied    *deniedError
 		look      *lookError
+		ambiguous *ambiguousError
 	)
 	switch {
 	case errors.As(err, &look):
@@ -104,6 +105,11 @@ func problemOf(err error) problem {
 		return problem{status: invalid.status, code: invalid.code, detail: invalid.detail, fields: invalid.fields}
 	case errors.As(err, &ended):
 		return ended.problem
+	case errors.As(err, &ambiguous):
+		return problem{
+			status: http.StatusUnprocessableEntity, code: ProblemCodeAmbiguousVersion, detail: ambiguous.Error(),
+			fields: []FieldError{{Pointer: ambiguous.pointer, Detail: ambiguous.Error()}},
+		}
 	case errors.Is(err, queue.ErrUnknown):
 		return problem{status: http.StatusServiceUnavailable, code: ProblemCodeUnavailable, detail: errStoreUnknown.Error(), retryAfter: retryStore}
 	case errors.As(err, &store):

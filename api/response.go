@@ -28,6 +28,9 @@ func newResponse(status int, location string, body any) (response, error) {
 // VisitCreateUpdateResponse sends the response.
 func (r response) VisitCreateUpdateResponse(w http.ResponseWriter) error { return r.send(w) }
 
+// VisitCreateRollbackResponse sends the response.
+func (r response) VisitCreateRollbackResponse(w http.ResponseWriter) error { return r.send(w) }
+
 // VisitRetryUpdateResponse sends the response.
 func (r response) VisitRetryUpdateResponse(w http.ResponseWriter) error { return r.send(w) }
 

@@ -41,7 +41,23 @@ func viewOf(r update.Request, results []update.Result) Update {
 		body.Targets = append(body.Targets, targetView(result, status))
 	}
 	body.Status = together(body.Targets)
+	body.LeftOut = leftOutView(r)
+	if underHold := body.Status != StatusFailed && body.Status != StatusHeld && body.Status != StatusSuperseded; underHold && !r.DryRun {
+		body.HoldId = present(r.UnderHold())
+	}
 	return body
+}
+
+// leftOutView returns the images that a promotion leaves out; nil for every other request.
+func leftOutView(r update.Request) *[]LeftOut {
+	if r.Promotes == "" {
+		return nil
+	}
+	left := []LeftOut{}
+	for _, l := range r.LeftOut {
+		left = append(left, LeftOut(l))
+	}
+	return &left
 }
 
 // together returns the status of an update whose targets have these: the one with the
@@ -59,8 +75,11 @@ func together(targets []TargetUpdate) Status {
 // are left out if another target does.
 func storedView(u queue.Update) Update {
 	body := Update{Id: u.ID, Status: statuses[u.Status], Image: u.Image, Version: u.Version, Targets: []TargetUpdate{}}
+	underHold := ""
 	if r, err := update.DecodeRequest(u.Request); err == nil {
 		body.Image = r.Images[0].Repository.String() // as it was sent
+		body.LeftOut = leftOutView(r)
+		underHold = r.UnderHold()
 	}
 	named := slices.ContainsFunc(u.Tasks, func(t queue.Task) bool { return t.Status != queue.Absent })
 	for _, tasks := range byTarget(u.Tasks) {
@@ -71,6 +90,9 @@ func storedView(u queue.Update) Update {
 		result, err := update.DecodeResult(task.Result)
 		if err != nil {
 			continue
+		}
+		if !task.Status.CameToNothing() {
+			body.HoldId = present(cmp.Or(task.Hold, underHold))
 		}
 		body.Targets = append(body.Targets, taskView(task, result, u.AbsentAs))
 	}
@@ -133,6 +155,7 @@ func recordView(u queue.Update) UpdateRecord {
 	body := storedView(u)
 	r := UpdateRecord{
 		Id: body.Id, Status: body.Status, Image: body.Image, Version: body.Version, Digest: present(u.Digest), Targets: body.Targets,
+		HoldId: body.HoldId, LeftOut: body.LeftOut,
 		Caller: present(u.Caller), Webhook: present(u.Webhook), CreatedAt: u.AcceptedAt.UTC(), FinishedAt: presentTime(u.FinishedAt),
 	}
 	if u.PushedAt.Before(u.AcceptedAt) {

@@ -131,7 +131,7 @@ func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]S
 			c.kept += bytes
 			c.end(u.id, Event{Kind: UpdateEnded, Status: now, Webhook: u.webhook, Since: since})
 			for _, t := range u.tasks {
-				if t.Hold != "" && cameToNothing(t.Status) {
+				if t.Hold != "" && t.Status.CameToNothing() {
 					writes = append(writes, takeBack(t.Hold))
 				}
 			}

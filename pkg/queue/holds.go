@@ -21,9 +21,9 @@ type Hold struct {
 	// Version is what the image is held at; "" for a hold of whatever is there.
 	Version string
 	Reason  string
-	By     string    // the maker's name; "" when there are no callers
-	At     time.Time // when it was made; AddHold sets it
-	Until  time.Time // zero when it has no end
+	By      string    // the maker's name; "" when there are no callers
+	At      time.Time // when it was made; AddHold sets it
+	Until   time.Time // zero when it has no end
 }
 
 // AddHold stores a hold and returns it. One of the same ID that stands gets its version, and
@@ -127,6 +127,8 @@ func takeBack(hold string) statement {
 	return statement{text: `DELETE FROM versions_hold WHERE id = $1`, args: []any{hold}}
 }
 
-// cameToNothing reports whether an update of this status, which has ended, wrote nothing
-// and found nothing written: then a hold that came with it is removed.
-func cameToNothing(s Status) bool { return s == Failed || s == Held || s == Superseded || s == Absent }
+// CameToNothing reports whether a task of this status has ended and neither wrote its
+// version nor found it there: then a hold that came with it is removed.
+func (s Status) CameToNothing() bool {
+	return s == Failed || s == Held || s == Superseded || s == Absent
+}

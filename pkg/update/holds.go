@@ -22,9 +22,9 @@ type Hold struct {
 	// Version is what the image is held at; "" for a hold of whatever is there.
 	Version string
 	Reason  string
-	By     string    // who made it
-	At     time.Time // when
-	Until  time.Time // zero when it has no end
+	By      string    // who made it
+	At      time.Time // when
+	Until   time.Time // zero when it has no end
 }
 
 // heldError ends a commit of which an image was put on hold since the plan was made.

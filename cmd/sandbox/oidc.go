@@ -53,8 +53,10 @@ func startJobs(dir, imageName string) (*jobs, error) {
 	}
 	environment := fmt.Sprintf("export ACTIONS_ID_TOKEN_REQUEST_URL='%s'\nexport ACTIONS_ID_TOKEN_REQUEST_TOKEN='%s'\n", j.requestURL, sandbox.IssuerRequestToken)
 	configuration := fmt.Sprintf(oidcConfig, served.url, ownerID, registry)
-	if err := errors.Join(os.WriteFile(j.envFile, []byte(environment), 0o600), os.WriteFile(j.configFile, []byte(configuration), 0o600)); err != nil {
-		return nil, errors.Join(err, served.stop())
+	for path, content := range map[string]string{j.envFile: environment, j.configFile: configuration} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil { //nolint:gosec // the user names the folder
+			return nil, errors.Join(err, served.stop())
+		}
 	}
 	return j, nil
 }

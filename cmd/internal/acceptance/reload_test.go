@@ -110,7 +110,7 @@ func TestReload(t *testing.T) {
 	}
 
 	t.Run("in flight", func(t *testing.T) { testReloadInFlight(t, w, v, rules, as(rotated)) })
-	t.Run("refused", func(t *testing.T) { testReloadsRefused(t, w, v, rules, as(rotated)) })
+	t.Run("refused", func(t *testing.T) { testReloadsRefused(t, w, v, as(rotated)) })
 	for _, secret := range []string{callerToken, rotated, githubToken, nextGitHub, "the-second-secret-of-hub"} {
 		if strings.Contains(w.logs.String(), secret) {
 			t.Errorf("the log shows %s", secret)
@@ -157,7 +157,7 @@ func testReloadInFlight(t *testing.T, w *world, v *volume, rules string, as []st
 }
 
 // testReloadsRefused breaks the file in many ways.
-func testReloadsRefused(t *testing.T, w *world, v *volume, rules string, as []string) {
+func testReloadsRefused(t *testing.T, w *world, v *volume, as []string) {
 	good := v.content["config.yaml"]
 	for i, test := range []struct{ config, says string }{
 		{"targets: [", "not YAML"},
@@ -209,5 +209,27 @@ func TestHangupReloads(t *testing.T) {
 	p.reloads("applied", 1)
 	if r := p.post(mission); r.status != http.StatusCreated {
 		t.Errorf("after it: %d: %s", r.status, r.body)
+	}
+}
+
+// TestReloadKeepsKeys reloads while the issuer is away: the keys that are known go on.
+func TestReloadKeepsKeys(t *testing.T) {
+	t.Parallel()
+	j := newJobs(t)
+	w := prepare(t, withRules(j))
+	w.watchEvery = 5 * time.Millisecond
+	config, err := os.ReadFile(w.env["CONFIG_FILE"])
+	w.must(err)
+	v := newVolume(t, map[string]string{"config.yaml": string(config)})
+	w.env["CONFIG_FILE"] = v.path("config.yaml")
+	w.run()
+	if r := w.post(mission, "Authorization", j.token(t, nil)); r.status != http.StatusCreated {
+		t.Fatalf("before: %d: %s", r.status, r.body)
+	}
+	j.SetAway(true)
+	v.swap(map[string]string{"config.yaml": strings.Replace(string(config), `"ghcr.io/${repository}/**"`, `"ghcr.io/${repository}/*"`, 1)})
+	w.reloads("applied", 1)
+	if r := w.post(`{"image": "`+node+`", "version": "v2"}`, "Authorization", j.token(t, nil)); r.status != http.StatusCreated {
+		t.Errorf("after a reload without the issuer: %d: %s", r.status, r.body)
 	}
 }

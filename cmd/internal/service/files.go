@@ -2,7 +2,6 @@ package service
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -50,15 +49,11 @@ func digest(content []byte, err error) [sha256.Size]byte {
 func (f files) now() files {
 	now := files{}
 	for path, before := range f {
-		info, err := os.Stat(path)
-		switch {
-		case err == nil && !info.Mode().IsRegular():
+		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 			now[path] = before
-		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			now[path] = digest(nil, err)
-		default:
-			_, _ = now.read(path)
+			continue
 		}
+		_, _ = now.read(path) // its digest is what is wanted
 	}
 	return now
 }

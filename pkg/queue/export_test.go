@@ -16,6 +16,12 @@ func HurryRescue(o *Options) {
 // Sweep does at once what the sweeper does each minute.
 func (q *Queue) Sweep(ctx context.Context) error { return q.sweep(ctx) }
 
+// FreeLost does at once what is done every few seconds.
+func (q *Queue) FreeLost(ctx context.Context) error { return q.freeLost(ctx) }
+
+// ClientID is how River names this process in its jobs.
+func (q *Queue) ClientID() string { return q.store.(*postgresStore).client.ID() }
+
 // Wake wakes the branches that have something due.
 func (q *Queue) Wake(ctx context.Context) error { return q.sweepBranches(ctx, 0) }
 

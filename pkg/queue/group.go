@@ -15,8 +15,8 @@ const (
 	// acceptTimeout bounds an acceptance or the reservation of a key when the database
 	// is near: a webhook's sender waits a few seconds and repeats a refused delivery. A
 	// distant database adds the time of roundTripsOfEntry, up to acceptMost.
-	acceptTimeout     = 3 * time.Second
-	acceptMost        = 10 * time.Second
+	acceptTimeout     = slower * 3 * time.Second
+	acceptMost        = slower * 10 * time.Second
 	roundTripsOfEntry = 20
 )
 

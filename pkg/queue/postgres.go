@@ -213,6 +213,20 @@ func (s *postgresStore) migrate(ctx context.Context) error {
 // takes over those of one that died.
 func (s *postgresStore) takeOver(context.Context) error { return nil }
 
+// freeLost finds the jobs of a fetch that was committed and whose answer did not arrive,
+// because the server was restarted then.
+func (s *postgresStore) freeLost(ctx context.Context, running []string) (freed int64, err error) {
+	err = s.write(ctx, func(ctx context.Context, t tx) (err error) {
+		freed, err = t.exec(ctx, `
+			UPDATE river_job SET state = 'available', scheduled_at = now()
+			WHERE kind = $1 AND state = 'running' AND attempted_by[cardinality(attempted_by)] = $2
+				AND attempted_at < now() - make_interval(secs => $3) AND id || '.' || attempt <> ALL ($4::text[])`,
+			drainArgs{}.Kind(), s.client.ID(), lostAge.Seconds(), running)
+		return err
+	})
+	return freed, err
+}
+
 func (s *postgresStore) write(ctx context.Context, f func(context.Context, tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout+s.roundTrips(roundTripsOfEntry))
 	defer cancel()

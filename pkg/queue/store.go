@@ -13,7 +13,7 @@ import (
 )
 
 // storeTimeout bounds one transaction, and the wait for a connection before it.
-const storeTimeout = 10 * time.Second
+const storeTimeout = slower * 10 * time.Second
 
 // rows are a query's result; Close may be called twice.
 type rows interface {
@@ -95,6 +95,10 @@ type store interface {
 	open(config *river.Config) error
 	// takeOver frees what an earlier process left, if the store can tell.
 	takeOver(ctx context.Context) error
+	// freeLost makes the jobs available again that this process has fetched at least
+	// lostAge ago and does not run, and returns their number. running are the claims of
+	// its runs.
+	freeLost(ctx context.Context, running []string) (int64, error)
 	start(ctx context.Context) error
 	// stop ends fetching and waits for jobs; with cancel, after ending their contexts.
 	stop(ctx context.Context, cancel bool) error

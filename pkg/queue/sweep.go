@@ -14,15 +14,25 @@ const (
 	sweepAge = 30 * time.Second
 	// sweepStep bounds the rows that one transaction deletes, because others wait for it.
 	sweepStep = 200
+	// lostEvery is how often lost jobs are looked for, and lostAge how long a job is
+	// fetched before it may be one. River takes up to four minutes to find them.
+	lostEvery = 10 * time.Second
+	lostAge   = 10 * time.Second
 )
 
 func (q *Queue) sweepLoop() {
-	tick := time.NewTicker(sweepEvery)
+	tick, lost := time.NewTicker(sweepEvery), time.NewTicker(lostEvery)
 	defer tick.Stop()
+	defer lost.Stop()
 	for {
 		select {
 		case <-q.stopping:
 			return
+		case <-lost.C:
+			if err := q.freeLost(context.Background()); err != nil {
+				q.options.Logger.Error("looking for lost jobs failed", slog.Any("error", err))
+			}
+			continue
 		case <-tick.C:
 		case <-q.history.full:
 		}
@@ -30,6 +40,21 @@ func (q *Queue) sweepLoop() {
 			q.options.Logger.Error("sweeping the queue failed", slog.Any("error", err))
 		}
 	}
+}
+
+// freeLost lets the jobs run that River has fetched for this process and never began.
+func (q *Queue) freeLost(ctx context.Context) error {
+	q.mu.Lock()
+	running := make([]string, 0, len(q.draining))
+	for _, claim := range q.draining {
+		running = append(running, claim)
+	}
+	q.mu.Unlock()
+	freed, err := q.store.freeLost(ctx, running)
+	if freed > 0 {
+		q.options.Logger.Warn("jobs were lost on their way from the store, and run now", slog.Int64("jobs", freed))
+	}
+	return err
 }
 
 // sweep wakes overdue branches and deletes expired rows.

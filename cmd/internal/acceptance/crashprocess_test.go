@@ -21,7 +21,10 @@ import (
 )
 
 const (
-	testsPerProcessor = 3
+	// testsPerProcessor run at a time. With the race detector, which runs -short, they
+	// work more than they wait.
+	testsPerProcessor      = 3
+	testsPerProcessorShort = 2
 	// programVariable makes a process of this test binary the program itself.
 	programVariable = "VERSIONS_SERVICE_TEST_PROGRAM"
 	// databaseVariable is the URL of a PostgreSQL server for tests.
@@ -59,7 +62,11 @@ func runMoreAtATime() error {
 	if given {
 		return nil
 	}
-	return flag.Set("test.parallel", strconv.Itoa(testsPerProcessor*runtime.GOMAXPROCS(0)))
+	atATime := testsPerProcessor * runtime.GOMAXPROCS(0)
+	if testing.Short() {
+		atATime = testsPerProcessorShort * runtime.GOMAXPROCS(0)
+	}
+	return flag.Set("test.parallel", strconv.Itoa(atATime))
 }
 
 // postgresURL is a schema of its own on the server for tests, which goes with the

@@ -349,6 +349,10 @@ func lookProblem(e *lookError) problem {
 			detail: "the branches could not be read in time; what was read is remembered: send the request again, or ask for one target",
 		}
 	}
+	var unnamed *inventory.NotNamedError
+	if errors.As(e.err, &unnamed) {
+		return problem{status: http.StatusNotFound, code: ProblemCodeImageNotReferenced, detail: unnamed.Error()}
+	}
 	p := problemOf(e.err)
 	p.detail = asRead(p.detail)
 	return p

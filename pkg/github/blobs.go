@@ -29,20 +29,28 @@ const (
 // and returns it unchanged.
 func (b *Branch) Read(ctx context.Context, s *Snapshot, entries []Entry, visit func(i int, content []byte) error) error {
 	r := &reading{branch: b, client: b.client, snapshot: s, entries: entries, visit: visit, missing: map[SHA][]int{}}
-	for i, e := range entries {
-		content, ok := b.client.blobs.Get(e.SHA)
-		if !ok {
-			r.missing[e.SHA] = append(r.missing[e.SHA], i)
-			continue
-		}
-		if err := visit(i, content); err != nil {
-			return err
-		}
+	if err := r.fromCache(); err != nil {
+		return err
 	}
 	if err := r.fromArchive(ctx); err != nil {
 		return err
 	}
 	return r.fromBlobs(ctx)
+}
+
+// fromCache delivers what is known, and collects what is missing.
+func (r *reading) fromCache() error {
+	for i, e := range r.entries {
+		content, ok := r.client.blobs.Get(e.SHA)
+		if !ok {
+			r.missing[e.SHA] = append(r.missing[e.SHA], i)
+			continue
+		}
+		if err := r.visit(i, content); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reading is one call of Read.

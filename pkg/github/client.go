@@ -40,6 +40,9 @@ type Options struct {
 	// CacheBytes bounds the memory of the blob cache; 0 means 128 MiB,
 	// a negative number none.
 	CacheBytes int64
+	// PastBytes bounds the memory for commits and folders of the past; 0 means an
+	// eighth of CacheBytes, a negative number none.
+	PastBytes int64
 	// Author and Committer of the commits; nil leaves them to GitHub, which takes
 	// the credential's own identity and signs an App's commits.
 	Author, Committer *Signature
@@ -73,6 +76,7 @@ type Client struct {
 	archives *http.Client // without the credential
 	budgets  *budgets
 	blobs    *cache.Cache[SHA, []byte]
+	past     past
 
 	author, committer *Signature
 
@@ -105,6 +109,7 @@ func NewClient(o Options) (*Client, error) {
 	c := &Client{
 		budgets:   newBudgets(func() *limiter { return newLimiter(o.Now, o.Sleep, !o.Unpaced) }),
 		blobs:     cache.New[SHA](o.CacheBytes, blobCost),
+		past:      newPast(o.PastBytes),
 		author:    o.Author,
 		committer: o.Committer,
 		now:       o.Now,
@@ -129,6 +134,9 @@ func withDefaults(o Options) Options {
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCacheBytes
+	}
+	if o.PastBytes == 0 {
+		o.PastBytes = o.CacheBytes / pastShare
 	}
 	if o.Transport == nil {
 		o.Transport = ownTransport()

@@ -59,6 +59,7 @@ func operations() []route {
 		{method: "POST", path: repo + "/git/trees", doc: "git/trees#create-a-tree", need: write, handle: createTree},
 		{method: "GET", path: repo + "/git/blobs/{file_sha}", doc: "git/blobs#get-a-blob", need: read, handle: getBlob},
 		{method: "POST", path: repo + "/git/blobs", doc: "git/blobs#create-a-blob", need: write, handle: createBlob},
+		{method: "GET", path: repo + "/commits", doc: "commits/commits#list-commits", need: read, handle: listCommits},
 		{method: "GET", path: repo + "/compare/{basehead}", rest: true, doc: "commits/commits#compare-two-commits", need: read, handle: compare},
 		{method: "GET", path: repo + "/tarball/{ref}", rest: true, doc: "repos/contents#download-a-repository-archive-tar", need: read, handle: getTarball},
 		{method: "GET", path: repo + "/pulls", doc: "pulls/pulls#list-pull-requests", need: readPulls, handle: listPulls},

@@ -32,6 +32,8 @@ const (
 	// sightShare is the divisor of CACHE_BYTES that gives the memory for what is
 	// remembered of files' image references.
 	sightShare = 8
+	// pastShare is the one for commits and folders of the past.
+	pastShare = 8
 	// indexShare is the divisor of CACHE_BYTES that gives the memory for indexes of
 	// files; the rest is for the files. An index is about a tenth of its file.
 	indexShare = 4
@@ -189,7 +191,8 @@ func (s *Settings) newClient(transport http.RoundTripper, registry *prometheus.R
 		BaseURL:    s.APIURL,
 		Credential: s.Credential,
 		Transport:  transport,
-		CacheBytes: s.CacheBytes - s.CacheBytes/indexShare - s.CacheBytes/sightShare,
+		CacheBytes: s.CacheBytes - s.CacheBytes/indexShare - s.CacheBytes/sightShare - s.CacheBytes/pastShare,
+		PastBytes:  s.CacheBytes / pastShare,
 		Author:     s.Author,
 		SigningKey: s.SigningKey,
 		Unpaced:    s.Trial,

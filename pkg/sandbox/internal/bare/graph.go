@@ -1,6 +1,9 @@
 package bare
 
-import "errors"
+import (
+	"container/heap"
+	"errors"
+)
 
 // Log calls visit for a commit and its ancestors, newest generation first,
 // each once. It ends early when visit returns false.
@@ -80,4 +83,71 @@ func (r *Repository) Compare(base, head Hash) (Comparison, error) {
 		}
 		return true
 	})
+}
+
+// dated is a commit in the order of ByDate.
+type dated struct {
+	hash  Hash
+	when  int64 // of the committer
+	index int   // when it was found
+}
+
+// byDate is a heap of commits, the youngest first.
+type byDate []dated
+
+func (q byDate) Len() int { return len(q) }
+func (q byDate) Less(i, j int) bool {
+	if q[i].when != q[j].when {
+		return q[i].when > q[j].when
+	}
+	return q[i].index < q[j].index
+}
+func (q byDate) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+
+// Push implements heap.Interface.
+func (q *byDate) Push(d any) { *q = append(*q, d.(dated)) }
+
+// Pop implements heap.Interface.
+func (q *byDate) Pop() any {
+	last := (*q)[len(*q)-1]
+	*q = (*q)[:len(*q)-1]
+	return last
+}
+
+// ByDate returns a commit and its ancestors in the order of git log without options: of
+// those that a listed commit has for parents, the one with the youngest committer's date
+// comes next.
+func (r *Repository) ByDate(from Hash) ([]Hash, error) {
+	seen := map[Hash]bool{}
+	var queue byDate
+	add := func(h Hash) error {
+		if seen[h] {
+			return nil
+		}
+		seen[h] = true
+		c, err := r.Commit(h)
+		if err != nil {
+			return err
+		}
+		heap.Push(&queue, dated{h, c.Committer.When.Unix(), len(seen)})
+		return nil
+	}
+	if err := add(from); err != nil {
+		return nil, err
+	}
+	var all []Hash
+	for len(queue) > 0 {
+		next := heap.Pop(&queue).(dated).hash
+		all = append(all, next)
+		parents, err := r.parentsOf(next)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range parents {
+			if err := add(p); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
 }

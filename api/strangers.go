@@ -18,6 +18,8 @@ const (
 	strangerEvery = time.Second
 	// maxStrangers bounds the addresses that are remembered. Those beyond share a place.
 	maxStrangers = 4096
+	// sweepEvery is how often places are looked for that are free again.
+	sweepEvery = time.Second
 )
 
 // slowedError is the answer to a request without a right token from an address that
@@ -39,6 +41,7 @@ type strangers struct {
 	mu    sync.Mutex
 	known map[netip.Prefix]*stranger
 	rest  *stranger // all addresses that have no place of their own
+	swept time.Time
 }
 
 type stranger struct {
@@ -76,9 +79,10 @@ func (s *strangers) failed(address netip.Prefix) (wait time.Duration, due int) {
 // ofLocked returns the address's place, or the shared one while none is free.
 func (s *strangers) ofLocked(address netip.Prefix, now time.Time) *stranger {
 	one := s.known[address]
-	if one == nil && len(s.known) == maxStrangers {
+	if one == nil && len(s.known) == maxStrangers && now.Sub(s.swept) >= sweepEvery {
+		s.swept = now
 		for other, old := range s.known { // those that are as good as new
-			if now.Sub(old.warned) >= refusalsEvery && old.count == 0 && old.limiter.TokensAt(now) >= strangerBurst {
+			if now.Sub(old.warned) >= refusalsEvery && old.limiter.TokensAt(now) >= strangerBurst {
 				delete(s.known, other)
 			}
 		}

@@ -69,6 +69,7 @@ func TestStrangersAreSlowedAndForgotten(t *testing.T) {
 
 	for n := range uint32(2 * api.MaxStrangers) {
 		s.Failed(address(100 + n))
+		s.Failed(address(100 + n))
 	}
 	if s.Len() != api.MaxStrangers {
 		t.Errorf("%d addresses are remembered, want %d", s.Len(), api.MaxStrangers)
@@ -77,7 +78,7 @@ func TestStrangersAreSlowedAndForgotten(t *testing.T) {
 		t.Error("addresses without a place of their own are not slowed")
 	}
 	now = now.Add(2 * time.Minute)
-	if _, due := s.Failed(address(1 << 30)); due == 0 {
-		t.Error("addresses without a place of their own are not warned of")
+	if _, due := s.Failed(address(1 << 30)); due == 0 || s.Len() != 1 {
+		t.Errorf("%d requests are told of, %d addresses are remembered", due, s.Len())
 	}
 }

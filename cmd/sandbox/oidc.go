@@ -54,7 +54,7 @@ func startJobs(dir, imageName string) (*jobs, error) {
 	environment := fmt.Sprintf("export ACTIONS_ID_TOKEN_REQUEST_URL='%s'\nexport ACTIONS_ID_TOKEN_REQUEST_TOKEN='%s'\n", j.requestURL, sandbox.IssuerRequestToken)
 	configuration := fmt.Sprintf(oidcConfig, served.url, ownerID, registry)
 	for path, content := range map[string]string{j.envFile: environment, j.configFile: configuration} {
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil { //nolint:gosec // the user names the folder
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			return nil, errors.Join(err, served.stop())
 		}
 	}

@@ -223,6 +223,7 @@ func TestWrongCommandLine(t *testing.T) {
 		{[]string{"--from", os.Args[0]}, 1, "not a folder"},
 		{[]string{"--from", t.TempDir()}, 1, "empty"},
 		{[]string{"--once", "--github-only"}, 2, "exclude"},
+		{[]string{"--once", "--oidc"}, 2, "exclude"},
 		{[]string{"extra"}, 2, `"extra"`},
 		{[]string{"--port", "1"}, 2, "--help"},
 	} {

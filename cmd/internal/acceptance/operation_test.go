@@ -277,6 +277,7 @@ func TestCommandLine(t *testing.T) {
 	}{
 		{"version", []string{"--version"}, nil, 0, "versions-service 1.2.3, commit 42a252d, built 2026-11-22\n", ""},
 		{"help", []string{"--help"}, nil, 0, "UPDATE_TIMEOUT", ""},
+		{"schema", []string{"config-schema"}, nil, 0, "\"$schema\"", ""},
 		{"unknown flag", []string{"--port"}, nil, 2, "", "--help"},
 		{"unknown command", []string{"start"}, nil, 2, "", `"start"`},
 		{"alive", []string{"healthcheck"}, map[string]string{"LISTEN_ADDR": strings.TrimPrefix(w.url, "http://")}, 0, "", ""},

@@ -27,6 +27,7 @@ func (s *server) ListUpdates(ctx context.Context, in ListUpdatesRequestObject) (
 		}
 		filter.Image = repository.Name()
 	}
+	filter.Show = s.visible(ginContext(ctx))
 	page, err := s.queue.List(ginContext(ctx).Request.Context(), filter)
 	switch {
 	case errors.Is(err, queue.ErrCursor):
@@ -36,9 +37,7 @@ func (s *server) ListUpdates(ctx context.Context, in ListUpdatesRequestObject) (
 	}
 	body := UpdatePage{Updates: []UpdateRecord{}, NextCursor: present(page.Next)}
 	for _, u := range page.Updates {
-		if shown, ok := s.visible(ginContext(ctx), u); ok {
-			body.Updates = append(body.Updates, recordView(shown))
-		}
+		body.Updates = append(body.Updates, recordView(u))
 	}
 	return ListUpdates200JSONResponse{Body: body}, nil
 }
@@ -62,7 +61,7 @@ func (s *server) GetUpdate(ctx context.Context, in GetUpdateRequestObject) (GetU
 	if err != nil {
 		return nil, asStoreError(err)
 	}
-	shown, ok := s.visible(ginContext(ctx), u)
+	shown, ok := s.visible(ginContext(ctx))(u)
 	if !ok {
 		return nil, queue.ErrNotFound
 	}
@@ -79,7 +78,7 @@ func (s *server) RetryUpdate(ctx context.Context, in RetryUpdateRequestObject) (
 		if err != nil {
 			return nil, asStoreError(err)
 		}
-		if _, ok := s.visible(ginContext(ctx), stored); !ok {
+		if _, ok := s.visible(ginContext(ctx))(stored); !ok {
 			return nil, queue.ErrNotFound
 		}
 		if err := s.mayRetry(ginContext(ctx), stored); err != nil {

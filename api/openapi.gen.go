@@ -419,6 +419,11 @@ type Change struct {
 	// NamedIn The place of the image's name when the version is in another file, such as `repository` in `values.yaml`
 	// for `tag` in `values-prod.yaml`. Left out when both are in one file.
 	NamedIn *NamedIn `json:"named_in,omitempty"`
+
+	// Image The image, as it was sent; left out unless the request has `images`.
+	//
+	// Example: ghcr.io/octo-org/web
+	Image *string `json:"image,omitempty"`
 }
 
 // Commit defines model for Commit.
@@ -779,6 +784,30 @@ type LeftOut struct {
 	Reason string `json:"reason"`
 }
 
+// MovedImage An image and the version that it is set to.
+type MovedImage struct {
+	// Digest The digest behind the version. Written as `tag@digest` where a file pins a digest.
+	//
+	//
+	// Example: sha256:9b2a28eb47540823042a2ba401386845089bb7b62a9637d55816132c4c3c36eb
+	Digest *string `json:"digest,omitempty"`
+
+	// Image The image's repository name, without tag or digest. `nginx`, `docker.io/library/nginx` and
+	// `index.docker.io/library/nginx` are the same image.
+	//
+	//
+	// Example: ghcr.io/refty-yapi/refty-node/refty-node
+	Image string `json:"image"`
+
+	// Version The new tag, as the OCI distribution specification allows it.
+	//
+	// Example: 05-06-42a252
+	Version string `json:"version"`
+}
+
+// MovedImages The images of a request with `images`, as they were sent.
+type MovedImages = []MovedImage
+
 // NamedIn The place of the image's name when the version is in another file, such as `repository` in `values.yaml`
 // for `tag` in `values-prod.yaml`. Left out when both are in one file.
 type NamedIn struct {
@@ -1050,6 +1079,13 @@ type TargetUpdate struct {
 
 	// Holds The holds that the update met. In a dry run a note; the plan is what the update would be without them.
 	Holds *[]Hold `json:"holds,omitempty"`
+
+	// Superseded Of an update of several images, those that a newer request won on this target; the others came to
+	// `status`. Left out when there are none, or all are.
+	//
+	//
+	// Example: ["ghcr.io/octo-org/web"]
+	Superseded *[]string `json:"superseded,omitempty"`
 }
 
 // UnreadTargets Targets whose branch could not be read, so that the answer has nothing of them. Left out when there is none; when no
@@ -1077,19 +1113,22 @@ type Update struct {
 	// least one target.
 	Status Status `json:"status"`
 
-	// Image As it was sent.
+	// Image As it was sent; left out where `images` is there.
 	//
 	// Example: ghcr.io/refty-yapi/refty-node/refty-node
-	Image string `json:"image"`
+	Image *string `json:"image,omitempty"`
 
 	// Version Example: 05-06-42a252
-	Version string         `json:"version"`
+	Version *string        `json:"version,omitempty"`
 	Targets []TargetUpdate `json:"targets"`
 
 	// HoldId The hold under which a rollback leaves the image.
 	//
 	// Example: 019a8f5e-7c1b-7d3f-8a51-3f0f6a3f9c20
 	HoldId *string `json:"hold_id,omitempty"`
+
+	// Images The images of a request with `images`, as they were sent.
+	Images *MovedImages `json:"images,omitempty"`
 
 	// LeftOut The images that a promotion does not move.
 	LeftOut *[]LeftOut `json:"left_out,omitempty"`
@@ -1116,10 +1155,10 @@ type UpdateRecord struct {
 	Status Status `json:"status"`
 
 	// Image Example: ghcr.io/refty-yapi/refty-node/refty-node
-	Image string `json:"image"`
+	Image *string `json:"image,omitempty"`
 
 	// Version Example: 05-06-42a252
-	Version string `json:"version"`
+	Version *string `json:"version,omitempty"`
 
 	// Digest Example: sha256:9b2a28eb47540823042a2ba401386845089bb7b62a9637d55816132c4c3c36eb
 	Digest  *string        `json:"digest,omitempty"`
@@ -1156,11 +1195,14 @@ type UpdateRecord struct {
 	// Example: 019a8f5e-7c1b-7d3f-8a51-3f0f6a3f9c20
 	HoldId *string `json:"hold_id,omitempty"`
 
+	// Images The images of a request with `images`, as they were sent.
+	Images *MovedImages `json:"images,omitempty"`
+
 	// LeftOut The images that a promotion does not move.
 	LeftOut *[]LeftOut `json:"left_out,omitempty"`
 }
 
-// UpdateRequest defines model for UpdateRequest.
+// UpdateRequest One image with `image` and `version`, or several with `images`.
 type UpdateRequest struct {
 	// Branch Only targets on this branch.
 	//
@@ -1181,7 +1223,12 @@ type UpdateRequest struct {
 	//
 	//
 	// Example: ghcr.io/refty-yapi/refty-node/refty-node
-	Image string `json:"image"`
+	Image *string `json:"image,omitempty"`
+
+	// Images Several images, each once, in place of `image`, `version` and `digest`. Each target gets those that it
+	// names, all of them in one commit or none; an image that no target names refuses the whole request. One
+	// that a newer request replaces meanwhile is left to that one, and the others go on.
+	Images *[]MovedImage `json:"images,omitempty"`
 
 	// Message The commit's message in place of the one that the service writes. Trailers are added below it; if it
 	// ends in trailers itself, such as `Signed-off-by`, they join those. It may not have trailers of the
@@ -1222,7 +1269,7 @@ type UpdateRequest struct {
 	// Version The new tag, as the OCI distribution specification allows it.
 	//
 	// Example: 05-06-42a252
-	Version string `json:"version"`
+	Version *string `json:"version,omitempty"`
 }
 
 // IdempotencyKey defines model for IdempotencyKey.
@@ -1381,7 +1428,7 @@ type CreateRollbackParams struct {
 
 // ListUpdatesParams defines parameters for ListUpdates.
 type ListUpdatesParams struct {
-	// Image Only this image, by its repository name.
+	// Image Only updates of this image, by its repository name, also beside others.
 	Image *string `form:"image,omitempty" json:"image,omitempty"`
 
 	// Status Only updates with this status.

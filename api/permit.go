@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"log/slog"
 	"maps"
 	"slices"
@@ -142,40 +143,38 @@ func vouch(p caller.Principal, r *update.Request) error {
 	return nil
 }
 
-// visible returns the update without the targets that the caller's rules do not
-// cover. It reports whether any target is left.
-func (s *server) visible(g *gin.Context, u queue.Update) (queue.Update, bool) {
+// visible returns the update without the targets in which the caller's rules do not
+// cover all of its images. It reports whether any target is left.
+func (s *server) visible(g *gin.Context) func(queue.Update) (queue.Update, bool) {
 	p := principalOf(g)
 	if s.policy == nil || p.ReadsAll() {
-		return u, true
-	}
-	repository, err := image.ParseRepository(u.Image)
-	if err != nil {
-		return u, false
+		return func(u queue.Update) (queue.Update, bool) { return u, true }
 	}
 	asked := asCaller(p)
-	u.Tasks = slices.DeleteFunc(slices.Clone(u.Tasks), func(t queue.Task) bool {
-		return !s.policy.Covers(asked, repository, t.Target)
-	})
-	return u, len(u.Tasks) > 0
+	return func(u queue.Update) (queue.Update, bool) {
+		hidden := map[string]bool{}
+		for _, t := range u.Tasks {
+			repository, err := image.ParseRepository(t.Image)
+			hidden[t.Target] = hidden[t.Target] || err != nil || !s.policy.Covers(asked, repository, t.Target)
+		}
+		u.Tasks = slices.DeleteFunc(slices.Clone(u.Tasks), func(t queue.Task) bool { return hidden[t.Target] })
+		return u, len(u.Tasks) > 0
+	}
 }
 
-// mayRetry returns a *deniedError unless rules allow the caller the stored update in
-// every target.
+// mayRetry returns a *deniedError unless rules allow the caller each image of the stored
+// update in every target.
 func (s *server) mayRetry(g *gin.Context, u queue.Update) error {
-	if s.policy == nil {
-		return nil
-	}
-	repository, err := image.ParseRepository(u.Image)
-	if err != nil {
-		return queue.ErrNotFound
-	}
-	tag, err := image.ParseTag(u.Version)
-	if err != nil {
-		return queue.ErrNotFound
-	}
 	judge := s.judgeOf(g, principalOf(g))
 	for _, task := range u.Tasks {
+		repository, err := image.ParseRepository(task.Image)
+		if err != nil {
+			return queue.ErrNotFound
+		}
+		tag, err := image.ParseTag(cmp.Or(task.Version, u.Version))
+		if err != nil {
+			return queue.ErrNotFound
+		}
 		if d := judge(update.Image{Repository: repository, Version: tag}, task.Target); !d.Allowed {
 			return &deniedError{image: repository.String(), decision: d}
 		}

@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -26,17 +27,8 @@ func parseUpdate(in *UpdateRequest) (update.Request, error) {
 		}
 	}
 
-	var m update.Image
 	var err error
-	m.Repository, err = image.ParseRepository(in.Image)
-	refuse("/image", err)
-	m.Version, err = image.ParseTag(in.Version)
-	refuse("/version", err)
-	if in.Digest != nil {
-		m.Digest, err = image.ParseDigest(*in.Digest)
-		refuse("/digest", err)
-	}
-	r.Images = []update.Image{m}
+	r.Images, r.Listed = parseImages(in, refuse), in.Images != nil
 	if in.Repository != nil {
 		r.Repo, err = github.ParseRepo(*in.Repository)
 		refuse("/repository", err)
@@ -63,6 +55,50 @@ func parseUpdate(in *UpdateRequest) (update.Request, error) {
 		}
 	}
 	return r, nil
+}
+
+// parseImages reads the images of a body, which has a list of them or the fields of one.
+func parseImages(in *UpdateRequest, refuse func(pointer string, err error)) []update.Image {
+	if in.Images == nil {
+		for pointer, field := range map[string]*string{"/image": in.Image, "/version": in.Version} {
+			if field == nil {
+				refuse(pointer, errors.New("is missing"))
+			}
+		}
+		return []update.Image{parseImage("", MovedImage{Image: valueOf(in.Image), Version: valueOf(in.Version), Digest: in.Digest}, refuse)}
+	}
+	for pointer, field := range map[string]*string{"/image": in.Image, "/version": in.Version, "/digest": in.Digest} {
+		if field != nil {
+			refuse(pointer, errors.New("is beside images; send it as one of them, or leave images out"))
+		}
+	}
+	var images []update.Image
+	first := map[string]int{} // of each image, its index
+	for i, one := range *in.Images {
+		pointer := "/images/" + strconv.Itoa(i)
+		m := parseImage(pointer, one, refuse)
+		if at, ok := first[m.Repository.Name()]; ok && m.Repository.Name() != "" {
+			refuse(pointer+"/image", fmt.Errorf("is the image of /images/%d too; an image has one version", at))
+		} else {
+			first[m.Repository.Name()] = i
+		}
+		images = append(images, m)
+	}
+	return images
+}
+
+// parseImage reads one image, whose fields are below the pointer.
+func parseImage(pointer string, in MovedImage, refuse func(pointer string, err error)) (m update.Image) {
+	var err error
+	m.Repository, err = image.ParseRepository(in.Image)
+	refuse(pointer+"/image", err)
+	m.Version, err = image.ParseTag(in.Version)
+	refuse(pointer+"/version", err)
+	if in.Digest != nil {
+		m.Digest, err = image.ParseDigest(*in.Digest)
+		refuse(pointer+"/digest", err)
+	}
+	return m
 }
 
 // The bounds of one glob: the cost of a match grows with the product of the ways in
@@ -133,6 +169,9 @@ func explainParameter(name string) string {
 	return ""
 }
 
+// oneOfImages is the pointer to an image of a list, whose fields are those of one alone.
+var oneOfImages = regexp.MustCompile(`^/images/[0-9]+/`)
+
 // explainField returns the parser's sentence about a value that the schema refuses,
 // or "" for the schema's own.
 func explainField(pointer string, value any) string {
@@ -141,7 +180,7 @@ func explainField(pointer string, value any) string {
 		return ""
 	}
 	var err error
-	switch pointer {
+	switch oneOfImages.ReplaceAllString(pointer, "/") {
 	case "/image":
 		_, err = image.ParseRepository(text)
 	case "/version":

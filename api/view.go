@@ -32,15 +32,22 @@ var ends = map[update.Status]Status{
 
 // viewOf returns the view of a request that was carried out at once.
 func viewOf(r update.Request, results []update.Result) Update {
-	body := Update{Id: r.ID, Image: r.Images[0].Repository.String(), Version: r.Images[0].Version.String(), Targets: []TargetUpdate{}}
+	body := Update{Id: r.ID, Targets: []TargetUpdate{}}
+	body.Image, body.Version, body.Images = imagesView(r.Images, r.Listed)
 	for _, result := range results {
 		status := ends[result.Status]
 		if result.Err != nil {
 			status = StatusFailed
 		}
-		body.Targets = append(body.Targets, targetView(result, status))
+		view := targetView(result, status)
+		if status != StatusSuperseded {
+			for _, m := range result.Superseded {
+				view.Superseded = appended(view.Superseded, m.Repository.String())
+			}
+		}
+		body.Targets = append(body.Targets, view)
 	}
-	body.Status = together(body.Targets)
+	body.Status = overall(body.Targets)
 	body.LeftOut = leftOutView(r)
 	if underHold := body.Status != StatusFailed && body.Status != StatusHeld && body.Status != StatusSuperseded; underHold && !r.DryRun {
 		body.HoldId = present(r.UnderHold())
@@ -60,43 +67,101 @@ func leftOutView(r update.Request) *[]LeftOut {
 	return &left
 }
 
-// together returns the status of an update whose targets have these: the one with the
-// most left to do, and then the one with the most done.
-func together(targets []TargetUpdate) Status {
-	for _, s := range []Status{StatusQueued, StatusFailed, StatusCommitted, StatusPlanned, StatusHeld, StatusUnchanged} {
-		if slices.ContainsFunc(targets, func(t TargetUpdate) bool { return t.Status == s }) {
-			return s
-		}
+// imagesView returns the images of an update in the form in which it came.
+func imagesView(images []update.Image, listed bool) (name, version *string, list *MovedImages) {
+	if !listed {
+		return new(images[0].Repository.String()), new(images[0].Version.String()), nil
 	}
-	return StatusSuperseded
+	list = new(MovedImages)
+	for _, m := range images {
+		*list = append(*list, MovedImage{Image: m.Repository.String(), Version: m.Version.String(), Digest: present(m.Digest.String())})
+	}
+	return nil, nil, list
 }
 
-// storedView returns the view of a stored update. Targets that do not name the image
+// overall returns the status of an update from those of its targets.
+func overall(targets []TargetUpdate) Status {
+	planned := false
+	var stored []queue.Status
+	for _, t := range targets {
+		planned = planned || t.Status == StatusPlanned
+		stored = append(stored, storedStatus(string(t.Status)))
+	}
+	s := queue.Overall(stored...)
+	if planned && s != queue.Failed {
+		return StatusPlanned
+	}
+	return statuses[s]
+}
+
+// storedView returns the view of a stored update. Targets that name none of the images
 // are left out if another target does.
 func storedView(u queue.Update) Update {
-	body := Update{Id: u.ID, Status: statuses[u.Status], Image: u.Image, Version: u.Version, Targets: []TargetUpdate{}}
+	body := Update{Id: u.ID, Status: statuses[u.Status], Targets: []TargetUpdate{}}
 	underHold := ""
+	sent := map[string]string{} // the images as they were sent, by their names
 	if r, err := update.DecodeRequest(u.Request); err == nil {
-		body.Image = r.Images[0].Repository.String() // as it was sent
+		for _, m := range r.Images {
+			sent[m.Repository.Name()] = m.Repository.String()
+		}
 		body.LeftOut = leftOutView(r)
 		underHold = r.UnderHold()
 	}
+	body.Image, body.Version, body.Images = storedImages(u, sent)
 	named := slices.ContainsFunc(u.Tasks, func(t queue.Task) bool { return t.Status != queue.Absent })
 	for _, tasks := range byTarget(u.Tasks) {
-		task := tasks[0]
-		if task.Status == queue.Absent && named {
+		first := tasks[0]
+		if first.Status == queue.Absent && named {
 			continue
 		}
-		result, err := update.DecodeResult(task.Result)
+		result, err := update.DecodeResult(first.Result)
 		if err != nil {
 			continue
 		}
-		if !task.Status.CameToNothing() {
-			body.HoldId = present(cmp.Or(task.Hold, underHold))
+		if !first.Status.CameToNothing() {
+			body.HoldId = present(cmp.Or(first.Hold, underHold))
 		}
-		body.Targets = append(body.Targets, taskView(task, result, u.AbsentAs))
+		view := taskView(first, result, u.AbsentAs)
+		for _, t := range tasks {
+			if t.Status == queue.Superseded && first.Status != queue.Superseded {
+				view.Superseded = appended(view.Superseded, cmp.Or(sent[t.Image], t.Image))
+			}
+		}
+		body.Targets = append(body.Targets, view)
+	}
+	if len(body.Targets) > 0 {
+		body.Status = overall(body.Targets)
 	}
 	return body
+}
+
+// storedImages returns the images of a stored update in the form in which it came. Only
+// the tasks of one with a list of images have a version of their own.
+func storedImages(u queue.Update, sent map[string]string) (name, version *string, list *MovedImages) {
+	listed := map[string]bool{}
+	for _, t := range u.Tasks {
+		if t.Version == "" || listed[t.Image] {
+			continue
+		}
+		if list == nil {
+			list = new(MovedImages)
+		}
+		listed[t.Image] = true
+		*list = append(*list, MovedImage{Image: cmp.Or(sent[t.Image], t.Image), Version: t.Version, Digest: present(t.Digest)})
+	}
+	if list != nil {
+		return nil, nil, list
+	}
+	return new(cmp.Or(sent[u.Image], u.Image)), new(u.Version), nil
+}
+
+// appended returns the list with another text.
+func appended(list *[]string, text string) *[]string {
+	if list == nil {
+		return &[]string{text}
+	}
+	*list = append(*list, text)
+	return list
 }
 
 // byTarget parts tasks by their target; of each the first is one of those whose image
@@ -154,9 +219,12 @@ func taskView(task queue.Task, result update.Result, absentAs queue.Status) Targ
 func recordView(u queue.Update) UpdateRecord {
 	body := storedView(u)
 	r := UpdateRecord{
-		Id: body.Id, Status: body.Status, Image: body.Image, Version: body.Version, Digest: present(u.Digest), Targets: body.Targets,
+		Id: body.Id, Status: body.Status, Image: body.Image, Version: body.Version, Images: body.Images, Targets: body.Targets,
 		HoldId: body.HoldId, LeftOut: body.LeftOut,
 		Caller: present(u.Caller), Webhook: present(u.Webhook), CreatedAt: u.AcceptedAt.UTC(), FinishedAt: presentTime(u.FinishedAt),
+	}
+	if body.Images == nil {
+		r.Digest = present(u.Digest)
 	}
 	if u.PushedAt.Before(u.AcceptedAt) {
 		r.PushedAt = presentTime(u.PushedAt)
@@ -213,7 +281,7 @@ func fileView(f update.File) FileUpdate {
 	out := FileUpdate{Path: f.Path, Changes: []Change{}}
 	for _, c := range f.Changes {
 		out.Changes = append(out.Changes, Change{
-			Line: c.Line, Column: c.Column, Pointer: present(c.Pointer), From: c.From, To: c.To,
+			Image: present(c.Image), Line: c.Line, Column: c.Column, Pointer: present(c.Pointer), From: c.From, To: c.To,
 			FromDigest: present(c.FromDigest), ToDigest: present(c.ToDigest), NamedIn: namedIn(c.NamedIn),
 		})
 	}

@@ -108,7 +108,7 @@ func (u *Update) check() error {
 	texts := []string{u.Image, u.Version, u.Digest, u.Scope, u.Caller, u.Webhook, u.DeliveryID}
 	known := make(map[imageAt]bool, len(u.Tasks))
 	for _, t := range u.Tasks {
-		texts = append(texts, t.Target, t.Branch, t.Hold, t.Image)
+		texts = append(texts, t.Target, t.Branch, t.Hold, t.Image, t.Version, t.Digest)
 		at := imageAt{t.Target, u.imageOf(&t)}
 		switch {
 		case known[at]:

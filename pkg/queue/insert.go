@@ -127,14 +127,15 @@ func (a *admission) insertStatements(u *newUpdate, stored *int64) []statement {
 			// When the ID is taken these conflict as well, and the transaction is rolled back.
 			text: `
 				INSERT INTO versions_task (seq, n, image, scope, pushed_at, target, branch, status, attempts,
-					queued_at, next_at, claim, last_error, result, finished_at, sender, told_at, set_at, hold, retriable, beside)
+					queued_at, next_at, claim, last_error, result, finished_at, sender, told_at, set_at, hold, retriable, beside, version, digest)
 				VALUES ((SELECT seq FROM versions_update WHERE id = $1), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '',
-					$12, $13, $14, $15, $16, $17, $18, $19, $20)
+					$12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 				ON CONFLICT DO NOTHING`,
 			args: []any{
 				u.ID, n, t.Image, u.Scope, t.pos, t.Target, t.Branch, string(t.Status), t.Attempts,
 				micros(a.now), micros(t.NextAttempt), safetext.Line(t.LastError, errorLength), t.Result, micros(t.FinishedAt),
 				t.position.sender, t.pushed, micros(a.now), t.Hold, flag(t.Retriable), flag(t.Image != u.Image),
+				t.Version, t.Digest,
 			},
 		})
 	}

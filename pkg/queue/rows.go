@@ -28,7 +28,8 @@ func (r *updateRow) value() Update {
 // that an outer join found no task for.
 const taskColumns = `coalesce(t.n, -1), coalesce(t.target, ''), coalesce(t.branch, ''), coalesce(t.status, ''),
 	coalesce(t.attempts, 0), coalesce(t.next_at, 0), coalesce(t.last_error, ''), t.result, coalesce(t.finished_at, 0), coalesce(t.hold, ''),
-	coalesce(t.retriable, 0), coalesce(t.image, '')`
+	coalesce(t.retriable, 0), coalesce(t.image, ''),
+	coalesce(t.version, ''), coalesce(t.digest, '')`
 
 // taskRow takes a task out of a query; n is negative when there was none.
 type taskRow struct {
@@ -41,7 +42,7 @@ type taskRow struct {
 func (r *taskRow) dest() []any {
 	return []any{
 		&r.n, &r.Target, &r.Branch, &r.Status,
-		&r.Attempts, &r.next, &r.LastError, &r.Result, &r.finished, &r.Hold, &r.retriable, &r.Image,
+		&r.Attempts, &r.next, &r.LastError, &r.Result, &r.finished, &r.Hold, &r.retriable, &r.Image, &r.Version, &r.Digest,
 	}
 }
 

@@ -73,6 +73,8 @@ type Task struct {
 	// Image is the normalised name of the image, unique among the update's tasks for the
 	// target; "" is the update's.
 	Image string
+	// Version and Digest are the image's; of a task without a Version they are the update's.
+	Version, Digest string
 	// Branch is the key of what one job drains, such as owner/name@branch.
 	// Several targets may share one.
 	Branch string

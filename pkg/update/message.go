@@ -112,22 +112,37 @@ func (t *Target) headline(m Image, rollback bool) string {
 	return fmt.Sprintf("Update %s to %s", m.Repository, version)
 }
 
-// trailers says of each request who made it and where the image came from.
+// trailers says of each request what it moves, who made it, by which rule, and where the
+// images came from.
 func (p *plan) trailers(writing []author) []string {
+	id := p.target.place().ID
 	var lines []string
-	seen := map[string]bool{}
 	add := func(key, value string) {
-		line := key + ": " + value
-		if value != "" && !seen[line] {
-			seen[line] = true
-			lines = append(lines, line)
+		if value != "" {
+			lines = append(lines, key+": "+value)
 		}
 	}
 	for _, w := range writing {
+		var rules []string
+		for _, part := range w.parts {
+			m := w.image(p.wanted[part].Image)
+			add("Image", m.Repository.String())
+			add("Version", m.Version.String())
+			add("Digest", m.Digest.String())
+			for _, permit := range m.Permits {
+				if permit.Target == id && !slices.Contains(rules, permit.Rule) {
+					rules = append(rules, permit.Rule)
+				}
+			}
+		}
+		add("Requested-By", w.Caller)
+		for _, rule := range rules {
+			add("Rule", rule)
+		}
 		add("Source-Repository", w.Source.Repository)
 		add("Source-Revision", w.Source.Revision)
 		add("Source-URL", w.Source.URL)
-		add("Requested-By", w.Caller)
+		add("Override-Reason", w.OverrideReason)
 		if hold := w.UnderHold(); hold != "" {
 			add("Hold-Id", hold)
 			add("Hold-Reason", w.HoldReason)
@@ -135,4 +150,9 @@ func (p *plan) trailers(writing []author) []string {
 		add("Update-Id", w.ID)
 	}
 	return lines
+}
+
+// image returns the request's own form of an image that it asks for.
+func (w *author) image(wanted Image) Image {
+	return w.Images[slices.IndexFunc(w.Images, wanted.alike)]
 }

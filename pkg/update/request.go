@@ -83,6 +83,9 @@ type Request struct {
 	// Sent is the commit that an earlier try of this request announced to the Ledger,
 	// and that may be on the branch; "" when there was none.
 	Sent github.SHA
+	// OverrideReason is why a freeze of the target does not count; it stands in the
+	// commit's message.
+	OverrideReason string
 	// DryRun asks for the plan alone.
 	DryRun bool
 	// Hold is the id of the hold that was made for the request, and Passes are those of

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
@@ -58,13 +59,35 @@ func TestSet(t *testing.T) {
 	if tell(got) != want || len(b.commits) != 1 || got.MergedVersions != nil {
 		t.Errorf("%s after %d commits, want %s", tell(got), len(b.commits), want)
 	}
-	for _, part := range []string{"Update 2 images\n\n- Update octo-org/a to 2\n- Update octo-org/b to 3\n\n"} {
-		if !strings.HasPrefix(b.commits[0].Message, part) {
-			t.Errorf("message %q", b.commits[0].Message)
-		}
+	message := "Update 2 images\n\n- Update octo-org/a to 2\n- Update octo-org/b to 3\n\n" +
+		"Image: octo-org/a\nVersion: 2\nImage: octo-org/b\nVersion: 3\nRequested-By: ci\nUpdate-Id: one"
+	if d := cmp.Diff(message, b.commits[0].Message); d != "" {
+		t.Errorf("message (-want +got):\n%s", d)
 	}
 	if got := one(t.Context(), t, newService(b, true), r); tell(got) != "unchanged" {
 		t.Errorf("once more: %s", tell(got))
+	}
+}
+
+// The trailers stand in the order that is documented.
+func TestTrailers(t *testing.T) {
+	t.Parallel()
+	b := twoImages()
+	r := set(t, "octo-org/a:2")
+	digest, err := image.ParseDigest("sha256:" + strings.Repeat("0", 64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ID, r.Caller, r.Message, r.OverrideReason, r.Passes = "one", "ours", "Deploy\n\nSigned-off-by: A <a@example.com>", "it burns", []string{"h1"}
+	r.Images[0].Digest = digest
+	r.Images[0].Permits = []update.Permit{{Target: "other", Rule: "no"}, {Target: "refty-yapi/refty-infra-test@main", Rule: "own-image"}}
+	r.Source = update.Source{Repository: "octo-org/a", Revision: "42a252d", URL: "https://example.com/1"}
+	one(t.Context(), t, newService(b, true), r)
+	want := "Deploy\n\nSigned-off-by: A <a@example.com>\nImage: octo-org/a\nVersion: 2\nDigest: " + digest.String() +
+		"\nRequested-By: ours\nRule: own-image\nSource-Repository: octo-org/a\nSource-Revision: 42a252d\nSource-URL: https://example.com/1" +
+		"\nOverride-Reason: it burns\nHold-Id: h1\nUpdate-Id: one"
+	if d := cmp.Diff(want, b.commits[0].Message); d != "" {
+		t.Errorf("message (-want +got):\n%s", d)
 	}
 }
 

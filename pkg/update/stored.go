@@ -47,6 +47,7 @@ type storedRequest struct {
 	Hold       string        `json:"hold,omitempty"`
 	Passes     []string      `json:"passes,omitempty"`
 	HoldReason string        `json:"hold_reason,omitempty"`
+	Override   string        `json:"override_reason,omitempty"`
 	Rollback   bool          `json:"rollback,omitempty"`
 	Promotes   string        `json:"promotes,omitempty"`
 	LeftOut    []storedLeft  `json:"left_out,omitempty"`
@@ -99,7 +100,7 @@ type storedSource struct {
 func EncodeRequest(r Request) []byte {
 	s := storedRequest{
 		V: storedVersion, Present: r.Present.String(), Branch: r.Branch, Paths: r.Paths, Message: r.Message, Source: storedSource(r.Source),
-		Hold: r.Hold, Passes: r.Passes, HoldReason: r.HoldReason, Rollback: r.Rollback, Promotes: r.Promotes,
+		Hold: r.Hold, Passes: r.Passes, HoldReason: r.HoldReason, Override: r.OverrideReason, Rollback: r.Rollback, Promotes: r.Promotes,
 	}
 	for _, l := range r.LeftOut {
 		s.LeftOut = append(s.LeftOut, storedLeft(l))
@@ -128,7 +129,8 @@ func DecodeRequest(text []byte) (Request, error) {
 		return Request{}, fmt.Errorf("read the stored request: %w", err)
 	}
 	r := Request{Listed: len(s.Images) > 0, Branch: s.Branch, Paths: s.Paths, Message: s.Message, Source: Source(s.Source)}
-	r.Hold, r.Passes, r.HoldReason, r.Rollback, r.Promotes = s.Hold, s.Passes, s.HoldReason, s.Rollback, s.Promotes
+	r.Hold, r.Passes, r.HoldReason, r.OverrideReason = s.Hold, s.Passes, s.HoldReason, s.Override
+	r.Rollback, r.Promotes = s.Rollback, s.Promotes
 	for _, l := range s.LeftOut {
 		r.LeftOut = append(r.LeftOut, LeftOut(l))
 	}

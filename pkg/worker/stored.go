@@ -53,10 +53,7 @@ func (w *Worker) queued(r update.Request) (queue.Update, error) {
 	u := stored(r)
 	for _, c := range choices {
 		for _, m := range c.Images {
-			u.Tasks = append(u.Tasks, queue.Task{
-				Target: c.ID, Image: m.Repository.Name(), Branch: c.Key, Hold: r.Hold,
-				Result: update.EncodeResult(update.Result{Place: c.Place}),
-			})
+			u.Tasks = append(u.Tasks, task(r, m, queue.Task{Target: c.ID, Branch: c.Key, Result: update.EncodeResult(update.Result{Place: c.Place})}))
 		}
 	}
 	return u, nil
@@ -72,13 +69,22 @@ func Ended(r update.Request, results []update.Result) queue.Update {
 			if o.Status == queue.Queued {
 				o.Status = queue.Failed
 			}
-			u.Tasks = append(u.Tasks, queue.Task{
-				Target: result.ID, Image: result.Images[i].Repository.Name(), Branch: result.Key, Status: o.Status,
-				Hold: r.Hold, Attempts: 1, LastError: o.Error, Result: o.Result,
-			})
+			u.Tasks = append(u.Tasks, task(r, result.Images[i], queue.Task{
+				Target: result.ID, Branch: result.Key, Status: o.Status, Attempts: 1, LastError: o.Error, Result: o.Result,
+			}))
 		}
 	}
 	return u
+}
+
+// task is a task for an image of the request. Only one of a request with a list of images
+// has a version of its own.
+func task(r update.Request, m update.Image, t queue.Task) queue.Task {
+	t.Image, t.Hold = m.Repository.Name(), r.Hold
+	if r.Listed {
+		t.Version, t.Digest = m.Version.String(), m.Digest.String()
+	}
+	return t
 }
 
 // stored is the request as an update without tasks.

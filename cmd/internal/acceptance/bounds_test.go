@@ -316,7 +316,7 @@ func TestDeliveryWithVeryManyTags(t *testing.T) {
 	r := w.deliver("quay?token="+hookSecret, `{"docker_url": "quay.io/octo-org/app", "updated_tags": [`+strings.Join(tags, ",")+`]}`)
 	wantReceipt(t, r, http.StatusAccepted, api.ReceiptStatusFailed)
 	record := w.ended(*r.receipt.Id)
-	if len(r.receipt.Updates) != 1 || record.Image != "quay.io/octo-org/app" || record.LastError == nil || !strings.Contains(*record.LastError, "more than 100 pushes") {
+	if len(r.receipt.Updates) != 1 || *record.Image != "quay.io/octo-org/app" || record.LastError == nil || !strings.Contains(*record.LastError, "more than 100 pushes") {
 		t.Errorf("%s\n%+v", r.body, record)
 	}
 }

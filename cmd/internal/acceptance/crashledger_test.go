@@ -191,8 +191,8 @@ func (b *deliveries) check(p *world) {
 		case !ok:
 			w.t.Errorf("%s to %d was answered with the update %s, which is not in the history", d.image, d.version, d.update)
 			continue
-		case r.Image != d.image || r.Version != strconv.Itoa(d.version):
-			w.t.Errorf("the update %s of %s to %d became %s to %s", d.update, d.image, d.version, r.Image, r.Version)
+		case *r.Image != d.image || *r.Version != strconv.Itoa(d.version):
+			w.t.Errorf("the update %s of %s to %d became %s to %s", d.update, d.image, d.version, *r.Image, *r.Version)
 		}
 		b.ends[string(r.Status)]++
 		switch r.Status {
@@ -210,7 +210,7 @@ func (b *deliveries) check(p *world) {
 	}
 	for id, r := range records {
 		if r.Webhook != nil {
-			w.t.Errorf("update %s of %s to %s is there for a delivery that has another one", id, r.Image, r.Version)
+			w.t.Errorf("update %s of %s to %s is there for a delivery that has another one", id, *r.Image, *r.Version)
 		}
 	}
 	if out := w.git("", "fsck", "--strict", "--no-dangling"); strings.Contains(out, "error") {

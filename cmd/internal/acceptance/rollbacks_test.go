@@ -37,11 +37,11 @@ func TestRollbackThatHolds(t *testing.T) {
 	w := start(t, withEnv("WEBHOOK_GHCR_SECRET", hookSecret))
 	wantCommitted(t, w.post(setTo(node, "1.0.0")))
 	wantCommitted(t, w.post(setTo(node, "2.0.0")))
-	if dry := w.rollBack("", withImage(`"dry_run": true`)); dry.update.Status != api.StatusPlanned || dry.update.Version != "1.0.0" || w.holds("") != nil {
+	if dry := w.rollBack("", withImage(`"dry_run": true`)); dry.update.Status != api.StatusPlanned || *dry.update.Version != "1.0.0" || w.holds("") != nil {
 		t.Errorf("the dry run: %d %s", dry.status, dry.body)
 	}
 	back := w.rollBack("", withImage(`"reason": "5xx since 2.0.0"`))
-	if back.status != http.StatusCreated || back.update.Version != "1.0.0" || back.update.HoldId == nil || strings.Join(w.holds(""), " ") != *back.update.HoldId {
+	if back.status != http.StatusCreated || *back.update.Version != "1.0.0" || back.update.HoldId == nil || strings.Join(w.holds(""), " ") != *back.update.HoldId {
 		t.Fatalf("the rollback: %d %s, holds %v", back.status, back.body, w.holds(""))
 	}
 	message := w.log()[0].Message
@@ -67,7 +67,7 @@ func TestRollbackThatHolds(t *testing.T) {
 		t.Errorf("the last push: %+v", record)
 	}
 	again := w.rollBack("", withImage(""))
-	if again.status != http.StatusOK || again.update.Status != api.StatusUnchanged || again.update.Version != "1.0.0" || *again.update.HoldId != *back.update.HoldId {
+	if again.status != http.StatusOK || again.update.Status != api.StatusUnchanged || *again.update.Version != "1.0.0" || *again.update.HoldId != *back.update.HoldId {
 		t.Errorf("the rollback once more: %d %s", again.status, again.body)
 	}
 	if w.head() != landed || len(w.holds("")) != 1 {
@@ -127,7 +127,7 @@ func TestStoredRollbackAndAPush(t *testing.T) {
 	close(release)
 	for id, want := range map[string]api.Status{other.update.Id: api.StatusCommitted, back.update.Id: api.StatusCommitted, *push.receipt.Id: api.StatusHeld} {
 		if record := w.ended(id); record.Status != want {
-			t.Errorf("%s %s is %s, want %s", record.Image, record.Version, record.Status, want)
+			t.Errorf("%s %s is %s, want %s", *record.Image, *record.Version, record.Status, want)
 		}
 	}
 	wantVersion(t, w, "10-10-ver")

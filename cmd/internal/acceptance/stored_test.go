@@ -27,7 +27,7 @@ func TestUpdateThatNobodyWaitsFor(t *testing.T) {
 		t.Fatalf("%d %v %s", r.status, r.header, r.body)
 	}
 	record := w.ended(r.update.Id)
-	if record.Status != api.StatusCommitted || record.Image != node || record.Version != "05-06-42a252" || len(record.Targets[0].Files) != 2 {
+	if record.Status != api.StatusCommitted || *record.Image != node || *record.Version != "05-06-42a252" || len(record.Targets[0].Files) != 2 {
 		t.Errorf("record: %+v", record)
 	}
 	if sha := record.Targets[0].Commit.Sha; sha != w.head() {
@@ -221,7 +221,7 @@ func TestHistory(t *testing.T) {
 			t.Fatalf("%s: %d %s", query, r.status, r.body)
 		}
 		for _, u := range r.page.Updates {
-			lines = append(lines, fmt.Sprint(u.Image[strings.LastIndex(u.Image, "/")+1:], " ", u.Version, " ", u.Status))
+			lines = append(lines, fmt.Sprint((*u.Image)[strings.LastIndex(*u.Image, "/")+1:], " ", *u.Version, " ", u.Status))
 		}
 		if r.page.NextCursor != nil {
 			next = *r.page.NextCursor

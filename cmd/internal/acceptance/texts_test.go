@@ -30,13 +30,13 @@ func withMessage(t *testing.T, message string, source map[string]string) string 
 func TestTrailersOfAMessageJoinOurs(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ message, want string }{
-		"trailers":           {"Deploy\n\nWith care.\n\nSigned-off-by: A <a@example.com>\nCo-authored-by: B <b@example.com>", "Signed-off-by Co-authored-by Update-Id"},
-		"a continued one":    {"Deploy\n\nReviewed-by: A\n  and B", "Reviewed-by Update-Id"},
-		"line ends of CRLF":  {"Deploy\r\n\r\nSigned-off-by: A <a@example.com>\r\n", "Signed-off-by Update-Id"},
-		"text":               {"Deploy\n\nWith care.", "Update-Id"},
-		"text with a colon":  {"Deploy\n\nNote: this is prose\nand goes on.", "Update-Id"},
-		"a headline alone":   {"Deploy: now", "Update-Id"},
-		"a URL, an e-mail @": {"Deploy\n\nSee https://example.com/a@b and ssh://git@example.com/x.", "Update-Id"},
+		"trailers":           {"Deploy\n\nWith care.\n\nSigned-off-by: A <a@example.com>\nCo-authored-by: B <b@example.com>", "Signed-off-by Co-authored-by Image Version Update-Id"},
+		"a continued one":    {"Deploy\n\nReviewed-by: A\n  and B", "Reviewed-by Image Version Update-Id"},
+		"line ends of CRLF":  {"Deploy\r\n\r\nSigned-off-by: A <a@example.com>\r\n", "Signed-off-by Image Version Update-Id"},
+		"text":               {"Deploy\n\nWith care.", "Image Version Update-Id"},
+		"text with a colon":  {"Deploy\n\nNote: this is prose\nand goes on.", "Image Version Update-Id"},
+		"a headline alone":   {"Deploy: now", "Image Version Update-Id"},
+		"a URL, an e-mail @": {"Deploy\n\nSee https://example.com/a@b and ssh://git@example.com/x.", "Image Version Update-Id"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -108,7 +108,7 @@ func TestJobsMoveTheirOwnImages(t *testing.T) {
 		t.Fatalf("its own image: status %d: %s", r.status, r.body)
 	}
 	message := w.log()[0].Message
-	for _, trailer := range []string{"Requested-By: ours", "Source-Repository: refty-yapi/refty-node", "Source-Revision: 0123abc"} {
+	for _, trailer := range []string{"Requested-By: ours", "Rule: own-image", "Source-Repository: refty-yapi/refty-node", "Source-Revision: 0123abc"} {
 		if !strings.Contains(message, trailer) {
 			t.Errorf("the commit's message lacks %q:\n%s", trailer, message)
 		}
@@ -157,7 +157,7 @@ func TestCallersSeeWhatTheirRulesCover(t *testing.T) {
 	if len(ids) != 3 {
 		t.Fatalf("who reads all sees %d updates, want 3", len(ids))
 	}
-	if some := w.get("/v1/updates", "Authorization", own).page.Updates; len(some) != 2 || some[1].Image != node {
+	if some := w.get("/v1/updates", "Authorization", own).page.Updates; len(some) != 2 || *some[1].Image != node {
 		t.Errorf("a job sees %+v", some)
 	}
 	if r := w.get("/v1/updates/"+ids[1], "Authorization", own); r.status != http.StatusNotFound {

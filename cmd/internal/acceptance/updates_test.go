@@ -35,14 +35,14 @@ func TestUpdateCommitsEveryFileOnce(t *testing.T) {
 		Repository: repoName, Branch: "main", Status: api.StatusCommitted,
 		Commit: &api.Commit{
 			Sha: w.head(), Url: r.header.Get("Location"),
-			Message: "Update " + node + " to 05-06-42a252\n\nUpdate-Id: " + r.update.Id,
+			Message: "Update " + node + " to 05-06-42a252\n\nImage: " + node + "\nVersion: 05-06-42a252\nUpdate-Id: " + r.update.Id,
 		},
 		Files: []api.FileUpdate{change("apps/parser.yaml"), change("apps/sync.yml")}, Skipped: []api.Skip{},
 	}}
 	if diff := cmp.Diff(want, r.update.Targets); diff != "" {
 		t.Errorf("targets (-want +got):\n%s", diff)
 	}
-	if r.update.Status != api.StatusCommitted || r.update.Image != node || r.update.Version != "05-06-42a252" {
+	if r.update.Status != api.StatusCommitted || *r.update.Image != node || *r.update.Version != "05-06-42a252" {
 		t.Errorf("update: %s", r.body)
 	}
 	log := w.log()
@@ -146,12 +146,12 @@ func TestOptionalFields(t *testing.T) {
 	if r.status != http.StatusCreated {
 		t.Fatalf("status %d: %s", r.status, r.body)
 	}
-	message := "Deploy v2\n\nIt is better.\n\nSource-Repository: refty-yapi/refty-node\nSource-Revision: 42a252d\n" +
-		"Source-URL: https://example.com/runs/1\nRequested-By: ci\nUpdate-Id: " + r.update.Id
+	message := "Deploy v2\n\nIt is better.\n\nImage: " + node + "\nVersion: v2\nDigest: " + digest + "\nRequested-By: ci\n" +
+		"Source-Repository: refty-yapi/refty-node\nSource-Revision: 42a252d\nSource-URL: https://example.com/runs/1\nUpdate-Id: " + r.update.Id
 	if got := r.update.Targets[0].Commit.Message; got != message {
 		t.Errorf("message (-want +got):\n%s", cmp.Diff(message, got))
 	}
-	if got := w.git(message, "interpret-trailers", "--parse"); strings.Count(got, "\n") != 5 {
+	if got := w.git(message, "interpret-trailers", "--parse"); strings.Count(got, "\n") != 8 {
 		t.Errorf("git sees the trailers\n%s", got)
 	}
 	if got, want := w.file("apps/pinned.yaml"), deployment(node+":v2@"+digest); got != want {

@@ -173,7 +173,7 @@ func TestWebhookThatIsIgnored(t *testing.T) {
 	} {
 		r := w.deliver(hub, body)
 		wantReceipt(t, r, http.StatusAccepted, api.ReceiptStatusFailed)
-		if record := w.ended(*r.receipt.Id); record.Status != api.StatusFailed || record.LastError == nil || strings.Contains(record.Version, "\n") {
+		if record := w.ended(*r.receipt.Id); record.Status != api.StatusFailed || record.LastError == nil || strings.Contains(*record.Version, "\n") {
 			t.Errorf("%s: %+v", name, record)
 		}
 	}

@@ -2,6 +2,8 @@
 -- An update may move several images: it has a task for each target and image.
 
 ALTER TABLE versions_task ADD COLUMN beside bigint NOT NULL DEFAULT 0; -- 1 when its image is another one than its update's
+ALTER TABLE versions_task ADD COLUMN version text NOT NULL DEFAULT ''; -- '' where they are its update's
+ALTER TABLE versions_task ADD COLUMN digest text NOT NULL DEFAULT '';
 CREATE INDEX versions_task_beside ON versions_task (image, seq) WHERE beside = 1;
 
 -- The same columns with another key.

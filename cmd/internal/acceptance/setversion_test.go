@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,11 +18,13 @@ import (
 // code and what it printed. The environment is empty but for PATH and settings.
 func runScript(t *testing.T, settings ...string) (code int, out string) {
 	t.Helper()
-	if _, err := exec.LookPath("curl"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
+	for _, tool := range []string{"curl", "jq"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			if os.Getenv("CI") != "" {
+				t.Fatal(err)
+			}
+			t.Skip("the script for CI jobs needs curl and jq, which are not installed; .ci/run has them")
 		}
-		t.Skip("the script for CI jobs needs curl, which is not installed; .ci/run has it")
 	}
 	cmd := exec.Command("sh", "../../../.github/set-version.sh")
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "IMAGE=" + node, "VERSION=05-06-42a252"}, settings...)
@@ -32,8 +35,10 @@ func runScript(t *testing.T, settings ...string) (code int, out string) {
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
-	if strings.Contains(printed.String(), callerToken) {
-		t.Errorf("the script prints the token:\n%s", printed.String())
+	for _, secret := range []string{callerToken, sandbox.IssuerRequestToken, "eyJ"} {
+		if strings.Contains(printed.String(), secret) {
+			t.Errorf("the script prints a token:\n%s", printed.String())
+		}
 	}
 	return cmd.ProcessState.ExitCode(), printed.String()
 }
@@ -70,7 +75,10 @@ func TestSetVersionScript(t *testing.T) {
 		{"image without a reference", []string{"IMAGE=octo-org/none"}, 3, "octo-org/none", ""},
 		{"no image", []string{"IMAGE=octo-org/none:1"}, 2, "HTTP 422", ""},
 		{"wrong token", []string{"VERSIONS_SERVICE_TOKEN=wrong"}, 2, "HTTP 401", ""},
-		{"quote", []string{`VERSION="`}, 1, "version holds a quote", ""},
+		{"the same with a digest", []string{"VERSION=4", "DIGEST=sha256:" + strings.Repeat("1", 64)}, 0, "unchanged", ""},
+		{"dry run", []string{"VERSION=5", "DRY_RUN=true"}, 0, "planned", ""},
+		{"quote", []string{`VERSION="`}, 2, "HTTP 422", ""},
+		{"a command", []string{"VERSION=1\n::set-output name=a::b"}, 2, "HTTP 422", ""},
 		{"nothing set", []string{"VERSION="}, 2, "VERSION", ""},
 	}
 	for _, tt := range tests {
@@ -84,6 +92,47 @@ func TestSetVersionScript(t *testing.T) {
 			t.Errorf("%s: the branch moved: %t\n%s", tt.name, moved, out)
 		case moved && !strings.Contains(p.log()[0].Message, tt.from):
 			t.Errorf("%s: no %q in the commit's message:\n%s", tt.name, tt.from, p.log()[0].Message)
+		}
+	}
+}
+
+// TestSetVersionScriptOfJobs runs the script in jobs that have no secret, but a token of
+// their own.
+func TestSetVersionScriptOfJobs(t *testing.T) {
+	t.Parallel()
+	j := newJobs(t)
+	p := start(t, withRules(j))
+	server := []string{"VERSIONS_SERVICE_URL=" + p.url}
+	github := []string{"ACTIONS_ID_TOKEN_REQUEST_URL=" + j.url + "/token?v=2", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=" + sandbox.IssuerRequestToken, "GITHUB_ACTIONS=true"}
+	elsewhere := "VERSIONS_SERVICE_ID_TOKEN=" + strings.TrimPrefix(j.token(t, nil), "Bearer ")
+	summary, output := t.TempDir()+"/summary", t.TempDir()+"/output"
+	tests := []struct {
+		name string
+		set  []string
+		code int
+		says string
+	}{
+		{"its own image", append(github, "VERSIONS_SERVICE_AUDIENCE="+audience, "GITHUB_STEP_SUMMARY="+summary, "GITHUB_OUTPUT="+output, "GITHUB_RUN_ID=1", "GITHUB_REPOSITORY=octo-org/other"), 0, "committed http"},
+		{"for the server's origin", github, 2, "another audience"},
+		{"another image", append(github, "VERSIONS_SERVICE_AUDIENCE="+audience, "IMAGE="+worker), 2, "own-image"},
+		{"no permission", []string{github[0], "ACTIONS_ID_TOKEN_REQUEST_TOKEN=other"}, 2, "id-token: write"},
+		{"of another issuer's CI", []string{elsewhere, "VERSION=2", "CI_JOB_ID=99", "CI_PROJECT_PATH=octo-org/other"}, 0, "committed http"},
+	}
+	for _, tt := range tests {
+		code, out := runScript(t, append(append([]string{}, server...), tt.set...)...)
+		if code != tt.code || !strings.Contains(lastLine(out), tt.says) {
+			t.Errorf("%s: exit code %d, want %d and %q\n%s", tt.name, code, tt.code, tt.says, out)
+		}
+		if refused := strings.Contains(out, "\n::error title=versions-service::"); refused != (code != 0 && slices.Contains(tt.set, "GITHUB_ACTIONS=true")) {
+			t.Errorf("%s: an annotation: %t\n%s", tt.name, refused, out)
+		}
+	}
+	if message := p.log()[0].Message; !strings.Contains(message, "Source-Repository: refty-yapi/refty-node") {
+		t.Errorf("the token does not say where the version came from: %s", message)
+	}
+	for path, want := range map[string]string{summary: "05-06-42a252: committed", output: "status=committed\ncommit=" + p.log()[1].SHA + "\n"} {
+		if content, err := os.ReadFile(path); err != nil || !strings.Contains(string(content), want) {
+			t.Errorf("%v, want %q in %q", err, want, content)
 		}
 	}
 }

@@ -21,6 +21,7 @@ type update struct {
 		Image  string `json:"image"`
 		Reason string `json:"reason"`
 	} `json:"left_out"`
+	HoldID        string    `json:"hold_id"`
 	LastError     string    `json:"last_error"`
 	NextAttemptAt time.Time `json:"next_attempt_at"`
 }
@@ -48,9 +49,10 @@ type target struct {
 		Line   int    `json:"line"`
 		Reason string `json:"reason"`
 	} `json:"skipped"`
-	MergedVersions []string `json:"merged_versions"`
-	Diff           string   `json:"diff"`
-	Problem        *problem `json:"problem"`
+	MergedVersions []string    `json:"merged_versions"`
+	Holds          []heldImage `json:"holds"`
+	Diff           string      `json:"diff"`
+	Problem        *problem    `json:"problem"`
 }
 
 type change struct {

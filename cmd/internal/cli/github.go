@@ -50,6 +50,9 @@ func (s *session) annotateUpdate(u update) {
 		default:
 			s.annotate("notice", nil, text)
 		}
+		for _, h := range t.Holds {
+			s.annotate("warning", nil, t.where()+": "+h.met())
+		}
 		for _, k := range t.Skipped {
 			if left--; left < 0 {
 				break
@@ -99,6 +102,9 @@ func summary(u update) string {
 		fmt.Fprintf(&b, "**%s**: %s%s\n\n", markdown(t.where()), markdown(t.Status), t.links())
 		if t.Problem != nil {
 			fmt.Fprintf(&b, "> %s\n\n", markdown(t.Problem.Code+": "+t.Problem.Detail))
+		}
+		for _, h := range t.Holds {
+			fmt.Fprintf(&b, "> %s\n\n", markdown(h.met()))
 		}
 		if len(t.Files)+len(t.Skipped) == 0 {
 			continue

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -27,16 +26,18 @@ func hold(p Program, o *options) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: ask(p, o, func(ctx context.Context, s *session, args []string) error {
 			body.Image = args[0]
-			got, err := s.fetch(ctx, request{method: http.MethodPost, path: holdsPath, body: body, prefer: -1, key: rand.Text()})
+			got, err := s.fetch(ctx, request{method: http.MethodPost, path: holdsPath, body: body, prefer: -1})
 			if err != nil {
 				return err
 			}
-			var one json.RawMessage = got.body
+			if got.tries > 1 {
+				fmt.Fprintf(s.stderr, "%s: an answer was lost before; the hold may stand twice, see holds\n", name)
+			}
 			if s.output == outputJSON {
-				s.json(one)
+				s.json(got.body)
 				return nil
 			}
-			return showList(s, "hold", []json.RawMessage{one}, standing)
+			return showList(s, list{field: "hold", elements: []json.RawMessage{got.body}}, standing)
 		}),
 	}
 	flags := cmd.Flags()
@@ -55,7 +56,7 @@ func holds(p Program, o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return showList(s, "holds", all, standing)
+			return showList(s, all, standing)
 		}),
 	}
 }
@@ -66,6 +67,18 @@ type heldImage struct {
 	Until                         time.Time
 }
 
+// met says which hold an update met.
+func (h heldImage) met() string {
+	text := "held by " + line(h.ID)
+	if h.By != "" {
+		text += " of " + line(h.By)
+	}
+	if h.Reason != "" {
+		text += ": " + line(h.Reason)
+	}
+	return text
+}
+
 // standing prints a line for each hold.
 func standing(w io.Writer, all []heldImage) {
 	for _, h := range all {
@@ -73,7 +86,7 @@ func standing(w io.Writer, all []heldImage) {
 		if !h.Until.IsZero() {
 			until = "until " + h.Until.UTC().Format("2006-01-02 15:04")
 		}
-		row(w, h.ID, h.Image, h.Target, "by "+h.By, h.Reason, until)
+		row(w, h.ID, h.Image, h.Target, h.By, h.Reason, until)
 	}
 }
 

@@ -93,6 +93,9 @@ func (s *session) showProblem(p problem) {
 // title names what the update moves.
 func (u update) title() string {
 	const most = 3
+	if len(u.Images) == 0 && u.Image == "" {
+		return "no image"
+	}
 	if len(u.Images) == 0 {
 		return strings.TrimSpace(line(u.Image) + " " + line(u.Version))
 	}
@@ -112,6 +115,9 @@ func (s style) update(w io.Writer, u update) {
 	for _, t := range u.Targets {
 		s.target(w, t)
 	}
+	if u.HoldID != "" {
+		fmt.Fprintf(w, "  the hold %s keeps it there\n", line(u.HoldID))
+	}
 	for _, l := range u.LeftOut {
 		fmt.Fprintf(w, "  left out %s: %s\n", line(l.Image), line(l.Reason))
 	}
@@ -121,6 +127,9 @@ func (s style) target(w io.Writer, t target) {
 	fmt.Fprintf(w, "  %s: %s%s\n", t.where(), s.status(t.Status), t.outcome())
 	if t.Problem != nil {
 		fmt.Fprintf(w, "    %s %s\n", s.paint(red, line(t.Problem.Code)+":"), line(t.Problem.Detail))
+	}
+	for _, h := range t.Holds {
+		fmt.Fprintf(w, "    %s\n", s.paint(yellow, h.met()))
 	}
 	for _, f := range t.Files {
 		fmt.Fprintf(w, "    %s  %s\n", line(f.Path)+":"+linesOf(f.Changes), line(moves(f.Changes)))

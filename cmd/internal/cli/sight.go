@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -18,71 +17,125 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// maxPages bounds how often a list is asked for more.
-const maxPages = 10_000
+// maxPages bounds how often a list is asked for more, and maxEmpty how often after a
+// page of a search that found nothing yet.
+const (
+	maxPages = 10_000
+	maxEmpty = 20
+)
 
-// list sends a request for each page of a list, and returns the elements of all.
-func (s *session) list(ctx context.Context, path, field string, query url.Values, most int) ([]json.RawMessage, error) {
-	var all []json.RawMessage
-	size := 0
+// list is what the pages of a list hold.
+type list struct {
+	field    string
+	elements []json.RawMessage
+	// unread are the targets that could not be read.
+	unread []json.RawMessage
+	// goesOn reports whether the search for more was given up.
+	goesOn bool
+}
+
+// list sends a request for each page of a list, up to so many elements, or 0 for all.
+func (s *session) list(ctx context.Context, path, field string, query url.Values, most int) (list, error) {
+	all := list{field: field}
+	size, empty := 0, 0
 	for range maxPages {
 		got, err := s.fetch(ctx, request{method: http.MethodGet, path: path, query: query, prefer: -1})
 		if err != nil {
-			return nil, err
+			return all, err
 		}
-		var page map[string]json.RawMessage
-		var some []json.RawMessage
-		var next string
-		wrong := json.Unmarshal(got.body, &page)
-		if wrong == nil {
-			wrong = json.Unmarshal(page[field], &some)
+		more, next, err := all.add(got.body)
+		if err != nil {
+			return all, s.fault(failed(exitFault, "the answer (HTTP %d) has no list of %s; check the URL of the service", got.status, field))
 		}
-		if cursor, ok := page["next_cursor"]; ok && wrong == nil {
-			wrong = json.Unmarshal(cursor, &next)
-		}
-		if wrong != nil {
-			return nil, s.fault(failed(exitFault, "the answer (HTTP %d) has no list of %s; check the URL of the service", got.status, field))
-		}
-		all = append(all, some...)
 		if size += len(got.body); size > maxAnswer {
-			return nil, s.fault(failed(exitFault, "the list has more than %d bytes; narrow it", maxAnswer))
+			return all, s.fault(failed(exitFault, "the list has more than %d bytes; narrow it", maxAnswer))
 		}
-		if most > 0 && len(all) >= most {
-			return all[:most], nil
+		if most > 0 && len(all.elements) >= most {
+			all.elements = all.elements[:most]
+			return all, nil
 		}
-		if next == "" || len(some) == 0 {
+		if empty++; more > 0 {
+			empty = 0
+		}
+		if next == "" || empty > maxEmpty {
+			all.goesOn = next != ""
 			return all, nil
 		}
 		query.Set("cursor", next)
 	}
-	return nil, s.fault(failed(exitFault, "the list has more than %d pages; narrow it", maxPages))
+	return all, s.fault(failed(exitFault, "the list has more than %d pages; narrow it", maxPages))
 }
 
-// showList prints the elements of a list as T, or as they came.
-func showList[T any](s *session, field string, all []json.RawMessage, show func(w io.Writer, all []T)) error {
+// add reads a page, and returns how many elements it has and the cursor of the next.
+func (l *list) add(body []byte) (more int, next string, err error) {
+	var page map[string]json.RawMessage
+	if err := json.Unmarshal(body, &page); err != nil {
+		return 0, "", err
+	}
+	var some []json.RawMessage
+	if err := json.Unmarshal(page[l.field], &some); err != nil {
+		return 0, "", err
+	}
+	l.elements = append(l.elements, some...)
+	if cursor, ok := page["next_cursor"]; ok {
+		err = json.Unmarshal(cursor, &next)
+	}
+	if unread, ok := page["unread"]; ok && l.unread == nil && err == nil {
+		err = json.Unmarshal(unread, &l.unread)
+	}
+	return len(some), next, err
+}
+
+// showList prints the elements of a list as T, or as they came. Targets that could not
+// be read are said on stderr, and make some of the targets failed ones.
+func showList[T any](s *session, all list, show func(w io.Writer, all []T)) error {
 	if s.output == outputJSON {
-		if all == nil {
-			all = []json.RawMessage{}
+		fields := map[string][]json.RawMessage{all.field: append([]json.RawMessage{}, all.elements...)}
+		if all.unread != nil {
+			fields["unread"] = all.unread
 		}
-		body, err := json.Marshal(map[string]any{field: all})
+		body, err := json.Marshal(fields)
 		if err != nil {
 			return s.fault(failed(exitFault, "%w", err))
 		}
 		s.json(body)
-		return nil
+		return s.showUnread(all)
 	}
-	elements := make([]T, len(all))
-	for i, raw := range all {
+	elements := make([]T, len(all.elements))
+	for i, raw := range all.elements {
 		if json.Unmarshal(raw, &elements[i]) != nil {
-			return s.fault(failed(exitFault, "the answer's %s are not as this program knows them; try --output json", field))
+			return s.fault(failed(exitFault, "the answer's %s are not as this program knows them; try --output json", all.field))
 		}
 	}
+	s.progress.end()
 	s.text(func(w io.Writer) {
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		show(table, elements)
 		_ = table.Flush()
 	})
-	return nil
+	return s.showUnread(all)
+}
+
+func (s *session) showUnread(all list) error {
+	if all.goesOn {
+		fmt.Fprintf(s.stderr, "%s: there may be more, which was not searched for\n", name)
+	}
+	if len(all.unread) == 0 {
+		return nil
+	}
+	for _, raw := range all.unread {
+		var one struct {
+			Target  string
+			Problem problem
+		}
+		_ = json.Unmarshal(raw, &one)
+		text := "the target " + line(one.Target) + " is not read: " + line(one.Problem.Detail)
+		fmt.Fprintf(s.stderr, "%s: %s\n", name, text)
+		if s.output == outputGitHub {
+			s.annotate("error", nil, text)
+		}
+	}
+	return shown(exitPartly)
 }
 
 // row prints the cells of a table's row.
@@ -121,11 +174,11 @@ func images(p Program, o *options) *cobra.Command {
 		case err != nil:
 			return err
 		case compare != "":
-			return showList(s, "images", all, comparison(strings.Split(compare, ",")))
+			return showList(s, all, comparison(strings.Split(compare, ",")))
 		case group != "":
-			return showList(s, "images", all, groups)
+			return showList(s, all, groups)
 		}
-		return showList(s, "images", all, references)
+		return showList(s, all, references)
 	})
 	flags := cmd.Flags()
 	flags.StringVar(&target, "target", "", "only this target")
@@ -201,20 +254,13 @@ func comparison(targets []string) func(io.Writer, []map[string]json.RawMessage) 
 	}
 }
 
-// versionsIn are the versions of a list of texts or of objects.
+// versionsIn are the versions of a target, each with its digest behind an @.
 func versionsIn(raw json.RawMessage) string {
-	var elements []json.RawMessage
-	_ = json.Unmarshal(raw, &elements)
 	var all []string
-	for _, e := range elements {
-		var text string
-		var object struct{ Version, Digest string }
-		if json.Unmarshal(e, &text) != nil && json.Unmarshal(e, &object) == nil {
-			text = version(object.Version, object.Digest)
-		}
-		if !slices.Contains(all, text) {
-			all = append(all, text)
-		}
+	_ = json.Unmarshal(raw, &all)
+	for i, text := range all {
+		tag, digest, _ := strings.Cut(text, "@")
+		all[i] = version(tag, digest)
 	}
 	return strings.Join(all, ", ")
 }
@@ -237,7 +283,7 @@ func history(p Program, o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return showList(s, "history", all, past)
+			return showList(s, all, past)
 		}),
 	}
 	cmd.Flags().StringVar(&target, "target", "", "only this target")
@@ -250,6 +296,9 @@ type entry struct {
 	Commit                                struct{ SHA, URL string }
 	At                                    time.Time
 	RequestedBy                           string `json:"requested_by"`
+	// Recorded reports whether the service made the commit; anybody can write who
+	// requested it.
+	Recorded bool
 }
 
 func past(w io.Writer, all []entry) {
@@ -259,7 +308,7 @@ func past(w io.Writer, all []entry) {
 			from = "was " + e.From
 		}
 		by := e.Author
-		if e.RequestedBy != "" {
+		if e.RequestedBy != "" && e.Recorded {
 			by = e.RequestedBy
 		}
 		row(w, e.At.UTC().Format("2006-01-02 15:04"), e.Target, version(e.Version, e.Digest), from, "by "+by, e.Commit.SHA[:min(7, len(e.Commit.SHA))])

@@ -100,11 +100,10 @@ Exit codes: 0 good or allowed, 1 a wrong file, 2 denied or wrong arguments.`
 
 func variablesHelp(w io.Writer) {
 	fmt.Fprint(w, `
-SIGHUP has a service that runs read its files again, as it does when they change.
-
 The service reads these variables. A secret X may come as X_FILE, the path of a file that
 holds it: GITHUB_TOKEN, GITHUB_APP_PRIVATE_KEY, API_TOKENS, COMMIT_SIGNING_KEY,
-DATABASE_URL and the secrets of webhooks.
+DATABASE_URL and the secrets of webhooks. SIGHUP has it read its files again, as it does
+when they change.
 `)
 	writeVariables(w)
 }

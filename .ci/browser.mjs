@@ -6,60 +6,10 @@
 // SANDBOX is the built program cmd/sandbox. CHROMIUM names another browser than
 // /usr/bin/chromium. The exit code is 0 when everything was as it should be.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { chromium } from 'playwright-core';
+import { timeout, token, watch, withSandbox } from './sandbox.mjs';
 
 const [program, screenshot] = process.argv.slice(2);
 assert.ok(program, 'usage: node .ci/browser.mjs SANDBOX [SCREENSHOT.png]');
-
-const token = 'a-secret-of-ci';
-const timeout = 30_000; // milliseconds, for each step
-
-// startSandbox resolves when the program has told where it listens and where its
-// repository is.
-async function startSandbox() {
-  const child = spawn(program, [], {
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, API_TOKENS: `ci=${token}`, LISTEN_ADDR: '127.0.0.1:0' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let output = '';
-  const told = new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`the sandbox ended with ${code}`)));
-    setTimeout(() => reject(new Error(`the sandbox said only: ${output}`)), timeout).unref();
-    child.stdout.setEncoding('utf8').on('data', (text) => {
-      output += text;
-      const docs = output.match(/(http:\/\/\S+)\/docs\s/);
-      const repository = output.match(/git -C (\S+) log/);
-      if (docs && repository) resolve({ origin: docs[1], repository: repository[1] });
-    });
-  });
-  try {
-    return { child, ...(await told) };
-  } catch (error) {
-    child.kill();
-    throw error;
-  }
-}
-
-// watch notes everything that must not happen on the page.
-function watch(page, origin) {
-  const offences = [];
-  page.on('request', (request) => {
-    const url = new URL(request.url());
-    if (url.protocol.startsWith('http') && url.origin !== origin) offences.push(`request to ${url.href}`);
-  });
-  page.on('requestfailed', (request) => offences.push(`failed: ${request.url()}: ${request.failure()?.errorText}`));
-  page.on('pageerror', (error) => offences.push(`exception: ${error.message}`));
-  page.on('console', (message) => {
-    if (message.type() !== 'error') return;
-    // The browser notes every answer that is an error; this one is asked for.
-    const refused = message.location().url === `${origin}/v1/updates` && message.text().includes('401');
-    if (!refused) offences.push(`console: ${message.text()} (${message.location().url})`);
-  });
-  return offences;
-}
 
 // execute presses the button and reads the answer from the page.
 async function execute(page, operation, status) {
@@ -78,8 +28,7 @@ async function authorise(page) {
   await dialog.waitFor({ state: 'detached', timeout });
 }
 
-async function tryOut(page, { origin, repository }) {
-  const git = (...args) => execFileSync('git', ['-C', repository, ...args], { encoding: 'utf8' }).trim();
+async function tryOut(page, { origin, git }) {
   const before = git('rev-parse', 'main');
 
   await page.goto(`${origin}/docs`);
@@ -109,29 +58,13 @@ async function tryOut(page, { origin, repository }) {
   return `201, ${files.length} files in commit ${sha}`;
 }
 
-const sandbox = await startSandbox();
-try {
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: process.getuid() === 0 ? ['--no-sandbox'] : [],
-  });
-  try {
-    const page = await browser.newPage({ viewport: { width: 1280, height: 1600 } });
-    page.setDefaultTimeout(timeout);
-    const offences = watch(page, sandbox.origin);
-    const outcome = await tryOut(page, sandbox);
-    if (screenshot) await page.screenshot({ path: screenshot });
-    assert.deepEqual(offences, []);
-    console.log(`browser: 401 without a token; with it ${outcome}`);
-  } finally {
-    await browser.close();
-  }
-} finally {
-  const { child } = sandbox;
-  if (child.exitCode === null && child.signalCode === null) {
-    const ended = once(child, 'exit');
-    child.kill('SIGTERM');
-    await ended;
-  }
-  assert.equal(child.exitCode, 0, 'the sandbox did not stop gracefully');
-}
+await withSandbox(program, {}, async (sandbox, browser) => {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 1600 } });
+  page.setDefaultTimeout(timeout);
+  const refused = (url, text) => url === `${sandbox.origin}/v1/updates` && text.includes('401');
+  const offences = watch(page, sandbox.origin, refused);
+  const outcome = await tryOut(page, sandbox);
+  if (screenshot) await page.screenshot({ path: screenshot });
+  assert.deepEqual(offences, []);
+  console.log(`browser: 401 without a token; with it ${outcome}`);
+});

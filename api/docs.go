@@ -61,9 +61,8 @@ func contentPolicy(scripts [][]string) string {
 		"; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; " + closedPolicy
 }
 
-// register adds the pages, which need no caller.
+// register adds Swagger UI and the contract, which need no caller.
 func (d *docs) register(engine *gin.Engine) {
-	engine.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, docsRoute) })
 	engine.GET(contractRoute, func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapi.YAML) })
 	engine.GET(docsRoute, d.serve)
 	engine.GET(docsRoute+"/*file", d.serve)

@@ -122,11 +122,16 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	page, err := newPage()
+	if err != nil {
+		return nil, err
+	}
 
 	bodies := cmp.Or(o.Bodies, max(DefaultBodies, 2*o.WebhookBody))
 	handlers := &server{
 		contract:     contract,
 		docs:         docs,
+		page:         page,
 		proxies:      o.TrustedProxies,
 		loopbackOnly: o.LoopbackOnly,
 		apart:        o.Apart,
@@ -186,6 +191,7 @@ func (s *server) routes(first ...gin.HandlerFunc) *gin.Engine {
 	engine.NoRoute(fail(errNoRoute))
 	engine.NoMethod(s.refuseMethod)
 	s.docs.register(engine)
+	s.page.register(engine)
 	engine.POST(webhooksRoute, s.receiveWebhook)
 	engine.OPTIONS(webhooksRoute, s.allowWebhook)
 
@@ -238,6 +244,7 @@ type server struct {
 	policy       *policy.Policy  // nil: no rules
 	contract     *contract
 	docs         *docs
+	page         page
 	proxies      proxies
 	loopbackOnly bool
 	apart        bool // metrics and the body of readiness are elsewhere

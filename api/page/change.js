@@ -1,0 +1,152 @@
+// The dialog that every change goes through: say what, see the plan, then write.
+import { grouped, hold as makeHold, references, rollBack, setVersion } from './client.js';
+import { code, count, h, say } from './dom.js';
+import { changes, place, problem, result } from './parts.js';
+
+// open shows a dialog and takes it out of the page when it closes.
+function open(title, ...content) {
+  const dialog = h('dialog', { class: 'change', 'aria-labelledby': 'change-title' },
+    h('div', { class: 'head' },
+      h('h2', { id: 'change-title' }, title),
+      h('button', { type: 'button', class: 'quiet', 'aria-label': 'Close', onclick: () => dialog.close() }, '✕')),
+    ...content);
+  dialog.addEventListener('close', () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+}
+
+// plan shows fields, then what they would change, then the button that does it.
+// request turns the fields into a body; send sends it; verb is the last button.
+export function plan({ title, intro, fields, request, send, verb = 'Commit', done }) {
+  const shown = h('div', { class: 'plan', 'aria-live': 'polite' });
+  let key = '';
+  const form = h('form', { onsubmit: look }, intro ?? null, fields,
+    h('p', { class: 'actions' }, h('button', { class: 'primary' }, 'Show the plan')));
+  const dialog = open(title, form, shown);
+  if (!fields.length) form.requestSubmit();
+
+  async function busy(button, text, work) {
+    const before = button.textContent;
+    button.disabled = true;
+    button.textContent = text;
+    try {
+      await work();
+    } catch (error) {
+      shown.replaceChildren(problem(error));
+    } finally {
+      button.disabled = false;
+      button.textContent = before;
+    }
+  }
+
+  function look(event) {
+    event.preventDefault();
+    const body = request(new FormData(form));
+    key = crypto.randomUUID?.() ?? String(Math.random());
+    return busy(form.querySelector('button.primary'), 'Reading the branch…', async () => {
+      const answer = await send({ ...body, dry_run: true });
+      const n = changes(answer);
+      const refused = answer.targets.some((t) => t.problem);
+      const go = h('button', { type: 'button', class: 'primary', onclick: () => write(go, body) }, verb);
+      shown.replaceChildren(
+        h('p', { class: 'summary' }, n ? `${count(n, 'reference')} would change.` : 'Nothing would change.'),
+        result(answer),
+        n && !refused ? h('p', { class: 'actions' }, go) : '');
+      say(n ? `${count(n, 'reference')} would change` : 'Nothing would change');
+      if (n && !refused) go.focus();
+    });
+  }
+
+  function write(button, body) {
+    return busy(button, 'Writing…', async () => {
+      const answer = await send(body, key);
+      form.remove();
+      shown.replaceChildren(result(answer), h('p', { class: 'actions' },
+        h('button', { type: 'button', class: 'primary', onclick: () => dialog.close() }, 'Done')));
+      say(`Status: ${answer.status}`);
+      shown.querySelector('button.primary').focus();
+      done?.(answer);
+    });
+  }
+}
+
+export const field = (label, control, hint) => h('label', {}, label, control, hint ? h('small', {}, hint) : null);
+
+// targetsOf returns the targets among references, each once.
+export function targetsOf(list) {
+  return [...new Map(list.map((r) => [place(r), r])).values()];
+}
+
+export const targetSelect = (targets, first) => h('select', { name: 'target' },
+  first === null ? null : h('option', { value: '' }, first), targets.map((t) => h('option', { value: place(t) }, place(t))));
+
+// text takes what was filled in, and nothing else, into a body.
+const text = (data, ...names) => Object.fromEntries(names.map((n) => [n, (data.get(n) ?? '').trim()]).filter(([, v]) => v));
+
+// changeVersion asks for an image and a version.
+export async function changeVersion({ image = '', version = '' }, done) {
+  const { list } = image ? await references(image) : { list: [] };
+  const names = image ? [] : (await grouped()).list.map((i) => i.name);
+  const targets = targetsOf(list);
+  const known = [...new Set(list.map((r) => r.version).filter(Boolean))];
+  plan({
+    title: 'Set a version',
+    fields: [
+      field('Image', h('input', { name: 'image', value: image, list: 'names', required: true, autocomplete: 'off', spellcheck: 'false' }), 'The repository name, without tag.'),
+      h('datalist', { id: 'names' }, names.map((n) => h('option', { value: n }))),
+      field('Version', h('input', { name: 'version', value: version, list: 'known', required: true, autocomplete: 'off', spellcheck: 'false' })),
+      h('datalist', { id: 'known' }, known.map((v) => h('option', { value: v }))),
+      targets.length > 1 ? field('Where', targetSelect(targets, 'Everywhere it is named')) : null,
+    ],
+    request: (data) => {
+      const target = targets.find((t) => place(t) === data.get('target'));
+      return { ...text(data, 'image', 'version'), ...(target ? { repository: target.repository, branch: target.branch } : {}) };
+    },
+    send: setVersion,
+    done,
+  });
+}
+
+// goBack asks to which version an image goes back.
+export function goBack({ image, targets, to = '', target = '' }, done) {
+  const select = targetSelect(targets, null);
+  if (target) select.value = target;
+  plan({
+    title: 'Roll back',
+    intro: h('p', {}, code(image)),
+    fields: [
+      targets.length > 1 ? field('Where', select) : null,
+      field('To', h('input', { name: 'to', value: to, autocomplete: 'off', spellcheck: 'false' }), 'Empty: the version before the present one.'),
+      field('Why', h('input', { name: 'reason', autocomplete: 'off' })),
+      h('label', { class: 'check' }, h('input', { type: 'checkbox', name: 'hold', checked: true }), ' Hold it there, so that the next push does not undo this'),
+    ],
+    request: (data) => ({ image, hold: data.has('hold'), ...text(data, 'to', 'reason', 'target') }),
+    send: rollBack,
+    verb: 'Roll back',
+    done,
+  });
+}
+
+// keep asks why an image is held.
+export function keep({ image, targets }, done) {
+  const shown = h('div', {});
+  const form = h('form', {
+    async onsubmit(event) {
+      event.preventDefault();
+      try {
+        await makeHold({ image, ...text(new FormData(form), 'target', 'reason') });
+        dialog.close();
+        say('The image is held');
+        done?.();
+      } catch (error) {
+        shown.replaceChildren(problem(error));
+      }
+    },
+  },
+  h('p', {}, code(image), ' stays at its version until the hold is released, whoever asks.'),
+  targets.length ? field('Where', targetSelect(targets, null)) : null,
+  field('Why', h('input', { name: 'reason', required: true, autocomplete: 'off' })),
+  h('p', { class: 'actions' }, h('button', { class: 'primary' }, 'Hold')));
+  const dialog = open('Hold an image', form, shown);
+}

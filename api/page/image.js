@@ -1,0 +1,59 @@
+// One image: where it stands, how it got there, and what can be done about it.
+import { history, references } from './client.js';
+import { badge, code, count, h, link, table, when } from './dom.js';
+import { changeVersion, goBack, keep, targetsOf } from './change.js';
+import { place, problem } from './parts.js';
+
+export async function imageView(name) {
+  const { list } = await references(name);
+  const current = list.filter((r) => r.state === 'current');
+  const targets = targetsOf(current);
+  const changed = () => dispatchEvent(new Event('changed'));
+  const versions = new Set(current.map((r) => r.version));
+  return [
+    h('p', { class: 'crumbs' }, h('a', { href: '#/' }, 'Images')),
+    h('h1', { class: 'name' }, name, ' ', versions.size > 1 ? badge('drift') : null),
+    h('p', { class: 'actions' },
+      h('button', { type: 'button', class: 'primary', onclick: () => changeVersion({ image: name }, changed) }, 'Set a version'), ' ',
+      h('button', { type: 'button', onclick: () => goBack({ image: name, targets }, changed) }, 'Roll back'), ' ',
+      h('button', { type: 'button', onclick: () => keep({ image: name, targets }, changed) }, 'Hold')),
+    h('h2', {}, 'Where it stands'),
+    list.length ? table('References', ['Target', 'File', 'Version', 'State'], list.map((r) => [
+      place(r),
+      h('span', { class: 'path', title: r.pointer }, code(`${r.path}:${r.line}`)),
+      [code(r.version || 'no tag'), r.digest ? h('small', {}, r.digest.slice(0, 19), '…') : null],
+      r.state === 'current' ? h('span', {}, 'kept up to date') : [badge('skipped', r.state.replaceAll('_', ' '))],
+    ])) : h('p', { class: 'note' }, 'No file names this image.'),
+    h('h2', {}, 'History'),
+    past(name, targets, changed),
+  ];
+}
+
+// past shows the history when it has been read, which takes longer than the rest.
+function past(name, targets, changed) {
+  const list = h('ol', { class: 'history', reversed: true });
+  const more = h('p', {}, 'Reading the branch’s history…');
+  async function read(cursor) {
+    try {
+      const page = await history(name, cursor);
+      list.append(...page.history.map((e) => entry(e, name, targets, changed)));
+      more.replaceChildren(...(page.next_cursor
+        ? [h('button', { type: 'button', onclick: () => read(page.next_cursor) }, 'Older ones')]
+        : [list.children.length ? `${count(list.children.length, 'change')} in all.` : 'No change is known.']));
+    } catch (error) {
+      more.replaceChildren(problem(error));
+    }
+  }
+  read();
+  return h('div', {}, list, more);
+}
+
+function entry(e, name, targets, changed) {
+  return h('li', {},
+    h('div', {}, h('strong', {}, code(e.version)), e.from ? [' from ', code(e.from)] : null, ' in ', e.target),
+    h('div', { class: 'by' }, when(e.at), ' · ', link(e.commit.url, code(e.commit.sha.slice(0, 10))), ' · ', e.requested_by ?? e.author,
+      e.source?.url ? [' · ', link(e.source.url, 'run')] : null,
+      e.recorded ? null : [' · ', h('span', { title: 'The service’s own records do not hold this commit.' }, 'not recorded')]),
+    h('button', { type: 'button', class: 'quiet', 'aria-label': `Roll back to ${e.version} in ${e.target}`,
+      onclick: () => goBack({ image: name, targets, to: e.version, target: e.target }, changed) }, 'Back to this'));
+}

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -243,9 +246,6 @@ func TestLogHoldsNothingThatATerminalObeys(t *testing.T) {
 func TestPages(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	if r := w.get("/"); r.status != http.StatusFound || r.header.Get("Location") != "/docs" {
-		t.Errorf("GET /: %d %s", r.status, r.header.Get("Location"))
-	}
 	if r := w.get("/openapi.yaml"); r.status != http.StatusOK || !bytes.Equal([]byte(r.body), openapi.YAML) {
 		t.Errorf("GET /openapi.yaml: %d", r.status)
 	}
@@ -260,6 +260,39 @@ func TestPages(t *testing.T) {
 		if r := w.get("/docs/" + file); r.status != http.StatusOK || r.body == "" {
 			t.Errorf("GET /docs/%s: %d", file, r.status)
 		}
+	}
+}
+
+// TestPage follows the page for people to each of its files. A browser uses it in .ci/page.mjs.
+func TestPage(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	named := regexp.MustCompile(`(?:href|src)="(/[^"]*)"|from '\./([^']+)'`)
+	waiting, seen := []string{"/"}, map[string]bool{"/docs": true}
+	for len(waiting) > 0 {
+		file := waiting[0]
+		waiting = waiting[1:]
+		if seen[file] {
+			continue
+		}
+		seen[file] = true
+		r := w.get(file)
+		policy := r.header.Get("Content-Security-Policy")
+		if r.status != http.StatusOK || !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
+			t.Errorf("GET %s: %d, policy %q", file, r.status, policy)
+		}
+		if again := w.get(file, "If-None-Match", r.header.Get("ETag")); again.status != http.StatusNotModified || again.body != "" {
+			t.Errorf("GET %s again: %d", file, again.status)
+		}
+		for _, m := range named.FindAllStringSubmatch(r.body, -1) {
+			if m[2] != "" {
+				m[1] = "/page/" + m[2]
+			}
+			waiting = append(waiting, m[1])
+		}
+	}
+	if len(seen) < 10 || !seen["/page/main.js"] || !seen["/page/diff.js"] {
+		t.Errorf("the page has the files %v", slices.Sorted(maps.Keys(seen)))
 	}
 }
 

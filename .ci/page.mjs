@@ -23,8 +23,8 @@ const [old, fresh] = ['10-10-ver', '05-06-42a252'];
 // Two targets on one branch, so that there is drift and something to promote.
 const configuration = `
 targets:
-  - {name: staging, repository: refty-yapi/refty-infra-test, paths: ["overlays/**", "charts/**"]}
-  - {name: production, repository: refty-yapi/refty-infra-test, paths: ["apps/**"]}
+  - {name: staging, repository: refty-yapi/refty-infra-test, paths: {include: ["overlays/**", "charts/**"]}}
+  - {name: production, repository: refty-yapi/refty-infra-test, paths: {include: ["apps/**"]}}
 `;
 
 const views = {
@@ -62,7 +62,7 @@ async function byKeyboard(page, git) {
   await page.keyboard.press('/');
   await page.keyboard.type('refty-node/refty-node');
   const link = page.getByRole('link', { name: image, exact: true });
-  await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 1);
+  await page.getByRole('link', { name: /data-sync-worker/ }).waitFor({ state: 'detached' });
   for (let i = 0; i < 5 && !(await link.evaluate((e) => e === document.activeElement)); i++) await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   await shown(page, image);

@@ -13,6 +13,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/refty-yapi/refty-node-versions-service/cmd/internal/service"
 )
 
@@ -163,6 +165,19 @@ func (o options) folder() (dir string, clean func(), err error) {
 	return dir, func() { _ = os.RemoveAll(dir) }, nil
 }
 
+// hasTargets reports whether a configuration file has targets of its own, such as parts
+// of the repository. The service says what is wrong with a file that cannot be read.
+func hasTargets(path string) bool {
+	content, err := os.ReadFile(path)
+	if path == "" || err != nil {
+		return false
+	}
+	var file struct {
+		Targets []any `yaml:"targets"`
+	}
+	return yaml.Unmarshal(content, &file) == nil && len(file.Targets) > 0
+}
+
 func listenAddr(env service.Environment) string {
 	return cmp.Or(env["LISTEN_ADDR"], defaultListenAddr)
 }
@@ -183,6 +198,10 @@ func environment(hub *hub, env service.Environment) service.Environment {
 		"GITHUB_TOKEN_FILE", "GITHUB_APP_ID", "GITHUB_APP_PRIVATE_KEY", "GITHUB_APP_PRIVATE_KEY_FILE", "GITHUB_APP_INSTALLATION_ID",
 	} {
 		delete(own, name)
+	}
+	if hasTargets(env["CONFIG_FILE"]) {
+		delete(own, "GITHUB_REPOSITORY")
+		delete(own, "GITHUB_BRANCH")
 	}
 	for _, name := range service.WebhookSecrets() {
 		if env["CONFIG_FILE"] == "" && env[name] == "" && env[name+"_FILE"] == "" {

@@ -111,7 +111,7 @@ async function promote(page, git) {
   await page.getByRole('link', { name: 'Promote' }).click();
   await shown(page, 'Promote');
   await page.getByLabel('From').selectOption('staging');
-  await page.getByLabel('To', { exact: true }).selectOption('production');
+  await page.getByRole('combobox', { name: 'To', exact: true }).selectOption('production');
   await page.getByLabel('Images').fill(image);
   await page.getByRole('button', { name: 'Promote…' }).click();
   const dialog = page.getByRole('dialog');

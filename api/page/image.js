@@ -54,6 +54,6 @@ function entry(e, name, targets, changed) {
     h('div', { class: 'by' }, when(e.at), ' · ', link(e.commit.url, code(e.commit.sha.slice(0, 10))), ' · ', e.requested_by ?? e.author,
       e.source?.url ? [' · ', link(e.source.url, 'run')] : null,
       e.recorded ? null : [' · ', h('span', { title: 'The service’s own records do not hold this commit.' }, 'not recorded')]),
-    h('button', { type: 'button', class: 'quiet', 'aria-label': `Roll back to ${e.version} in ${e.target}`,
+    h('button', { type: 'button', class: 'quiet', 'aria-label': `Back to this: ${e.version} in ${e.target}`,
       onclick: () => goBack({ image: name, targets, to: e.version, target: e.target }, changed) }, 'Back to this'));
 }

@@ -45,7 +45,7 @@ function row(image) {
       code(v.version || 'no tag'), image.versions.length > 1 || v.targets.length > 1 ? h('small', {}, v.targets.join(', ')) : null)),
     image.drift ? h('li', {}, badge('drift')) : null),
     String(references),
-    h('button', { type: 'button', class: 'quiet', 'aria-label': `Set a version of ${image.name}`, onclick: () => changeVersion({ image: image.name }, changed) }, 'Set…'),
+    h('button', { type: 'button', class: 'quiet', 'aria-label': `Set… ${image.name}`, onclick: () => changeVersion({ image: image.name }, changed) }, 'Set…'),
   ];
 }
 

@@ -40,7 +40,7 @@ function item(u) {
   const failed = u.status === 'failed' || u.last_error;
   return h('li', {},
     h('div', {}, badge(u.status), ' ', what(u)),
-    h('div', { class: 'by' }, by(u), ' · ', h('a', { href: `#/updates/${encodeURIComponent(u.id)}`, 'aria-label': `Details of update ${u.id}` }, 'details')),
+    h('div', { class: 'by' }, by(u), ' · ', h('a', { href: `#/updates/${encodeURIComponent(u.id)}`, 'aria-label': `Details of update ${u.id}` }, 'Details')),
     failed ? h('p', { class: 'problem' }, u.last_error ?? u.problem?.detail ?? u.targets.find((t) => t.problem)?.problem.detail ?? '') : null);
 }
 

@@ -1,0 +1,6 @@
+//go:build race
+
+package api
+
+// slower is how many times more time the store has than in production, as in pkg/queue.
+const slower = 10

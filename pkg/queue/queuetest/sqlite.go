@@ -45,5 +45,5 @@ var withTables = sync.OnceValues(func() (content []byte, err error) {
 	if err := q.Close(); err != nil {
 		return nil, fmt.Errorf("close: %w", err)
 	}
-	return os.ReadFile(path)
+	return os.ReadFile(path) //nolint:gosec // in a folder of its own
 })

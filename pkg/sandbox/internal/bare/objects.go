@@ -139,7 +139,7 @@ func (r *Repository) writeLoose(h Hash, kind Kind, content []byte) error {
 // writeAtomically gives path its content in one step, and lets nobody change it.
 func writeAtomically(path string, content []byte) (err error) {
 	name := filepath.Join(filepath.Dir(path), "tmp_obj_"+strconv.FormatUint(rand.Uint64(), 36)) //nolint:gosec // a name that nobody else has, and no secret
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)                       //nolint:gosec // everybody may read it, as in git
 	if err != nil {
 		return err
 	}

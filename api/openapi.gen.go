@@ -108,6 +108,7 @@ func (e HealthStatus) Valid() bool {
 const (
 	IdleReceiptStatusDuplicate IdleReceiptStatus = "duplicate"
 	IdleReceiptStatusIgnored   IdleReceiptStatus = "ignored"
+	IdleReceiptStatusNoted     IdleReceiptStatus = "noted"
 )
 
 // Valid indicates whether the value is a known member of the IdleReceiptStatus enum.
@@ -116,6 +117,8 @@ func (e IdleReceiptStatus) Valid() bool {
 	case IdleReceiptStatusDuplicate:
 		return true
 	case IdleReceiptStatusIgnored:
+		return true
+	case IdleReceiptStatusNoted:
 		return true
 	default:
 		return false
@@ -136,6 +139,7 @@ const (
 	ProblemCodeNotFailed            ProblemCode = "not_failed"
 	ProblemCodeNotFound             ProblemCode = "not_found"
 	ProblemCodePolicyDenied         ProblemCode = "policy_denied"
+	ProblemCodePullRequestChanged   ProblemCode = "pull_request_changed"
 	ProblemCodeRateLimited          ProblemCode = "rate_limited"
 	ProblemCodeRepositoryNotFound   ProblemCode = "repository_not_found"
 	ProblemCodeTimeout              ProblemCode = "timeout"
@@ -177,6 +181,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodePolicyDenied:
 		return true
+	case ProblemCodePullRequestChanged:
+		return true
 	case ProblemCodeRateLimited:
 		return true
 	case ProblemCodeRepositoryNotFound:
@@ -200,6 +206,27 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeUpstreamRateLimited:
 		return true
 	case ProblemCodeUpstreamUnauthorized:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PullRequestState.
+const (
+	PullRequestStateClosed PullRequestState = "closed"
+	PullRequestStateMerged PullRequestState = "merged"
+	PullRequestStateOpen   PullRequestState = "open"
+)
+
+// Valid indicates whether the value is a known member of the PullRequestState enum.
+func (e PullRequestState) Valid() bool {
+	switch e {
+	case PullRequestStateClosed:
+		return true
+	case PullRequestStateMerged:
+		return true
+	case PullRequestStateOpen:
 		return true
 	default:
 		return false
@@ -278,6 +305,7 @@ const (
 	StatusFailed     Status = "failed"
 	StatusHeld       Status = "held"
 	StatusPlanned    Status = "planned"
+	StatusProposed   Status = "proposed"
 	StatusQueued     Status = "queued"
 	StatusSuperseded Status = "superseded"
 	StatusUnchanged  Status = "unchanged"
@@ -293,6 +321,8 @@ func (e Status) Valid() bool {
 	case StatusHeld:
 		return true
 	case StatusPlanned:
+		return true
+	case StatusProposed:
 		return true
 	case StatusQueued:
 		return true
@@ -323,6 +353,39 @@ func (e StoreReadinessState) Valid() bool {
 	}
 }
 
+// Defines values for TargetUpdateReason.
+const (
+	TargetUpdateReasonPullRequestClosed TargetUpdateReason = "pull_request_closed"
+)
+
+// Valid indicates whether the value is a known member of the TargetUpdateReason enum.
+func (e TargetUpdateReason) Valid() bool {
+	switch e {
+	case TargetUpdateReasonPullRequestClosed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UpdateRequestMode.
+const (
+	UpdateRequestModeCommit      UpdateRequestMode = "commit"
+	UpdateRequestModePullRequest UpdateRequestMode = "pull_request"
+)
+
+// Valid indicates whether the value is a known member of the UpdateRequestMode enum.
+func (e UpdateRequestMode) Valid() bool {
+	switch e {
+	case UpdateRequestModeCommit:
+		return true
+	case UpdateRequestModePullRequest:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListImagesParamsGroupBy.
 const (
 	ListImagesParamsGroupByImage ListImagesParamsGroupBy = "image"
@@ -343,6 +406,7 @@ const (
 	ListUpdatesParamsStatusCommitted  ListUpdatesParamsStatus = "committed"
 	ListUpdatesParamsStatusFailed     ListUpdatesParamsStatus = "failed"
 	ListUpdatesParamsStatusHeld       ListUpdatesParamsStatus = "held"
+	ListUpdatesParamsStatusProposed   ListUpdatesParamsStatus = "proposed"
 	ListUpdatesParamsStatusQueued     ListUpdatesParamsStatus = "queued"
 	ListUpdatesParamsStatusSuperseded ListUpdatesParamsStatus = "superseded"
 	ListUpdatesParamsStatusUnchanged  ListUpdatesParamsStatus = "unchanged"
@@ -356,6 +420,8 @@ func (e ListUpdatesParamsStatus) Valid() bool {
 	case ListUpdatesParamsStatusFailed:
 		return true
 	case ListUpdatesParamsStatusHeld:
+		return true
+	case ListUpdatesParamsStatusProposed:
 		return true
 	case ListUpdatesParamsStatusQueued:
 		return true
@@ -636,6 +702,7 @@ type IdleReceipt struct {
 	Id *string `json:"id,omitempty"`
 
 	// Status `duplicate`: received before. `ignored`: not a push that this source writes; `reason` has the cause.
+	// `noted`: an event of GitHub's; the pull requests that it may concern are looked at now.
 	Status IdleReceiptStatus `json:"status"`
 
 	// Reason Why it was ignored: `other_registry` (a push of another registry than the source's),
@@ -650,6 +717,7 @@ type IdleReceipt struct {
 }
 
 // IdleReceiptStatus `duplicate`: received before. `ignored`: not a push that this source writes; `reason` has the cause.
+// `noted`: an event of GitHub's; the pull requests that it may concern are looked at now.
 type IdleReceiptStatus string
 
 // ImageComparison The names of the two targets are fields, with the versions that each has: a reference with a digest has it
@@ -868,6 +936,24 @@ type Problem struct {
 // ProblemCode Stable, for programs.
 type ProblemCode string
 
+// PullRequest defines model for PullRequest.
+type PullRequest struct {
+	// Branch Its branch, which is the service's own.
+	//
+	// Example: versions/production-ghcr-io-refty-yapi-refty-node-refty-node-5d1f0c3a9b
+	Branch string `json:"branch"`
+
+	// Number Example: 17
+	Number int              `json:"number"`
+	State  PullRequestState `json:"state"`
+
+	// Url Example: https://github.com/refty-yapi/refty-infra-test/pull/17
+	Url string `json:"url"`
+}
+
+// PullRequestState defines model for PullRequest.State.
+type PullRequestState string
+
 // RateLimit GitHub's hourly budget as last reported.
 type RateLimit struct {
 	// Limit Example: 5000
@@ -997,7 +1083,9 @@ type Source struct {
 	Url *string `json:"url,omitempty"`
 }
 
-// Status `committed`: one commit is on the branch. `unchanged`: nothing to write; each reference has the
+// Status `committed`: one commit is on the branch. `proposed`: a pull request is open; later the update becomes
+// `committed` when it is merged, `superseded` when a newer version takes its place, `unchanged` when it is
+// closed, or `failed` when GitHub does not merge it within its time. `unchanged`: nothing to write; each reference has the
 // version already or is listed under `skipped`. `held`: a hold keeps the image where it is, or
 // `# versions-service: hold` every reference. `superseded`: a newer request for the image won.
 // `planned`: a dry run. `queued`: stored, and under way. `failed`: ended with a problem, on at
@@ -1048,7 +1136,9 @@ type TargetUpdate struct {
 	// Example: main
 	Branch string `json:"branch,omitempty"`
 
-	// Status `committed`: one commit is on the branch. `unchanged`: nothing to write; each reference has the
+	// Status `committed`: one commit is on the branch. `proposed`: a pull request is open; later the update becomes
+	// `committed` when it is merged, `superseded` when a newer version takes its place, `unchanged` when it is
+	// closed, or `failed` when GitHub does not merge it within its time. `unchanged`: nothing to write; each reference has the
 	// version already or is listed under `skipped`. `held`: a hold keeps the image where it is, or
 	// `# versions-service: hold` every reference. `superseded`: a newer request for the image won.
 	// `planned`: a dry run. `queued`: stored, and under way. `failed`: ended with a problem, on at
@@ -1080,6 +1170,18 @@ type TargetUpdate struct {
 	// Holds The holds that the update met. In a dry run a note; the plan is what the update would be without them.
 	Holds *[]Hold `json:"holds,omitempty"`
 
+	// MergeError Why the pull request is not merged by itself though the target says so; it stays open.
+	MergeError  *string      `json:"merge_error,omitempty"`
+	PullRequest *PullRequest `json:"pull_request,omitempty"`
+
+	// Reason Why nothing was written, where that needs saying. `pull_request_closed`: somebody closed the pull request
+	// of this version without a merge; it is not proposed again until the pull request is reopened, the update
+	// is retried, or a newer version comes.
+	Reason *TargetUpdateReason `json:"reason,omitempty"`
+
+	// Refused What GitHub did not take of the labels, reviewers and the like of a new pull request, and why.
+	Refused *[]string `json:"refused,omitempty"`
+
 	// Superseded Of an update of several images, those that a newer request won on this target; the others came to
 	// `status`. Left out when there are none, or all are.
 	//
@@ -1087,6 +1189,11 @@ type TargetUpdate struct {
 	// Example: ["ghcr.io/octo-org/web"]
 	Superseded *[]string `json:"superseded,omitempty"`
 }
+
+// TargetUpdateReason Why nothing was written, where that needs saying. `pull_request_closed`: somebody closed the pull request
+// of this version without a merge; it is not proposed again until the pull request is reopened, the update
+// is retried, or a newer version comes.
+type TargetUpdateReason string
 
 // UnreadTargets Targets whose branch could not be read, so that the answer has nothing of them. Left out when there is none; when no
 // target could be read, the answer is that problem.
@@ -1106,7 +1213,9 @@ type Update struct {
 	// Example: 019a8f5e-7c1b-7d3f-8a51-3f0f6a3f9c10
 	Id string `json:"id"`
 
-	// Status `committed`: one commit is on the branch. `unchanged`: nothing to write; each reference has the
+	// Status `committed`: one commit is on the branch. `proposed`: a pull request is open; later the update becomes
+	// `committed` when it is merged, `superseded` when a newer version takes its place, `unchanged` when it is
+	// closed, or `failed` when GitHub does not merge it within its time. `unchanged`: nothing to write; each reference has the
 	// version already or is listed under `skipped`. `held`: a hold keeps the image where it is, or
 	// `# versions-service: hold` every reference. `superseded`: a newer request for the image won.
 	// `planned`: a dry run. `queued`: stored, and under way. `failed`: ended with a problem, on at
@@ -1147,7 +1256,9 @@ type UpdateRecord struct {
 	// Id Example: 019a8f5e-7c1b-7d3f-8a51-3f0f6a3f9c10
 	Id string `json:"id"`
 
-	// Status `committed`: one commit is on the branch. `unchanged`: nothing to write; each reference has the
+	// Status `committed`: one commit is on the branch. `proposed`: a pull request is open; later the update becomes
+	// `committed` when it is merged, `superseded` when a newer version takes its place, `unchanged` when it is
+	// closed, or `failed` when GitHub does not merge it within its time. `unchanged`: nothing to write; each reference has the
 	// version already or is listed under `skipped`. `held`: a hold keeps the image where it is, or
 	// `# versions-service: hold` every reference. `superseded`: a newer request for the image won.
 	// `planned`: a dry run. `queued`: stored, and under way. `failed`: ended with a problem, on at
@@ -1239,6 +1350,13 @@ type UpdateRequest struct {
 	// Example: Deploy refty-node 05-06-42a252
 	Message *string `json:"message,omitempty"`
 
+	// Mode Where the commit goes: `commit`, to the branch; `pull_request`, to a branch of its own with a pull request.
+	// The target's own when left out. A target that takes pull requests takes no commit without one.
+	//
+	//
+	// Example: pull_request
+	Mode *UpdateRequestMode `json:"mode,omitempty"`
+
 	// Paths Globs that narrow the files of the target; `**` crosses folders. A file is looked at when
 	// one of them matches its path from the repository's root. A glob has at most three `**` and two
 	// braces with ten commas in all, and many complex globs together are refused.
@@ -1271,6 +1389,12 @@ type UpdateRequest struct {
 	// Example: 05-06-42a252
 	Version *string `json:"version,omitempty"`
 }
+
+// UpdateRequestMode Where the commit goes: `commit`, to the branch; `pull_request`, to a branch of its own with a pull request.
+// The target's own when left out. A target that takes pull requests takes no commit without one.
+//
+// Example: pull_request
+type UpdateRequestMode string
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string

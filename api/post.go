@@ -74,7 +74,7 @@ func (s *server) createNow(ctx context.Context, g *gin.Context, r update.Request
 	}
 	body := viewOf(r, results)
 	noteOutcome(g, string(body.Status))
-	return conclude(body, retryAfterOf(results))
+	return conclude(body, stand(results), retryAfterOf(results))
 }
 
 // enter gives the update its place in the order of all replicas, before it is

@@ -73,7 +73,7 @@ func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateReques
 	}
 	body := storedView(ended)
 	noteOutcome(g, string(body.Status))
-	final, err := conclude(body, 0)
+	final, err := conclude(body, stand(resultsOf(ended)), 0)
 	final.applied = queued.applied
 	if idempotency != nil {
 		s.keep(g, *idempotency, final, err)

@@ -87,6 +87,7 @@ func problemOf(err error) problem {
 		slowed    *slowedError
 		bodies    *bodiesError
 		message   *update.MessageRefusedError
+		mode      *update.ModeRefusedError
 		ended     *endedError
 		store     *storeError
 		failed    *failedError
@@ -136,6 +137,8 @@ func problemOf(err error) problem {
 		return problem{status: http.StatusUnauthorized, code: ProblemCodeUnauthenticated, detail: errNotAuthentic.Error()}
 	case errors.As(err, &message):
 		return problemOf(wrongFields([]FieldError{{Pointer: "/message", Detail: message.Error()}}, 0))
+	case errors.As(err, &mode):
+		return problemOf(wrongFields([]FieldError{{Pointer: "/mode", Detail: mode.Error()}}, 0))
 	case errors.As(err, &busy):
 		return problem{status: http.StatusTooManyRequests, code: ProblemCodeRateLimited, detail: busy.Error(), retryAfter: retryInFlight}
 	case errors.As(err, &slowed):
@@ -170,6 +173,7 @@ var failures = map[update.Code]struct {
 	update.CodeBranchNotFound:       {http.StatusNotFound, ProblemCodeBranchNotFound},
 	update.CodeBranchMoved:          {http.StatusConflict, ProblemCodeBranchMoved},
 	update.CodeBranchProtected:      {http.StatusConflict, ProblemCodeBranchProtected},
+	update.CodePullRequestChanged:   {http.StatusConflict, ProblemCodePullRequestChanged},
 	update.CodeUpstreamUnauthorized: {http.StatusBadGateway, ProblemCodeUpstreamUnauthorized},
 	update.CodeUpstreamForbidden:    {http.StatusBadGateway, ProblemCodeUpstreamForbidden},
 	update.CodeUpstreamError:        {http.StatusBadGateway, ProblemCodeUpstreamError},

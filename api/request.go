@@ -47,6 +47,7 @@ func parseUpdate(in *UpdateRequest) (update.Request, error) {
 		return update.Request{}, wrongFields(wrong, 0)
 	}
 	r.Branch = valueOf(in.Branch)
+	r.Mode = update.Mode(valueOf(in.Mode))
 	r.Message = strings.ReplaceAll(valueOf(in.Message), "\r\n", "\n")
 	r.DryRun = valueOf(in.DryRun)
 	if in.Source != nil {

@@ -52,12 +52,13 @@ func (r response) send(w http.ResponseWriter) error {
 }
 
 // conclude returns the response of an update that ended. If it failed on every target
-// for the same reason, the error is an *endedError with that reason and retryAfter.
-func conclude(u Update, retryAfter time.Duration) (response, error) {
+// for the same reason, the error is an *endedError with that reason and retryAfter. standing
+// reports that everything that is proposed stood already.
+func conclude(u Update, standing bool, retryAfter time.Duration) (response, error) {
 	failed := slices.DeleteFunc(slices.Clone(u.Targets), func(t TargetUpdate) bool { return t.Status != StatusFailed })
 	switch {
 	case len(failed) == 0:
-		return concludeWell(u)
+		return concludeWell(u, standing)
 	case len(failed) < len(u.Targets) || !alike(failed):
 		a, err := newResponse(http.StatusMultiStatus, "", u)
 		a.again = slices.ContainsFunc(failed, func(t TargetUpdate) bool { return problem{code: t.Problem.Code}.again() })
@@ -76,15 +77,22 @@ func alike(failed []TargetUpdate) bool {
 	return !slices.ContainsFunc(failed, func(t TargetUpdate) bool { return t.Problem.Code != failed[0].Problem.Code })
 }
 
-func concludeWell(u Update) (response, error) {
-	if u.Status != StatusCommitted {
+func concludeWell(u Update, standing bool) (response, error) {
+	if u.Status != StatusCommitted && u.Status != StatusProposed {
 		return newResponse(http.StatusOK, "", u)
 	}
 	location := ""
 	for _, t := range u.Targets {
-		if t.Commit != nil && location == "" {
+		switch {
+		case location != "" || t.Status != u.Status:
+		case t.PullRequest != nil:
+			location = t.PullRequest.Url
+		case t.Commit != nil:
 			location = t.Commit.Url
 		}
+	}
+	if u.Status == StatusProposed && standing {
+		return newResponse(http.StatusOK, "", u)
 	}
 	return newResponse(http.StatusCreated, location, u)
 }

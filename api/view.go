@@ -17,6 +17,7 @@ var statuses = map[queue.Status]Status{
 	queue.Committed:  StatusCommitted,
 	queue.Unchanged:  StatusUnchanged,
 	queue.Superseded: StatusSuperseded,
+	queue.Proposed:   StatusProposed,
 	queue.Held:       StatusHeld,
 	queue.Failed:     StatusFailed,
 }
@@ -24,6 +25,7 @@ var statuses = map[queue.Status]Status{
 // ends maps the status of a result to the contract's.
 var ends = map[update.Status]Status{
 	update.Committed:  StatusCommitted,
+	update.Proposed:   StatusProposed,
 	update.Unchanged:  StatusUnchanged,
 	update.Superseded: StatusSuperseded,
 	update.Held:       StatusHeld,
@@ -253,6 +255,7 @@ func targetView(r update.Result, status Status) TargetUpdate {
 		t.Problem = &TargetProblem{Status: p.status, Code: p.code, Detail: p.detail}
 		return t
 	}
+	addPull(&t, r)
 	if r.Commit != nil {
 		t.Commit = &Commit{Sha: string(r.Commit.SHA), Url: r.Commit.URL, Message: r.Commit.Message}
 	}
@@ -275,6 +278,33 @@ func targetView(r update.Result, status Status) TargetUpdate {
 		t.Skipped = append(t.Skipped, Skip{Path: s.Path, Line: present(s.Line), Reason: string(s.Reason), NamedIn: namedIn(s.NamedIn)})
 	}
 	return t
+}
+
+// stand reports whether everything that was proposed stood already.
+func stand(results []update.Result) bool {
+	return !slices.ContainsFunc(results, func(r update.Result) bool { return r.Status == update.Proposed && !r.Standing })
+}
+
+// resultsOf returns the last results of a stored update.
+func resultsOf(u queue.Update) []update.Result {
+	var results []update.Result
+	for _, task := range u.Tasks {
+		if r, err := update.DecodeResult(task.Result); err == nil {
+			results = append(results, r)
+		}
+	}
+	return results
+}
+
+// addPull adds what a result says of its pull request.
+func addPull(t *TargetUpdate, r update.Result) {
+	if r.Pull != nil {
+		t.PullRequest = &PullRequest{Number: r.Pull.Number, Url: r.Pull.URL, Branch: r.Pull.Branch, State: PullRequestState(r.Pull.State)}
+	}
+	t.Reason, t.MergeError = present(TargetUpdateReason(r.Reason)), present(r.MergeError)
+	if len(r.Refused) > 0 {
+		t.Refused = &r.Refused
+	}
 }
 
 func fileView(f update.File) FileUpdate {

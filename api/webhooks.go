@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -74,6 +75,9 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 	if delivery.Reply != nil {
 		return verdictHandshake, respondWebhook(c, http.StatusOK, "", delivery.Reply)
 	}
+	if delivery.Hint != nil {
+		return s.noteHint(c, hook, *delivery.Hint)
+	}
 	if delivery.Dropped != nil {
 		note(c, slog.Any("dropped", delivery.Dropped))
 	}
@@ -109,6 +113,33 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 		return string(idle.Status), respondWebhook(c, http.StatusOK, "", idle)
 	}
 	return string(receipt.Status), respondWebhook(c, http.StatusAccepted, updatesRoute+"/"+*receipt.Id, receipt)
+}
+
+// noteHint has the pull requests looked at that an event of GitHub's may concern: that of
+// the branch, or after a push to a target's branch all of the target.
+func (s *server) noteHint(c *gin.Context, hook Webhook, h webhook.Hint) (verdict string, err error) {
+	var own, pushed []string // targets
+	for _, p := range s.updates.Places() {
+		if !strings.EqualFold(p.Repo.String(), h.Repository) || len(hook.Targets) > 0 && !slices.Contains(hook.Targets, p.ID) {
+			continue
+		}
+		own = append(own, p.ID)
+		if h.Pushed && (p.Branch == h.Branch || p.Branch == "") {
+			pushed = append(pushed, p.ID)
+		}
+	}
+	receipt := IdleReceipt{Status: IdleReceiptStatusIgnored, Reason: new("no target is of this repository"), Updates: []ReceivedUpdate{}}
+	if len(own) > 0 {
+		receipt.Status, receipt.Reason = IdleReceiptStatusNoted, nil
+		err = s.queue.HintProposals(c.Request.Context(), own, h.Branch)
+	}
+	if err == nil && len(pushed) > 0 {
+		err = s.queue.HintProposals(c.Request.Context(), pushed)
+	}
+	if err != nil {
+		return "", asStoreError(err)
+	}
+	return string(receipt.Status), respondWebhook(c, http.StatusOK, "", receipt)
 }
 
 // reasonExpired is why a replay of an old push is ignored.

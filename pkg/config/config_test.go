@@ -51,6 +51,11 @@ func TestFullExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	title, err1 := config.ParseMessage("Deploy {name} {version}")
+	body, err2 := config.ParseMessage("Deploys {image}:{version}.")
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
 	want := &config.File{
 		Targets: []config.Target{
 			{
@@ -66,6 +71,11 @@ func TestFullExample(t *testing.T) {
 				},
 				Message: message,
 				Author:  &config.Author{Name: "Deploy Bot", Email: "deploy-bot@example.com"},
+				Mode:    "pull_request",
+				PullRequest: config.PullRequest{
+					Group: "target", Prefix: "bump/", Title: title, Body: body, Labels: []string{"deploy"}, Reviewers: []string{"octocat"},
+					Teams: []string{"platform"}, Assignees: []string{"octocat"}, Draft: true, WhenReady: true, Method: "rebase", Timeout: 48 * time.Hour,
+				},
 			},
 			{Name: "staging", Repository: "octo-org/infra", Branch: "main", Include: []string{"clusters/staging/**"}, Embedded: true},
 			{Name: "octo-org/apps", Repository: "octo-org/apps", Embedded: true},

@@ -60,6 +60,10 @@ type Target struct {
 	RefuseMessages bool
 	// Author is nil for the service's own.
 	Author *Author
+	// Mode is "commit" or "pull_request": where commits go. Empty means commit.
+	Mode string
+	// PullRequest says what pull requests are like.
+	PullRequest PullRequest
 }
 
 // Proxy maps a prefix of image names to the registry that the prefix stands for. Both

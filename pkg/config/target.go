@@ -38,6 +38,8 @@ func target(t *Target) func(value) {
 			field{name: "proxies", read: proxies(&t.Proxies)},
 			field{name: "message", read: t.readMessage},
 			field{name: "author", read: parsed(&t.Author, author)},
+			field{name: "mode", read: parsed(&t.Mode, oneOf("commit", "pull_request"))},
+			field{name: "pull_request", read: t.PullRequest.read},
 		)
 		if !ok {
 			return

@@ -92,7 +92,7 @@ func TestAProposalIsOneCommitAndOnePullRequest(t *testing.T) {
 	if got, err := w.repo.Head("main"); err != nil || got != string(s.Commit) {
 		t.Errorf("the base moved to %s, %v", got, err)
 	}
-	_, err = p.Close(t.Context(), pull.Number)
+	_, err = p.Close(t.Context(), pull.Number, "closed")
 	w.must(err)
 	w.must(p.Comment(t.Context(), pull.Number, "because"))
 	if gone, err := p.Delete(t.Context(), made.SHA); gone || err != nil {

@@ -222,9 +222,9 @@ func (p *Proposal) Edit(ctx context.Context, number int, text PullText) (PullReq
 	return p.edit(ctx, number, &gh.PullRequest{Title: gh.String(cut(text.Title, maxTitle)), Body: gh.String(cut(text.Body, maxBody))})
 }
 
-// Close closes a pull request.
-func (p *Proposal) Close(ctx context.Context, number int) (PullRequest, error) {
-	return p.edit(ctx, number, &gh.PullRequest{State: gh.String("closed")})
+// Close closes a pull request and sets its body.
+func (p *Proposal) Close(ctx context.Context, number int, body string) (PullRequest, error) {
+	return p.edit(ctx, number, &gh.PullRequest{State: gh.String("closed"), Body: gh.String(cut(body, maxBody))})
 }
 
 func (p *Proposal) edit(ctx context.Context, number int, to *gh.PullRequest) (PullRequest, error) {

@@ -22,21 +22,21 @@ func (p position) replaces(older position) bool {
 	return p.pos > older.pos
 }
 
-// newerExists is a condition on versions_task AS t: a task that replaces t is committed,
-// unchanged or, unless t came with a hold, queued. A task replaces those of its own scope; one of the scope "",
+// newerExists is a condition on versions_task AS t: a task that replaces t is committed, proposed,
+// unchanged and not Retriable or, unless t came with a hold, queued. A task replaces those of its own scope; one of the scope "",
 // which is everything, replaces those of every scope. $1 is now: a told_at after it was
 // set by a clock that has been put back since.
 const newerExists = `(EXISTS (
 		SELECT 1 FROM versions_task AS newer
 		WHERE newer.target = t.target AND newer.image = t.image AND newer.scope IN (t.scope, '')
-			AND (newer.status IN ('committed', 'proposed', 'unchanged') OR newer.status = 'queued' AND t.hold = '')
+			AND (newer.status IN ('committed', 'proposed', 'unchanged') AND newer.retriable = 0 OR newer.status = 'queued' AND t.hold = '')
 			AND newer.pushed_at >= t.pushed_at AND (newer.pushed_at > t.pushed_at OR newer.seq > t.seq)
 			AND NOT (newer.sender = t.sender AND newer.told_at > 0 AND newer.told_at < t.told_at)
 	) OR t.told_at > 0 AND t.told_at < $1 AND EXISTS (
 		SELECT 1 FROM versions_task AS newer
 		WHERE newer.target = t.target AND newer.image = t.image AND newer.scope IN (t.scope, '')
 			AND newer.sender = t.sender AND newer.told_at > t.told_at
-			AND (newer.status IN ('committed', 'proposed', 'unchanged') OR newer.status = 'queued' AND t.hold = '')
+			AND (newer.status IN ('committed', 'proposed', 'unchanged') AND newer.retriable = 0 OR newer.status = 'queued' AND t.hold = '')
 	))`
 
 // newestStatement finds the last position of a target and image.

@@ -129,31 +129,25 @@ func (q *Queue) HintProposals(ctx context.Context, targets []string, names ...st
 	return nil
 }
 
-// EndProposed gives the tasks of a target that are Proposed, of the updates with these IDs,
-// the outcome of their pull request. Others are left as they are.
-func (q *Queue) EndProposed(ctx context.Context, target string, ids []string, o Outcome) error {
+// EndProposed gives the task of an update for an image on a target the outcome of its pull
+// request, when it is Proposed. Any other is left as it is.
+func (q *Queue) EndProposed(ctx context.Context, target, id, image string, o Outcome) error {
 	err := q.write(ctx, func(ctx context.Context, c *change) error {
-		for _, id := range ids {
-			err := each(ctx, c, func(scan func(...any) error) error {
-				var seq int64
-				if err := scan(&seq); err != nil {
-					return err
-				}
-				c.noteTask(seq, Event{Kind: TaskEnded, Status: o.Status, Target: target})
-				return nil
-			}, `
-				UPDATE versions_task SET status = $1, last_error = $2, result = coalesce($3, result), finished_at = $4, retriable = $5
-				WHERE seq = (SELECT seq FROM versions_update WHERE id = $6) AND target = $7 AND status = 'proposed'
-				RETURNING seq`,
-				string(o.Status), safetext.Line(o.Error, errorLength), o.Result, micros(c.now), flag(o.Retriable), id, target)
-			if err != nil {
+		return each(ctx, c, func(scan func(...any) error) error {
+			var seq int64
+			if err := scan(&seq); err != nil {
 				return err
 			}
-		}
-		return nil
+			c.noteTask(seq, Event{Kind: TaskEnded, Status: o.Status, Target: target})
+			return nil
+		}, `
+			UPDATE versions_task SET status = $1, last_error = $2, result = coalesce($3, result), finished_at = $4, retriable = $5
+			WHERE seq = (SELECT seq FROM versions_update WHERE id = $6) AND target = $7 AND ($8 = '' OR image = $8) AND status = 'proposed'
+			RETURNING seq`,
+			string(o.Status), safetext.Line(o.Error, errorLength), o.Result, micros(c.now), flag(o.Retriable), id, target, image)
 	})
 	if err != nil {
-		return fmt.Errorf("queue: end proposed updates: %w", err)
+		return fmt.Errorf("queue: end a proposed update: %w", err)
 	}
 	return nil
 }

@@ -80,7 +80,8 @@ func TestProposedUpdatesEndWithTheirPullRequest(t *testing.T) {
 		diff(t, "proposed", queue.Proposed, wait().Status)
 		end := func(o queue.Outcome) {
 			t.Helper()
-			w.must(w.EndProposed(t.Context(), "infra", []string{id, "unknown"}, o))
+			w.must(w.EndProposed(t.Context(), "infra", "unknown", "", o))
+			w.must(w.EndProposed(t.Context(), "infra", id, "", o))
 		}
 		end(queue.Outcome{Status: queue.Unchanged, Retriable: true})
 		u := wait()

@@ -30,7 +30,9 @@ type ticket struct {
 	// stored reports whether the requests come from the store, which grouped them and
 	// waits for all of them: they share no call with others, and Stop does not end them.
 	stored bool
-	done   chan []Result // takes one value without blocking
+	// work, when it is set, is what the ticket wants done in place of requests.
+	work func(context.Context)
+	done chan []Result // takes one value without blocking
 }
 
 func newBranch(share bool, write func(context.Context, *target, []Request) []Result) *branch {
@@ -60,6 +62,14 @@ func (b *branch) do(ctx context.Context, t *target, requests []Request, stored b
 	return <-tk.done
 }
 
+// run calls work when nothing else is done to the branch.
+func (b *branch) run(ctx context.Context, t *target, work func(context.Context)) {
+	tk := &ticket{ctx: ctx, target: t, stored: true, work: work, done: make(chan []Result, 1)}
+	if b.join(tk) {
+		<-tk.done
+	}
+}
+
 func (b *branch) join(tk *ticket) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -87,6 +97,11 @@ func (b *branch) stop() {
 // without them. So are those whose own deadlines are after the end of a rate limit that
 // the earliest one could not wait for.
 func (b *branch) carryOut(group []*ticket) {
+	if first := group[0]; first.work != nil { // it shares with nobody
+		first.work(first.ctx)
+		first.done <- nil
+		return
+	}
 	for len(group) > 0 {
 		first, bounded := firstDeadline(group)
 		ctx, cancel := together(group)

@@ -19,6 +19,7 @@ const (
 	CodeBranchNotFound       Code = "branch_not_found"
 	CodeBranchMoved          Code = "branch_moved"
 	CodeBranchProtected      Code = "branch_protected"
+	CodePullRequestChanged   Code = "pull_request_changed"
 	CodeUpstreamUnauthorized Code = "upstream_unauthorized"
 	CodeUpstreamForbidden    Code = "upstream_forbidden"
 	CodeUpstreamError        Code = "upstream_error"
@@ -32,7 +33,7 @@ const (
 // Codes returns every code.
 func Codes() []Code {
 	return []Code{
-		CodeImageNotReferenced, CodeRepositoryNotFound, CodeBranchNotFound, CodeBranchMoved, CodeBranchProtected,
+		CodeImageNotReferenced, CodeRepositoryNotFound, CodeBranchNotFound, CodeBranchMoved, CodeBranchProtected, CodePullRequestChanged,
 		CodeUpstreamUnauthorized, CodeUpstreamForbidden, CodeUpstreamError, CodeUpstreamRateLimited,
 		CodeUnavailable, CodeTimeout, CodeCanceled, CodeInternal,
 	}
@@ -81,6 +82,9 @@ func FailureOf(err error) Failure {
 		foreign  *NoTargetError
 		limited  *github.RateLimitError
 		late     *TimeoutError
+		changed  *PullChangedError
+		full     *PullFullError
+		unmerged *MergeFailedError
 		internal = Failure{Code: CodeInternal, Detail: "the service failed; its log has more under the id of this update"}
 	)
 	switch {
@@ -102,6 +106,12 @@ func FailureOf(err error) Failure {
 		return Failure{Code: CodeUnavailable, Detail: "the service is stopping; nothing was written, send the request again", RetryAfter: retryStopping}
 	case errors.Is(err, ErrLedger):
 		return Failure{Code: CodeUnavailable, Detail: ErrLedger.Error(), RetryAfter: retryLedger}
+	case errors.As(err, &changed):
+		return Failure{Code: CodePullRequestChanged, Detail: changed.Error()}
+	case errors.As(err, &full):
+		return Failure{Code: CodePullRequestChanged, Detail: full.Error()}
+	case errors.As(err, &unmerged):
+		return Failure{Code: CodeBranchProtected, Detail: unmerged.Error()}
 	case errors.As(err, &late):
 		return Failure{Code: CodeTimeout, Detail: late.Error()}
 	case errors.Is(err, context.DeadlineExceeded):

@@ -224,16 +224,28 @@ func (s *Service) land(ctx context.Context, p *plan) ([]Result, error) {
 	if !p.writes() {
 		return p.results(nil), nil
 	}
-	changes := github.Changeset{Message: p.message(), Author: p.target.Author}
-	changes.BeforeRef = func(ctx context.Context, sha github.SHA) error { return s.announce(ctx, p.target, sha, p.requests) }
-	for _, f := range p.files {
-		changes.Edits = append(changes.Edits, github.Edit{Path: f.entry.Path, Mode: f.entry.Mode, Content: f.after})
-	}
-	commit, err := p.target.Repository.Commit(ctx, p.snapshot, changes)
+	commit, err := p.target.Repository.Commit(ctx, p.snapshot, p.changeset(s))
 	if err != nil {
 		return nil, err
 	}
 	return p.results(&commit), nil
+}
+
+// changeset is what the plan writes. Its commit is announced to the ledger before the
+// branch moves.
+func (p *plan) changeset(s *Service) github.Changeset {
+	return github.Changeset{
+		Edits: p.edits(), Message: p.message(), Author: p.target.Author,
+		BeforeRef: func(ctx context.Context, sha github.SHA) error { return s.announce(ctx, p.target, sha, p.requests) },
+	}
+}
+
+func (p *plan) edits() []github.Edit {
+	edits := make([]github.Edit, len(p.files))
+	for i, f := range p.files {
+		edits[i] = github.Edit{Path: f.entry.Path, Mode: f.entry.Mode, Content: f.after}
+	}
+	return edits
 }
 
 // place is the target's, as the snapshot shows it.

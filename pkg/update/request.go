@@ -100,9 +100,16 @@ type Request struct {
 	Promotes string
 	// LeftOut are images that the caller asked for and that are none of Images.
 	LeftOut []LeftOut
+	// Mode is where the commit goes; "" leaves it to the target.
+	Mode Mode
+	// Retried reports that the request is tried again although somebody closed its pull
+	// request.
+	Retried bool
 
 	// stored reports that the request came by Service.Apply.
 	stored bool
+	// proposal is the branch of the request's pull request; "" for a commit.
+	proposal string
 	// census is what the request's targets name.
 	census *census
 }
@@ -156,6 +163,8 @@ type Status string
 const (
 	// Committed: one commit with every file is on the branch.
 	Committed Status = "committed"
+	// Proposed: a pull request with every file is open.
+	Proposed Status = "proposed"
 	// Unchanged: the image is named, and nothing was to be written.
 	Unchanged Status = "unchanged"
 	// Held: nothing was written, because holds are on all of the images, or a comment
@@ -200,8 +209,19 @@ type Result struct {
 	// Place is the target's; its Repo and Branch are those that were read, if any was.
 	Place
 	Status Status
-	// Commit is set when Status is Committed. Requests that shared a commit have the same one.
+	// Commit is set when Status is Committed or Proposed. Requests that shared a commit have
+	// the same one.
 	Commit *github.Commit
+	// Pull is the pull request of what was proposed, now or before.
+	Pull *Pull
+	// Standing reports that what is Proposed stood already, and nothing was written.
+	Standing bool
+	// Reason is why nothing was written: PullRequestClosed, or "".
+	Reason string
+	// Refused says what GitHub did not take of a pull request's labels, reviewers and the
+	// like, and MergeError why it is not merged by itself.
+	Refused    []string
+	MergeError string
 	// Images are those of the request that were to be moved on the target. Of a result that
 	// has no Err, Superseded are those among them that were left to later requests, and
 	// Absent those that only other targets name; those that Holds cover were left out; the

@@ -51,6 +51,7 @@ type storedRequest struct {
 	Rollback   bool          `json:"rollback,omitempty"`
 	Promotes   string        `json:"promotes,omitempty"`
 	LeftOut    []storedLeft  `json:"left_out,omitempty"`
+	Mode       Mode          `json:"mode,omitempty"`
 }
 
 type storedLeft struct {
@@ -100,7 +101,7 @@ type storedSource struct {
 func EncodeRequest(r Request) []byte {
 	s := storedRequest{
 		V: storedVersion, Present: r.Present.String(), Branch: r.Branch, Paths: r.Paths, Message: r.Message, Source: storedSource(r.Source),
-		Hold: r.Hold, Passes: r.Passes, HoldReason: r.HoldReason, Override: r.OverrideReason, Rollback: r.Rollback, Promotes: r.Promotes,
+		Hold: r.Hold, Passes: r.Passes, HoldReason: r.HoldReason, Override: r.OverrideReason, Rollback: r.Rollback, Promotes: r.Promotes, Mode: r.Mode,
 	}
 	for _, l := range r.LeftOut {
 		s.LeftOut = append(s.LeftOut, storedLeft(l))
@@ -128,7 +129,7 @@ func DecodeRequest(text []byte) (Request, error) {
 	if err := checkVersion(s.V); err != nil {
 		return Request{}, fmt.Errorf("read the stored request: %w", err)
 	}
-	r := Request{Listed: len(s.Images) > 0, Branch: s.Branch, Paths: s.Paths, Message: s.Message, Source: Source(s.Source)}
+	r := Request{Listed: len(s.Images) > 0, Branch: s.Branch, Paths: s.Paths, Message: s.Message, Source: Source(s.Source), Mode: s.Mode}
 	r.Hold, r.Passes, r.HoldReason, r.OverrideReason = s.Hold, s.Passes, s.HoldReason, s.Override
 	r.Rollback, r.Promotes = s.Rollback, s.Promotes
 	for _, l := range s.LeftOut {
@@ -181,6 +182,11 @@ type storedResult struct {
 	Files          []storedFile   `json:"files,omitempty"`
 	MergedVersions []string       `json:"merged_versions,omitempty"`
 	Skipped        []storedSkip   `json:"skipped,omitempty"`
+	Pull           *storedPull    `json:"pull_request,omitempty"`
+	Standing       bool           `json:"standing,omitempty"`
+	Reason         string         `json:"reason,omitempty"`
+	Refused        []string       `json:"refused,omitempty"`
+	MergeError     string         `json:"merge_error,omitempty"`
 	Failure        *storedFailure `json:"failure,omitempty"`
 	// Problem is the failure of a row without a version.
 	Problem *storedFailure `json:"problem,omitempty"`
@@ -208,6 +214,13 @@ type storedCommit struct {
 	SHA      github.SHA `json:"sha"`
 	URL      string     `json:"url,omitempty"`
 	Headline string     `json:"message"`
+}
+
+type storedPull struct {
+	Number int    `json:"number"`
+	URL    string `json:"url"`
+	Branch string `json:"branch"`
+	State  string `json:"state"`
 }
 
 type storedFile struct {
@@ -258,6 +271,11 @@ func EncodeResult(r Result) []byte {
 	if !r.Repo.IsZero() {
 		s.Repository = r.Repo.String()
 	}
+	if r.Pull != nil {
+		stored := storedPull(*r.Pull)
+		s.Pull = &stored
+	}
+	s.Standing, s.Reason, s.Refused, s.MergeError = r.Standing, r.Reason, r.Refused, r.MergeError
 	if f, failed := r.Failure(); failed {
 		stored := storedFailure(f)
 		s.Failure = &stored
@@ -301,6 +319,11 @@ func DecodeResult(text []byte) (Result, error) {
 	}
 	r := Result{Status: s.Status, MergedVersions: s.MergedVersions}
 	r.Name, r.Branch = s.Name, s.Branch
+	r.Standing, r.Reason, r.Refused, r.MergeError = s.Standing, s.Reason, s.Refused, s.MergeError
+	if s.Pull != nil {
+		pull := Pull(*s.Pull)
+		r.Pull = &pull
+	}
 	if s.Repository == noRepository {
 		s.Repository = ""
 	}

@@ -101,6 +101,7 @@ func TestRequestOutlastsTheProcess(t *testing.T) {
 	r := request(t, "nginx", "1.2", "apps/**", "{a,b}.yaml")
 	r.Images[0].Permits = []update.Permit{{Target: "production", Rule: "releases"}, {Target: "staging"}}
 	r.Images[0].Digest, r.Present, r.Repo, r.Branch, r.Message = digest, present, target, "main", "Deploy\n\nIt is <better>."
+	r.Mode = update.PullRequestMode
 	r.Source = update.Source{Repository: "octo-org/nginx", Revision: "42a252d", URL: "https://example.com/?a=1&b=2"}
 	got, err := update.DecodeRequest(update.EncodeRequest(r))
 	if err != nil {
@@ -111,7 +112,9 @@ func TestRequestOutlastsTheProcess(t *testing.T) {
 		cmp.Comparer(func(a, b image.Tag) bool { return a == b }),
 		cmp.Comparer(func(a, b image.Digest) bool { return a == b }),
 		cmp.Comparer(func(a, b image.Pattern) bool { return a.String() == b.String() }),
-		cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".census" || p.Last().String() == ".stored" }, cmp.Ignore()),
+		cmp.FilterPath(func(p cmp.Path) bool {
+			return p.Last().String() == ".census" || p.Last().String() == ".proposal" || p.Last().String() == ".stored"
+		}, cmp.Ignore()),
 	}
 	if diff := cmp.Diff(r, got, same); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -141,7 +144,9 @@ func TestResultOutlastsTheProcess(t *testing.T) {
 			NamedIn: update.NamedIn{Path: "values.yaml", Line: 2},
 		}}}},
 		MergedVersions: []string{"1", "1.1"},
-		Skipped:        []update.Skip{{Path: "b.yaml", Line: 7, Reason: manifest.TooLarge, NamedIn: update.NamedIn{Path: "values.yaml", Line: 2}}},
+		Pull:           &update.Pull{Number: 17, URL: "https://example.com/pull/17", Branch: "versions/a", State: "closed"},
+		Standing:       true, Reason: update.PullRequestClosed, Refused: []string{"draft: no"}, MergeError: "no",
+		Skipped: []update.Skip{{Path: "b.yaml", Line: 7, Reason: manifest.TooLarge, NamedIn: update.NamedIn{Path: "values.yaml", Line: 2}}},
 	}
 	got, err := update.DecodeResult(update.EncodeResult(r))
 	if err != nil {
@@ -239,6 +244,9 @@ var failures = []struct {
 	{"late", &update.TimeoutError{After: time.Minute, Err: context.DeadlineExceeded}, update.CodeTimeout, "within 1m0s", false, true},
 	{"late by no known limit", context.DeadlineExceeded, update.CodeTimeout, "in time", false, true},
 	{"caller gone", context.Canceled, update.CodeCanceled, "caller is gone", false, true},
+	{"foreign commits", &update.PullChangedError{Branch: "versions/a", Number: 3}, update.CodePullRequestChanged, "the branch of pull request #3 (versions/a) has commits that are not this service's", false, false},
+	{"full", &update.PullFullError{Branch: "versions/a"}, update.CodePullRequestChanged, "as many images as it has room for", false, false},
+	{"not merged", &update.MergeFailedError{Number: 3, Words: "no"}, update.CodeBranchProtected, `GitHub says "no"`, false, false},
 	{"protected", &github.Error{Kind: github.ErrBranchProtected}, update.CodeBranchProtected, "refty-infra-test@main: branch protected", false, false},
 	{"credential", &github.Error{Kind: github.ErrUnauthorized, Status: 401}, update.CodeUpstreamUnauthorized, "refused the credential", false, true},
 	{"permission", &github.Error{Kind: github.ErrForbidden, Detail: "needs contents=write"}, update.CodeUpstreamForbidden, "needs contents=write", false, false},

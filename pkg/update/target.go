@@ -68,6 +68,12 @@ type Target struct {
 	Message func(image.Repository, image.Tag, image.Digest) string
 	// RefuseMessages refuses requests with a message of their own.
 	RefuseMessages bool
+	// Mode says where commits go; "" is CommitMode.
+	Mode Mode
+	// Pulls say what pull requests are like.
+	Pulls PullSettings
+	// Propose returns the branch of a pull request; nil for a target that can have none.
+	Propose func(branch string) *github.Proposal
 	// Author of the commits; nil leaves it to Repository.
 	Author *github.Signature
 }

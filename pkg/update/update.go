@@ -1,6 +1,7 @@
 package update
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,11 @@ type Options struct {
 	// Holds are looked at before each plan, and once more before its commit reaches the
 	// branch. It may be nil: then nothing is held.
 	Holds Holds
+	// Proposals remembers what is known of pull requests. It may be nil: then GitHub alone
+	// tells, and nobody follows them.
+	Proposals Proposals
+	// Now replaces the clock by which pull requests are followed; nil means the real one.
+	Now func() time.Time
 }
 
 // Service applies requests to targets. It is immutable and safe for concurrent use.
@@ -53,6 +59,9 @@ type Service struct {
 	timeout  time.Duration
 	observe  func([]Result, int)
 	random   func() float64 // in [0, 1), for jitter
+
+	proposals Proposals // may be nil
+	clock     func() time.Time
 }
 
 // New returns a Service.
@@ -61,6 +70,10 @@ func New(o Options) *Service {
 		share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes - o.IndexBytes/pairShare),
 		pairs: newPairIndex(o.IndexBytes / pairShare),
 		order: newOrder(), ledger: o.Ledger, holds: o.Holds, timeout: o.Timeout, observe: o.Observe, random: rand.Float64,
+		proposals: o.Proposals, clock: o.Now,
+	}
+	if s.clock == nil {
+		s.clock = time.Now
 	}
 	if s.observe == nil {
 		s.observe = func([]Result, int) {}
@@ -100,7 +113,7 @@ type Choice struct {
 // Choose returns the targets that the request goes to, in the order of
 // Options.Targets, without asking GitHub: one whose default branch is not known
 // yet counts as asked for. Each image of the request is in one of them. The error is a
-// *NoTargetError, a *NotTakenError or a *MessageRefusedError.
+// *NoTargetError, a *NotTakenError, a *MessageRefusedError or a *ModeRefusedError.
 func (s *Service) Choose(r Request) ([]Choice, error) {
 	chosen, err := choose(s.targets, r)
 	choices := make([]Choice, len(chosen))
@@ -153,7 +166,7 @@ func choose(targets []*target, r Request) ([]chosen, error) {
 	if len(missing) > 0 {
 		return nil, &NotTakenError{Images: names(missing)}
 	}
-	return all, refuseMessage(all, r)
+	return all, cmp.Or(refuseMessage(all, r), refuseMode(all, r))
 }
 
 // refuseMessage returns a *MessageRefusedError for a request with a message of its

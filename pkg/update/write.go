@@ -33,7 +33,12 @@ func (s *Service) write(ctx context.Context, t *target, requests []Request) []Re
 	results := repeat(Result{Place: t.place(), Status: Superseded}, len(requests))
 	var timely []Request
 	var at []int // the index of each
+	requests = slices.Clone(requests)
 	for i, r := range requests {
+		if t.proposes(r) {
+			r.proposal = t.Pulls.branchName(id, r.Images)
+			requests[i] = r
+		}
 		end, landed, err := t.landed(ctx, r)
 		switch {
 		case err != nil:
@@ -50,14 +55,16 @@ func (s *Service) write(ctx context.Context, t *target, requests []Request) []Re
 	}
 	rounds, replacedBy := coalesce(timely)
 	for _, round := range rounds {
-		ctx, spending := github.WithSpending(ctx)
-		for n, outcome := range s.writeRound(ctx, t, round.requests) {
-			i := at[round.at[n]]
-			results[i] = outcome
-			results[i].Spent = int(spending.Requests())
-			met[i] = append(met[i], outcome.Holds...)
-			if outcome.Err == nil && outcome.Status != Held {
-				s.order.note(id, requests[i], outcome.planned)
+		for _, members := range apart(round.requests) {
+			ctx, spending := github.WithSpending(ctx)
+			for n, outcome := range s.writeRound(ctx, t, pick(round.requests, members)) {
+				i := at[round.at[members[n]]]
+				results[i] = outcome
+				results[i].Spent = int(spending.Requests())
+				met[i] = append(met[i], outcome.Holds...)
+				if outcome.Err == nil && outcome.Status != Held && outcome.Reason == "" {
+					s.order.note(id, requests[i], outcome.planned)
+				}
 			}
 		}
 	}
@@ -74,6 +81,22 @@ func (s *Service) write(ctx context.Context, t *target, requests []Request) []Re
 		t.leaveHeld(&results[i], met[i])
 	}
 	return results
+}
+
+// apart are the indexes of the requests that share a commit, or a pull request.
+func apart(requests []Request) [][]int {
+	var groups [][]int
+	of := map[string]int{}
+	for i, r := range requests {
+		n, ok := of[r.proposal]
+		if !ok {
+			n = len(groups)
+			of[r.proposal] = n
+			groups = append(groups, nil)
+		}
+		groups[n] = append(groups[n], i)
+	}
+	return groups
 }
 
 // leaveToNewer notes those of the images that newer requests have replaced.
@@ -155,6 +178,9 @@ func (s *Service) writeOnHead(ctx context.Context, t *target, requests []Request
 // there or writes nothing, attempt plans again on the head that GitHub returns, because
 // the known snapshot may be out of date.
 func (s *Service) attempt(ctx context.Context, t *target, requests []Request) ([]Result, error) {
+	if requests[0].proposal != "" {
+		return s.attemptProposal(ctx, t, requests, false)
+	}
 	if known, ok := t.Repository.Remembered(); ok {
 		p, err := s.plan(ctx, t, known, requests)
 		if err == nil && p.writes() && !p.partial() {

@@ -70,6 +70,7 @@ func TestBounded(t *testing.T) {
 	own := map[webhook.Kind]bool{
 		webhook.KindGHCR: true, webhook.KindDockerHub: true, webhook.KindQuay: true, webhook.KindACR: true,
 		webhook.KindECR: true, webhook.KindGAR: true, webhook.KindZot: true, webhook.KindNexus: true, // these two need a registry
+		webhook.KindGitHub: true, // it moves no image
 	}
 	for _, kind := range webhook.Kinds() {
 		o := options(kind)

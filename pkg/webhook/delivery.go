@@ -24,6 +24,8 @@ type Delivery struct {
 	// Reply, when it is not nil, is the JSON body that the sender wants with status
 	// 200, in place of any other. There are no pushes then.
 	Reply any
+	// Hint, when it is not nil, is where something has changed. There are no pushes then.
+	Hint *Hint
 }
 
 // Refusal names which bound of a source kept a push out.
@@ -73,6 +75,7 @@ type reading struct {
 	events  iter.Seq[event]
 	ignored string
 	reply   any
+	hint    *Hint
 }
 
 // event is one event in a payload, in the payload's own words: nothing in it is

@@ -23,6 +23,7 @@ func FuzzECR(f *testing.F)          { fuzz(f, webhook.KindECR, "User-Agent") }
 func FuzzGAR(f *testing.F)          { fuzz(f, webhook.KindGAR, "X-Goog-Pubsub-Message-Id") }
 func FuzzArtifactory(f *testing.F)  { fuzz(f, webhook.KindArtifactory, "User-Agent") }
 func FuzzNexus(f *testing.F)        { fuzz(f, webhook.KindNexus, "X-Nexus-Webhook-Id") }
+func FuzzGitHub(f *testing.F)       { fuzz(f, webhook.KindGitHub, "X-GitHub-Event") }
 func FuzzGeneric(f *testing.F)      { fuzz(f, webhook.KindGeneric, "User-Agent") }
 
 // fuzz feeds one kind with bodies and one header's values: nothing may panic,

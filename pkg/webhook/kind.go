@@ -18,6 +18,7 @@ const (
 	KindGAR          Kind = "gar"
 	KindArtifactory  Kind = "artifactory"
 	KindNexus        Kind = "nexus"
+	KindGitHub       Kind = "github" // moves no image: it hints at pull requests
 	KindGeneric      Kind = "generic"
 )
 
@@ -25,7 +26,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{
 		KindGHCR, KindDockerHub, KindQuay, KindHarbor, KindDistribution, KindZot,
-		KindACR, KindECR, KindGAR, KindArtifactory, KindNexus, KindGeneric,
+		KindACR, KindECR, KindGAR, KindArtifactory, KindNexus, KindGitHub, KindGeneric,
 	}
 }
 

@@ -52,7 +52,7 @@ var ownHosts = map[Kind]*regexp.Regexp{
 
 // bounded reports whether something bounds the names that pushes may have.
 func (n naming) bounded() bool {
-	return ownHosts[n.kind] != nil || n.registry != "" || len(n.images) > 0
+	return n.kind == KindGitHub || ownHosts[n.kind] != nil || n.registry != "" || len(n.images) > 0
 }
 
 // refuse says why the registry that an event names is not the source's, and the

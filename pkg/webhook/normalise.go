@@ -34,7 +34,11 @@ const (
 // normalise checks what was read and makes pushes of it. It stops at MaxPushes,
 // so that its memory has a bound; its time is linear in the events.
 func (s *Source) normalise(read reading) Delivery {
-	d := Delivery{Reply: read.reply}
+	d := Delivery{Reply: read.reply, Hint: read.hint}
+	if d.Hint != nil {
+		d.Ignored = read.ignored
+		return d
+	}
 	if read.events == nil {
 		d.Ignored, d.Dropped = read.ignored, []string{read.ignored}
 		return d

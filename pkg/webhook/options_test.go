@@ -85,8 +85,9 @@ func TestSwitchedOnBySecret(t *testing.T) {
 	t.Parallel()
 	for _, kind := range webhook.Kinds() {
 		_, err := webhook.New(webhook.Options{Name: "x", Kind: kind, Secrets: []string{secret}})
-		// EventBridge would work with a secret as well, and is set up in more steps anyway.
-		want := slices.Contains(webhook.SwitchedOnBySecret(), kind) || kind == webhook.KindECR
+		// EventBridge would work with a secret as well, and is set up in more steps anyway;
+		// GitHub's own events are for targets that the file describes.
+		want := slices.Contains(webhook.SwitchedOnBySecret(), kind) || kind == webhook.KindECR || kind == webhook.KindGitHub
 		if (err == nil) != want {
 			t.Errorf("kind %s with a secret alone: %v", kind, err)
 		}

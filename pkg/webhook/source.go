@@ -99,6 +99,8 @@ func senderOf(o Options) sender {
 	switch o.Kind {
 	case KindGHCR:
 		return sender{proof: keys.signedSHA256("X-Hub-Signature-256", "sha256="), read: readGHCR}
+	case KindGitHub:
+		return sender{proof: keys.signedSHA256("X-Hub-Signature-256", "sha256="), read: readGitHub}
 	case KindDockerHub:
 		return sender{proof: keys.inQuery(), read: readDockerHub}
 	case KindQuay:

@@ -80,6 +80,9 @@ func send(ctx context.Context, s *webhook.Source, r request) (webhook.Delivery, 
 func authentic(kind webhook.Kind, body []byte) request {
 	r := request{Header: http.Header{}, Query: url.Values{}, Body: body}
 	switch kind {
+	case webhook.KindGitHub:
+		r.Header.Set("X-Hub-Signature-256", "sha256="+sign(sha256.New, body))
+		r.Header.Set("X-GitHub-Event", "push")
 	case webhook.KindGHCR:
 		r.Header.Set("X-Hub-Signature-256", "sha256="+sign(sha256.New, body))
 		r.Header.Set("X-GitHub-Delivery", delivery)

@@ -70,7 +70,7 @@ func Ended(r update.Request, results []update.Result) queue.Update {
 				o.Status = queue.Failed
 			}
 			u.Tasks = append(u.Tasks, task(r, result.Images[i], queue.Task{
-				Target: result.ID, Branch: result.Key, Status: o.Status, Attempts: 1, LastError: o.Error, Result: o.Result,
+				Target: result.ID, Branch: result.Key, Status: o.Status, Attempts: 1, LastError: o.Error, Result: o.Result, Retriable: o.Retriable,
 			}))
 		}
 	}

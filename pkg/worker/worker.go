@@ -117,7 +117,7 @@ func requestOf(items []queue.Item, same []int) (update.Request, []int, error) {
 	if err != nil {
 		return update.Request{}, same, err
 	}
-	r.At, r.Sent = first.Place, github.SHA(first.Sent)
+	r.At, r.Sent, r.Retried = first.Place, github.SHA(first.Sent), first.Task.Retriable
 	ordered := make([]int, len(r.Images))
 	for n, m := range r.Images {
 		ordered[n] = at[m.Repository.Name()]
@@ -151,6 +151,7 @@ func outcomesOf(r update.Result, images []update.Image) []queue.Outcome {
 			kept = true
 			continue
 		}
+		outcomes[i].Retriable = o.Retriable && outcomes[i].Status == queue.Unchanged
 		outcomes[i].Result = update.EncodeResult(update.Result{Place: r.Place, Status: r.StatusOf(m)})
 	}
 	return outcomes
@@ -161,7 +162,7 @@ func outcome(r update.Result) queue.Outcome {
 	o := queue.Outcome{Result: update.EncodeResult(r)}
 	failure, failed := r.Failure()
 	if !failed {
-		o.Status = statusOf(r.Status)
+		o.Status, o.Retriable = statusOf(r.Status), r.Reason == update.PullRequestClosed
 		return o
 	}
 	o.Error, o.InDoubt = safetext.Line(failure.Detail, maxReason), failure.InDoubt
@@ -187,6 +188,8 @@ func statusOf(s update.Status) queue.Status {
 		return queue.Held
 	case update.Superseded:
 		return queue.Superseded
+	case update.Proposed:
+		return queue.Proposed
 	case "":
 		return queue.Absent
 	default:

@@ -242,6 +242,7 @@ func newTargets(targets []config.Target, client *github.Client) ([]update.Target
 		if !t.Message.IsZero() {
 			target.Message = t.Message.Fill
 		}
+		setPullRequests(&target, t, client)
 		if t.Author != nil {
 			target.Author = &github.Signature{Name: t.Author.Name, Email: t.Author.Email}
 		}

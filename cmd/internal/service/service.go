@@ -111,7 +111,7 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 	}
 	idle := &configuration{updates: update.New(update.Options{
 		Share: s.GroupCommits, IndexBytes: s.CacheBytes / indexShare, Timeout: s.UpdateTimeout,
-		Observe: newUpdateMetrics(registry).observe, Ledger: svc.queue, Holds: holds,
+		Observe: newUpdateMetrics(registry).observe, Ledger: svc.queue, Holds: holds, Proposals: worker.NewProposals(svc.queue),
 	})}
 	idle.images = inventory.New(inventory.Options{Bytes: s.CacheBytes / sightShare, Learn: idle.updates.Learn})
 	registerWaiting(registry, idle.updates.Waiting)
@@ -299,6 +299,12 @@ func (s *Service) Run(ctx context.Context) (err error) {
 		go s.ready.begin(context.WithoutCancel(ctx))
 	}
 	go s.watch(ctx)
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		s.follow(ctx)
+	}()
+	defer func() { <-followed }() // it uses the store
 	failed := make(chan error, len(s.servers))
 	for i, server := range s.servers {
 		go func() { failed <- server.Serve(s.listeners[i]) }()

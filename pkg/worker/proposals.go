@@ -1,0 +1,131 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
+)
+
+const (
+	// followPoll is how often Follow asks the store for pull requests to look at.
+	followPoll = 500 * time.Millisecond
+	// followAtOnce bounds those that are taken together, and followTimeout the steps of one.
+	followAtOnce  = 8
+	followTimeout = 90 * time.Second
+)
+
+// Proposals are what the queue remembers of pull requests. It is an update.Proposals.
+type Proposals struct{ queue *queue.Queue }
+
+// NewProposals returns the proposals that q keeps.
+func NewProposals(q *queue.Queue) *Proposals { return &Proposals{queue: q} }
+
+// Recall returns what was kept of a branch.
+func (p *Proposals) Recall(ctx context.Context, target, branch string) ([]byte, error) {
+	found, _, err := p.queue.FindProposal(ctx, target, branch)
+	return found.Data, err
+}
+
+// Keep stores it.
+func (p *Proposals) Keep(ctx context.Context, target, branch string, data []byte, look time.Time) error {
+	return p.queue.KeepProposal(ctx, queue.Proposal{Target: target, Name: branch, Data: data, LookAt: look})
+}
+
+// Forget deletes it.
+func (p *Proposals) Forget(ctx context.Context, target, branch string) error {
+	return p.queue.DropProposal(ctx, target, branch)
+}
+
+// End gives the proposed updates the end of their pull request. What they changed stays in
+// their results.
+func (p *Proposals) End(ctx context.Context, target string, ids []string, result update.Result) error {
+	for _, id := range ids {
+		if err := p.endOne(ctx, target, id, result); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Proposals) endOne(ctx context.Context, target, id string, end update.Result) error {
+	u, err := p.queue.Get(ctx, id)
+	if errors.Is(err, queue.ErrNotFound) { // its history is over, or was never stored
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, task := range u.Tasks {
+		if task.Target != target || task.Status != queue.Proposed {
+			continue
+		}
+		result := end
+		if before, err := update.DecodeResult(task.Result); err == nil && end.Err == nil {
+			result = ended(before, end)
+		}
+		if err := p.queue.EndProposed(ctx, target, id, task.Image, outcome(result)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ended is a result after the end of its pull request. Of an update of several images one
+// has all that they came to, and the others their status alone.
+func ended(before, end update.Result) update.Result {
+	after := before
+	after.Status, after.Reason = end.Status, end.Reason
+	if before.Pull == nil {
+		return after
+	}
+	after.Standing = false
+	if end.Commit != nil {
+		after.Commit = end.Commit
+	}
+	if end.Pull != nil {
+		after.Pull = end.Pull
+	}
+	return after
+}
+
+// Follower looks at pull requests. *update.Service is one.
+type Follower interface {
+	Follow(ctx context.Context, target, branch string) error
+}
+
+// Follow has the pull requests looked at that are due, until ctx ends. follower is asked for
+// each of them: it may be another one from time to time.
+func (p *Proposals) Follow(ctx context.Context, follower func() Follower, log *slog.Logger) {
+	tick := time.NewTicker(followPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		due, err := p.queue.DueProposals(ctx, followAtOnce)
+		if err != nil {
+			continue // the store's own checks say that it is away
+		}
+		for _, one := range due {
+			if ctx.Err() != nil {
+				return
+			}
+			p.followOne(ctx, follower(), one, log)
+		}
+	}
+}
+
+func (p *Proposals) followOne(ctx context.Context, follower Follower, one queue.Proposal, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, followTimeout)
+	defer cancel()
+	if err := follower.Follow(ctx, one.Target, one.Name); err != nil && ctx.Err() == nil {
+		log.LogAttrs(ctx, slog.LevelWarn, "looking at a pull request failed, it is tried again",
+			append([]slog.Attr{slog.String("target", one.Target), slog.String("branch", one.Name)}, update.ErrorAttrs(err)...)...)
+	}
+}

@@ -35,7 +35,7 @@ fuzz: ## fuzz every parser for FUZZTIME (10s) each
 	.ci/fuzz $(FUZZTIME)
 
 bench: ## print what an update costs, how soon a webhook is answered, and how fast files are edited
-	$(POSTGRES) go test -p 1 ./cmd/internal/acceptance ./pkg/manifest -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 30m
+	$(POSTGRES) go test -p 1 ./cmd/internal/acceptance ./pkg/inventory ./pkg/manifest -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 30m
 
 image: ## build the container image IMAGE:VERSION
 	$(DOCKER) build -t $(IMAGE):$(VERSION) \

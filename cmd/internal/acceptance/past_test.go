@@ -239,7 +239,7 @@ func TestHistoryAgreesWithGit(t *testing.T) {
 		}
 		mark := w.mark()
 		got, pages := w.history("limit=2&image=" + web + "&target=" + url.QueryEscape(repoName+"@main"))
-		if spent := len(w.spentSince(mark)); spent > pages+10 {
+		if spent := len(w.spentSince(mark)); spent > pages+20 {
 			t.Errorf("%d requests for two new commits and %d pages", spent, pages)
 		}
 		if diff := cmp.Diff(w.fromGit(web), changesTold(got)); diff != "" {

@@ -76,28 +76,34 @@ func (q *Queue) List(ctx context.Context, f Filter) (Page, error) {
 		if err != nil {
 			return Page{}, fmt.Errorf("queue: list updates: %w", err)
 		}
-		for i, u := range found[:min(size, len(found))] {
-			before = u.seq
-			shown, ok := u.Update, true
-			if f.Show != nil {
-				shown, ok = f.Show(u.Update)
-			}
-			if ok {
-				p.Updates = append(p.Updates, shown)
-			}
-			if len(p.Updates) == limit && i < len(found)-1 {
-				p.Next = cursor(before)
-				return p, nil
-			}
-		}
-		if len(found) <= size {
+		n := p.fill(found[:min(size, len(found))], f.Show, limit)
+		if n == len(found) {
 			return p, nil
 		}
-		if examined += size; examined >= maxExamined {
+		before = found[n-1].seq
+		if examined += n; len(p.Updates) == limit || examined >= maxExamined {
 			p.Next = cursor(before)
 			return p, nil
 		}
 	}
+}
+
+// fill adds what is shown of the updates until there are limit of them, and returns how
+// many it has looked at.
+func (p *Page) fill(found []updateRow, show func(Update) (Update, bool), limit int) int {
+	for i, u := range found {
+		shown, ok := u.Update, true
+		if show != nil {
+			shown, ok = show(u.Update)
+		}
+		if ok {
+			p.Updates = append(p.Updates, shown)
+		}
+		if len(p.Updates) == limit {
+			return i + 1
+		}
+	}
+	return len(found)
 }
 
 // statusConditions are, on versions_update AS u, for statuses that the stored one does

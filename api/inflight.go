@@ -57,7 +57,7 @@ func (f *inFlight) begin(caller string) (end func(), err error) {
 // limitInFlight counts a request that posts an update from before its body is read
 // until it is answered.
 func (s *server) limitInFlight(c *gin.Context) {
-	if c.Request.Method != http.MethodPost || !slices.Contains([]string{updatesRoute, rollbacksRoute}, c.FullPath()) {
+	if c.Request.Method != http.MethodPost || !slices.Contains([]string{updatesRoute, rollbacksRoute, promotionsRoute}, c.FullPath()) {
 		return
 	}
 	end, err := s.inFlight.begin(identityOf(c))

@@ -31,6 +31,9 @@ func (r response) VisitCreateUpdateResponse(w http.ResponseWriter) error { retur
 // VisitCreateRollbackResponse sends the response.
 func (r response) VisitCreateRollbackResponse(w http.ResponseWriter) error { return r.send(w) }
 
+// VisitCreatePromotionResponse sends the response.
+func (r response) VisitCreatePromotionResponse(w http.ResponseWriter) error { return r.send(w) }
+
 // VisitRetryUpdateResponse sends the response.
 func (r response) VisitRetryUpdateResponse(w http.ResponseWriter) error { return r.send(w) }
 

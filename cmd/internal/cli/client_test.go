@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -32,6 +33,7 @@ type answer struct {
 type server struct {
 	*httptest.Server
 	requests []*http.Request
+	bodies   []string
 }
 
 func newServer(t *testing.T, answers ...answer) *server {
@@ -39,7 +41,8 @@ func newServer(t *testing.T, answers ...answer) *server {
 	s := &server{}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := answers[min(len(s.requests), len(answers)-1)]
-		s.requests = append(s.requests, r)
+		body, _ := io.ReadAll(r.Body)
+		s.requests, s.bodies = append(s.requests, r), append(s.bodies, string(body))
 		if a.drop {
 			panic(http.ErrAbortHandler)
 		}
@@ -164,6 +167,30 @@ func TestWaits(t *testing.T) {
 	}
 	if got := s.requests[0].Header.Get("Prefer"); got != "wait=20" {
 		t.Errorf("Prefer: %s", got)
+	}
+}
+
+// TestBodies compares what commands send with the contract's fields.
+func TestBodies(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		args       []string
+		path, body string
+		says       string
+	}{
+		{[]string{"promote", "staging", "production", "--image", "ghcr.io/octo-org/*", "--dry-run"}, "/v1/promotions", `{"from":"staging","to":"production","images":["ghcr.io/octo-org/*"],"dry_run":true}`, "web 1.1, api 2: planned\n  left out ghcr.io/octo-org/twice: ambiguous_version\n"},
+		{[]string{"bump", "web:1.1@sha256:1", "--override", "outage", "--branch", "main", "--message", "m"}, "/v1/updates", `{"image":"web","version":"1.1","digest":"sha256:1","branch":"main","message":"m","override":"outage"}`, "planned"},
+	}
+	for _, tt := range tests {
+		s := newServer(t, answer{status: 200, body: `{"id": "1", "status": "planned", "images": [{"image": "web", "version": "1.1"}, {"image": "api", "version": "2"}], "targets": [], "left_out": [{"image": "ghcr.io/octo-org/twice", "reason": "ambiguous_version"}]}`})
+		code, stdout, stderr := run(s.URL, nil, tt.args...)
+		if code != 0 || !strings.Contains(stdout, tt.says) {
+			t.Errorf("%v: exit code %d\n%s%s", tt.args, code, stdout, stderr)
+			continue
+		}
+		if path := s.requests[0].URL.Path; path != tt.path || s.bodies[0] != tt.body {
+			t.Errorf("%v: %s %s, want %s %s", tt.args, path, s.bodies[0], tt.path, tt.body)
+		}
 	}
 }
 

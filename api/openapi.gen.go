@@ -132,6 +132,7 @@ const (
 	ProblemCodeBranchNotFound       ProblemCode = "branch_not_found"
 	ProblemCodeBranchProtected      ProblemCode = "branch_protected"
 	ProblemCodeForbidden            ProblemCode = "forbidden"
+	ProblemCodeImageNotFound        ProblemCode = "image_not_found"
 	ProblemCodeImageNotReferenced   ProblemCode = "image_not_referenced"
 	ProblemCodeInternal             ProblemCode = "internal"
 	ProblemCodeInvalidRequest       ProblemCode = "invalid_request"
@@ -142,6 +143,7 @@ const (
 	ProblemCodePullRequestChanged   ProblemCode = "pull_request_changed"
 	ProblemCodeRateLimited          ProblemCode = "rate_limited"
 	ProblemCodeRepositoryNotFound   ProblemCode = "repository_not_found"
+	ProblemCodeTargetFrozen         ProblemCode = "target_frozen"
 	ProblemCodeTimeout              ProblemCode = "timeout"
 	ProblemCodeTooLarge             ProblemCode = "too_large"
 	ProblemCodeTooManyHolds         ProblemCode = "too_many_holds"
@@ -167,6 +169,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeForbidden:
 		return true
+	case ProblemCodeImageNotFound:
+		return true
 	case ProblemCodeImageNotReferenced:
 		return true
 	case ProblemCodeInternal:
@@ -186,6 +190,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeRateLimited:
 		return true
 	case ProblemCodeRepositoryNotFound:
+		return true
+	case ProblemCodeTargetFrozen:
 		return true
 	case ProblemCodeTimeout:
 		return true
@@ -889,6 +895,11 @@ type NamedIn struct {
 // NextCursor Left out on the last page.
 type NextCursor = string
 
+// PolicyNote With `policy: audit`, what the rules would have denied.
+type PolicyNote struct {
+	WouldDeny []WouldDeny `json:"would_deny"`
+}
+
 // Problem RFC 9457 problem details.
 type Problem struct {
 	// Type `about:blank`: `code` tells problems apart.
@@ -1129,7 +1140,8 @@ type StoreReadinessState string
 // Example: production
 type TargetName = string
 
-// TargetProblem Why the update failed on this target; while it is queued, why it will be tried again; `image_not_referenced`
+// TargetProblem Why the update failed on this target; while it is queued, why it will be tried again; of a dry run, which stays
+// `planned`, why it would be refused; `image_not_referenced`
 // for a webhook's update that ended `unchanged` because no file names the image.
 type TargetProblem struct {
 	// Status The HTTP status of the problem.
@@ -1140,6 +1152,12 @@ type TargetProblem struct {
 	// Code Stable, for programs.
 	Code   ProblemCode `json:"code"`
 	Detail string      `json:"detail"`
+
+	// Reasons With `policy_denied`, what is refused.
+	Reasons *[]string `json:"reasons,omitempty"`
+
+	// Rule With `policy_denied`, the rule that refuses the update; left out for the target's own keys.
+	Rule *string `json:"rule,omitempty"`
 }
 
 // TargetUpdate defines model for TargetUpdate.
@@ -1184,7 +1202,8 @@ type TargetUpdate struct {
 	// Diff Dry run only. A unified diff that `git apply` takes.
 	Diff *string `json:"diff,omitempty"`
 
-	// Problem Why the update failed on this target; while it is queued, why it will be tried again; `image_not_referenced`
+	// Problem Why the update failed on this target; while it is queued, why it will be tried again; of a dry run, which stays
+	// `planned`, why it would be refused; `image_not_referenced`
 	// for a webhook's update that ended `unchanged` because no file names the image.
 	Problem *TargetProblem `json:"problem,omitempty"`
 
@@ -1192,7 +1211,14 @@ type TargetUpdate struct {
 	Holds *[]Hold `json:"holds,omitempty"`
 
 	// MergeError Why the pull request is not merged by itself though the target says so; it stays open.
-	MergeError  *string      `json:"merge_error,omitempty"`
+	MergeError *string `json:"merge_error,omitempty"`
+
+	// NotBefore While the update waits for a target that is frozen, when that ends; left out when it is not known.
+	NotBefore *time.Time `json:"not_before,omitempty"`
+
+	// Notes What is worth knowing, in sentences: of a dry run that the target is frozen, or that the version was not
+	// checked because its registry did not answer.
+	Notes       *[]string    `json:"notes,omitempty"`
 	PullRequest *PullRequest `json:"pull_request,omitempty"`
 
 	// Reason Why nothing was written, where that needs saying. `pull_request_closed`: somebody closed the pull request
@@ -1219,7 +1245,8 @@ type TargetUpdateReason string
 // UnreadTargets Targets whose branch could not be read, so that the answer has nothing of them. Left out when there is none; when no
 // target could be read, the answer is that problem.
 type UnreadTargets = []struct {
-	// Problem Why the update failed on this target; while it is queued, why it will be tried again; `image_not_referenced`
+	// Problem Why the update failed on this target; while it is queued, why it will be tried again; of a dry run, which stays
+	// `planned`, why it would be refused; `image_not_referenced`
 	// for a webhook's update that ended `unchanged` because no file names the image.
 	Problem TargetProblem `json:"problem"`
 
@@ -1262,6 +1289,9 @@ type Update struct {
 
 	// LeftOut The images that a promotion does not move.
 	LeftOut *[]LeftOut `json:"left_out,omitempty"`
+
+	// Policy With `policy: audit`, what the rules would have denied.
+	Policy *PolicyNote `json:"policy,omitempty"`
 }
 
 // UpdatePage defines model for UpdatePage.
@@ -1332,6 +1362,12 @@ type UpdateRecord struct {
 
 	// LeftOut The images that a promotion does not move.
 	LeftOut *[]LeftOut `json:"left_out,omitempty"`
+
+	// NotBefore While it waits for a target that is frozen, when that ends; of several targets, the first.
+	NotBefore *time.Time `json:"not_before,omitempty"`
+
+	// Policy With `policy: audit`, what the rules would have denied.
+	Policy *PolicyNote `json:"policy,omitempty"`
 }
 
 // UpdateRequest One image with `image` and `version`, or several with `images`.
@@ -1378,6 +1414,13 @@ type UpdateRequest struct {
 	// Example: pull_request
 	Mode *UpdateRequestMode `json:"mode,omitempty"`
 
+	// Override Why the update passes although a target is frozen. Where there are rules, one with `override_freeze` must
+	// allow it. It is one line, which is also the trailer `Override-Reason`.
+	//
+	//
+	// Example: fix of INC-42, agreed with the shop team
+	Override *string `json:"override,omitempty"`
+
 	// Paths Globs that narrow the files of the target; `**` crosses folders. A file is looked at when
 	// one of them matches its path from the repository's root. A glob has at most three `**` and two
 	// braces with ten commas in all, and many complex globs together are refused.
@@ -1416,6 +1459,25 @@ type UpdateRequest struct {
 //
 // Example: pull_request
 type UpdateRequestMode string
+
+// WouldDeny defines model for WouldDeny.
+type WouldDeny struct {
+	// Image Example: ghcr.io/octo-org/web
+	Image *string `json:"image,omitempty"`
+
+	// Reasons Example: ["the target production is none of staging"]
+	Reasons []string `json:"reasons"`
+
+	// Rule The closest rule; left out when none names the caller.
+	//
+	// Example: releases
+	Rule *string `json:"rule,omitempty"`
+
+	// Target The target's name, or its repository and branch.
+	//
+	// Example: production
+	Target string `json:"target"`
+}
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
@@ -2677,6 +2739,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 }
 
 type ConflictResponseHeaders struct {
+	RetryAfter *int
 	XRequestId *string
 }
 type ConflictApplicationProblemPlusJSONResponse struct {
@@ -4534,6 +4597,9 @@ func (response CreateRollback409ApplicationProblemPlusJSONResponse) VisitCreateR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	if response.Headers.XRequestId != nil {
 		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
 	}
@@ -5061,6 +5127,9 @@ func (response CreateUpdate409ApplicationProblemPlusJSONResponse) VisitCreateUpd
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	if response.Headers.XRequestId != nil {
 		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -32,18 +33,17 @@ func (e *deniedError) Error() string {
 }
 
 // permit narrows each image of the request to the targets in which a rule allows to move
-// it, before GitHub is asked. The error is a *deniedError when an image has no target
-// left, or that of Choose.
+// it, before GitHub is asked. Rules that are only watched narrow nothing. The error is a
+// *deniedError when an image has no target left, or that of Choose.
 func (s *server) permit(g *gin.Context, r *update.Request) error {
 	if s.policy == nil {
 		return nil
 	}
+	judge := s.judgeOf(g, policy.Move{Override: r.OverrideReason != "", Rollback: r.Rollback})
 	choices, err := s.updates.Choose(*r)
 	if err != nil {
-		return err
+		return s.tell(g, judge, *r, err)
 	}
-	p := principalOf(g)
-	judge := s.judgeOf(g, p)
 	images := slices.Clone(r.Images)
 	for i, m := range images {
 		var permits []update.Permit
@@ -55,7 +55,9 @@ func (s *server) permit(g *gin.Context, r *update.Request) error {
 			d := judge(m, c.ID)
 			switch {
 			case d.Allowed:
-				permits = append(permits, update.Permit{Target: c.ID, Rule: d.Rule})
+				permits = append(permits, update.Permit{Target: c.ID, Rule: d.Rule, RefuseDowngrade: d.RefuseDowngrade, Rollback: d.Rollback, Watched: s.policy.Watched()})
+			case s.policy.Watched():
+				permits = append(permits, update.Permit{Target: c.ID, Watched: true, WouldDeny: d.Reasons, Closest: d.Rule})
 			case refused.Reasons == nil || len(d.Reasons) < len(refused.Reasons):
 				refused = d
 			}
@@ -69,22 +71,65 @@ func (s *server) permit(g *gin.Context, r *update.Request) error {
 	return nil
 }
 
-// judgeOf returns a function that decides about an image in a target for the caller, and
-// logs each decision.
-func (s *server) judgeOf(g *gin.Context, p caller.Principal) func(update.Image, string) policy.Decision {
+// tell returns the error of Choose as far as the caller may know it: what a target takes
+// is told to those who may move the image there.
+func (s *server) tell(g *gin.Context, judge judge, r update.Request, err error) error {
+	var refused *update.DeniedError
+	if !errors.As(err, &refused) || s.readsAll(principalOf(g)) {
+		return err
+	}
+	for _, m := range r.Images {
+		if m.Repository.String() == refused.Image && !s.policy.Covers(asCaller(principalOf(g)), m.Repository, refused.ID) {
+			return &deniedError{image: refused.Image, decision: judge(m, refused.ID)}
+		}
+	}
+	return err
+}
+
+// judge decides about an image in a target.
+type judge func(m update.Image, target string) policy.Decision
+
+// judgeOf returns a judge for the caller, which logs each decision. kind says what the
+// update is beside image, version and target.
+func (s *server) judgeOf(g *gin.Context, kind policy.Move) judge {
+	p := principalOf(g)
 	asked := asCaller(p)
 	return func(m update.Image, target string) policy.Decision {
-		d := s.policy.Decide(asked, policy.Move{Image: m.Repository, Version: m.Version, Target: target})
+		d := s.policy.Decide(asked, policy.Move{Image: m.Repository, Version: m.Version, Target: target, Override: kind.Override, Rollback: kind.Rollback})
 		s.audit(g, p, m, target, d)
 		return d
+	}
+}
+
+// readsAll reports whether no rule bounds what the caller may read.
+func (s *server) readsAll(p caller.Principal) bool {
+	return s.policy == nil || s.policy.Watched() || p.ReadsAll()
+}
+
+// auditResults logs what the targets, or rules by what the branches hold, refused.
+func (s *server) auditResults(g *gin.Context, r update.Request, results []update.Result) {
+	for _, result := range results {
+		err := cmp.Or(result.Err, result.Denied)
+		var refused *update.DeniedError
+		if !errors.As(err, &refused) {
+			continue
+		}
+		for _, m := range r.Images {
+			if m.Repository.String() == refused.Image {
+				s.audit(g, principalOf(g), m, refused.ID, policy.Decision{Rule: refused.Rule, Reasons: refused.Reasons})
+			}
+		}
 	}
 }
 
 // audit logs one decision.
 func (s *server) audit(g *gin.Context, p caller.Principal, m update.Image, target string, d policy.Decision) {
 	outcome := "denied"
-	if d.Allowed {
+	switch {
+	case d.Allowed:
 		outcome = "allowed"
+	case s.policy != nil && s.policy.Watched():
+		outcome = "would_deny"
 	}
 	attrs := []slog.Attr{
 		slog.String("request_id", requestID(g)), slog.Any("callers", p.Names()), slog.String("rule", d.Rule), slog.String("target", target),
@@ -147,7 +192,7 @@ func vouch(p caller.Principal, r *update.Request) error {
 // cover all of its images. It reports whether any target is left.
 func (s *server) visible(g *gin.Context) func(queue.Update) (queue.Update, bool) {
 	p := principalOf(g)
-	if s.policy == nil || p.ReadsAll() {
+	if s.readsAll(p) {
 		return func(u queue.Update) (queue.Update, bool) { return u, true }
 	}
 	asked := asCaller(p)
@@ -165,7 +210,11 @@ func (s *server) visible(g *gin.Context) func(queue.Update) (queue.Update, bool)
 // mayRetry returns a *deniedError unless rules allow the caller each image of the stored
 // update in every target.
 func (s *server) mayRetry(g *gin.Context, u queue.Update) error {
-	judge := s.judgeOf(g, principalOf(g))
+	if s.policy == nil {
+		return nil
+	}
+	stored, err := update.DecodeRequest(u.Request)
+	judge := s.judgeOf(g, policy.Move{Override: err == nil && stored.OverrideReason != "", Rollback: err == nil && stored.Rollback})
 	for _, task := range u.Tasks {
 		repository, err := image.ParseRepository(task.Image)
 		if err != nil {
@@ -175,7 +224,7 @@ func (s *server) mayRetry(g *gin.Context, u queue.Update) error {
 		if err != nil {
 			return queue.ErrNotFound
 		}
-		if d := judge(update.Image{Repository: repository, Version: tag}, task.Target); !d.Allowed {
+		if d := judge(update.Image{Repository: repository, Version: tag}, task.Target); !d.Allowed && !s.policy.Watched() {
 			return &deniedError{image: repository.String(), decision: d}
 		}
 	}

@@ -179,6 +179,9 @@ var failures = map[update.Code]struct {
 	update.CodeUpstreamError:        {http.StatusBadGateway, ProblemCodeUpstreamError},
 	update.CodeUpstreamRateLimited:  {http.StatusServiceUnavailable, ProblemCodeUpstreamRateLimited},
 	update.CodeUnavailable:          {http.StatusServiceUnavailable, ProblemCodeUnavailable},
+	update.CodePolicyDenied:         {http.StatusForbidden, ProblemCodePolicyDenied},
+	update.CodeTargetFrozen:         {http.StatusConflict, ProblemCodeTargetFrozen},
+	update.CodeImageNotFound:        {http.StatusUnprocessableEntity, ProblemCodeImageNotFound},
 	update.CodeTimeout:              {http.StatusGatewayTimeout, ProblemCodeTimeout},
 	update.CodeCanceled:             {statusGone, ProblemCodeTimeout},
 	update.CodeInternal:             {http.StatusInternalServerError, ProblemCodeInternal},
@@ -191,7 +194,10 @@ func problemOfFailure(f update.Failure) problem {
 	if !ok {
 		row = failures[update.CodeInternal]
 	}
-	return problem{status: row.status, code: row.code, detail: f.Detail, retryAfter: f.RetryAfter}
+	return problem{
+		status: row.status, code: row.code, detail: f.Detail, retryAfter: f.RetryAfter,
+		decision: policy.Decision{Rule: f.Rule, Reasons: f.Reasons},
+	}
 }
 
 // queueProblem is the part of the table for the queue's errors.

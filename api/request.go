@@ -49,6 +49,7 @@ func parseUpdate(in *UpdateRequest) (update.Request, error) {
 	r.Branch = valueOf(in.Branch)
 	r.Mode = update.Mode(valueOf(in.Mode))
 	r.Message = strings.ReplaceAll(valueOf(in.Message), "\r\n", "\n")
+	r.OverrideReason = strings.TrimSpace(valueOf(in.Override))
 	r.DryRun = valueOf(in.DryRun)
 	if in.Source != nil {
 		r.Source = update.Source{
@@ -196,6 +197,8 @@ func explainField(pointer string, value any) string {
 		err = errors.New("must be an http or https URL without spaces")
 	case "/source/repository", "/source/revision":
 		err = errors.New("must be one line of 1 to 255 characters")
+	case "/override":
+		err = errors.New("must be one line of 1 to 500 characters that says why")
 	case "/message":
 		err = errors.New("must hold text of at most 4096 characters, without control characters but tabs and line ends")
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/policy"
 )
 
 // response is a finished answer, which can be sent, stored and sent again.
@@ -73,6 +75,7 @@ func conclude(u Update, standing bool, retryAfter time.Duration) (response, erro
 	}
 	return response{}, &endedError{problem: problem{
 		status: failed[0].Problem.Status, code: failed[0].Problem.Code, detail: strings.Join(slices.Compact(details), "; "), retryAfter: retryAfter,
+		decision: policy.Decision{Rule: valueOf(failed[0].Problem.Rule), Reasons: valueOf(failed[0].Problem.Reasons)},
 	}}
 }
 

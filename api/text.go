@@ -32,6 +32,7 @@ func checkNew(in *UpdateRequest) error {
 		}
 	}
 	check("/message", in.Message, checkCharacters, checkCredentials, checkTrailers)
+	check("/override", in.Override, checkCharacters, checkCredentials)
 	if in.Source != nil {
 		check("/source/repository", in.Source.Repository, checkCharacters, checkCredentials)
 		check("/source/revision", in.Source.Revision, checkCharacters, checkCredentials)

@@ -54,6 +54,11 @@ func viewOf(r update.Request, results []update.Result) Update {
 	if underHold := body.Status != StatusFailed && body.Status != StatusHeld && body.Status != StatusSuperseded; underHold && !r.DryRun {
 		body.HoldId = present(r.UnderHold())
 	}
+	var denials []WouldDeny
+	for _, result := range results {
+		denials = append(denials, resultDenials(result.ID, result)...)
+	}
+	body.Policy = policyNote(denials)
 	return body
 }
 
@@ -67,6 +72,35 @@ func leftOutView(r update.Request) *[]LeftOut {
 		left = append(left, LeftOut(l))
 	}
 	return &left
+}
+
+// permitDenials are what rules that are only watched would deny of a request that is not
+// carried out yet.
+func permitDenials(r update.Request) (all []WouldDeny) {
+	for _, m := range r.Images {
+		for _, p := range m.Permits {
+			if len(p.WouldDeny) > 0 {
+				all = append(all, WouldDeny{Target: p.Target, Image: present(m.Repository.String()), Rule: present(p.Closest), Reasons: p.WouldDeny})
+			}
+		}
+	}
+	return all
+}
+
+// resultDenials are what they would have denied of one that is.
+func resultDenials(target string, r update.Result) (all []WouldDeny) {
+	for _, d := range r.WouldDeny {
+		all = append(all, WouldDeny{Target: target, Image: present(d.Image), Rule: present(d.Rule), Reasons: d.Reasons})
+	}
+	return all
+}
+
+// policyNote returns nil for no denials.
+func policyNote(denials []WouldDeny) *PolicyNote {
+	if len(denials) == 0 {
+		return nil
+	}
+	return &PolicyNote{WouldDeny: denials}
 }
 
 // imagesView returns the images of an update in the form in which it came.
@@ -102,12 +136,16 @@ func storedView(u queue.Update) Update {
 	body := Update{Id: u.ID, Status: statuses[u.Status], Targets: []TargetUpdate{}}
 	underHold := ""
 	sent := map[string]string{} // the images as they were sent, by their names
+	var denials []WouldDeny
 	if r, err := update.DecodeRequest(u.Request); err == nil {
 		for _, m := range r.Images {
 			sent[m.Repository.Name()] = m.Repository.String()
 		}
 		body.LeftOut = leftOutView(r)
 		underHold = r.UnderHold()
+		if u.Status == queue.Queued || u.Status == "" {
+			denials = permitDenials(r)
+		}
 	}
 	body.Image, body.Version, body.Images = storedImages(u, sent)
 	named := slices.ContainsFunc(u.Tasks, func(t queue.Task) bool { return t.Status != queue.Absent })
@@ -130,10 +168,12 @@ func storedView(u queue.Update) Update {
 			}
 		}
 		body.Targets = append(body.Targets, view)
+		denials = append(denials, resultDenials(first.Target, result)...)
 	}
 	if len(body.Targets) > 0 {
 		body.Status = overall(body.Targets)
 	}
+	body.Policy = policyNote(denials)
 	return body
 }
 
@@ -222,7 +262,7 @@ func recordView(u queue.Update) UpdateRecord {
 	body := storedView(u)
 	r := UpdateRecord{
 		Id: body.Id, Status: body.Status, Image: body.Image, Version: body.Version, Images: body.Images, Targets: body.Targets,
-		HoldId: body.HoldId, LeftOut: body.LeftOut,
+		HoldId: body.HoldId, LeftOut: body.LeftOut, Policy: body.Policy,
 		Caller: present(u.Caller), Webhook: present(u.Webhook), CreatedAt: u.AcceptedAt.UTC(), FinishedAt: presentTime(u.FinishedAt),
 	}
 	if body.Images == nil {
@@ -232,6 +272,11 @@ func recordView(u queue.Update) UpdateRecord {
 		r.PushedAt = presentTime(u.PushedAt)
 	}
 	r.LastError = present(worker.UnusableReason(u))
+	for _, t := range body.Targets {
+		if t.Status == StatusQueued && t.NotBefore != nil && (r.NotBefore == nil || t.NotBefore.Before(*r.NotBefore)) {
+			r.NotBefore = t.NotBefore
+		}
+	}
 	for _, task := range u.Tasks {
 		r.Attempts = max(r.Attempts, task.Attempts)
 		if telling := task.Status == queue.Failed || task.Status == queue.Queued || task.Status == queue.Absent && r.Status == StatusFailed; telling && r.LastError == nil {
@@ -250,12 +295,20 @@ func targetView(r update.Result, status Status) TargetUpdate {
 		Name: present(r.Name), Repository: r.Repo.String(), Branch: r.Branch, Status: status,
 		Files: []FileUpdate{}, Skipped: []Skip{},
 	}
+	if len(r.Notes) > 0 {
+		t.Notes = &r.Notes
+	}
 	if failure, failed := r.Failure(); failed {
-		p := problemOfFailure(failure)
-		t.Problem = &TargetProblem{Status: p.status, Code: p.code, Detail: p.detail}
+		t.Problem = targetProblem(failure)
+		if status == StatusQueued {
+			t.NotBefore = presentTime(failure.NotBefore)
+		}
 		return t
 	}
 	addPull(&t, r)
+	if r.Denied != nil {
+		t.Problem = targetProblem(update.FailureOf(r.Denied))
+	}
 	if r.Commit != nil {
 		t.Commit = &Commit{Sha: string(r.Commit.SHA), Url: r.Commit.URL, Message: r.Commit.Message}
 	}
@@ -305,6 +358,15 @@ func addPull(t *TargetUpdate, r update.Result) {
 	if len(r.Refused) > 0 {
 		t.Refused = &r.Refused
 	}
+}
+
+func targetProblem(f update.Failure) *TargetProblem {
+	p := problemOfFailure(f)
+	problem := &TargetProblem{Status: p.status, Code: p.code, Detail: p.detail, Rule: present(f.Rule)}
+	if len(f.Reasons) > 0 {
+		problem.Reasons = &f.Reasons
+	}
+	return problem
 }
 
 func fileView(f update.File) FileUpdate {

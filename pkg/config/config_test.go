@@ -69,9 +69,12 @@ func TestFullExample(t *testing.T) {
 					{Prefix: "harbor.example.com/hub", Registry: "docker.io"},
 					{Prefix: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/github", Registry: "ghcr.io"},
 				},
-				Message: message,
-				Author:  &config.Author{Name: "Deploy Bot", Email: "deploy-bot@example.com"},
-				Mode:    "pull_request",
+				Freeze:   []config.Freeze{{Schedule: "0 18 * * 5", Duration: 62 * time.Hour, Timezone: "Europe/Berlin", Reason: "no deployments over the weekend"}},
+				Versions: config.Tags{Semver: ">=1.0.0"}, RefuseDowngrade: true,
+				Registry: config.RegistryCheck{Check: config.CheckTag, Allow: true},
+				Message:  message,
+				Author:   &config.Author{Name: "Deploy Bot", Email: "deploy-bot@example.com"},
+				Mode:     "pull_request",
 				PullRequest: config.PullRequest{
 					Group: "target", Prefix: "bump/", Title: title, Body: body, Labels: []string{"deploy"}, Reviewers: []string{"octocat"},
 					Teams: []string{"platform"}, Assignees: []string{"octocat"}, Draft: true, WhenReady: true, Method: "rebase", Timeout: 48 * time.Hour,
@@ -127,11 +130,15 @@ func TestFullExample(t *testing.T) {
 		},
 		Rules: []config.Rule{
 			{Name: "own-image", Callers: []string{"jobs"}, Images: []string{"ghcr.io/${repository}", "ghcr.io/${repository}/**"}, Targets: []string{"staging"}},
-			{Name: "releases", Callers: []string{"release-bot"}, Images: []string{"ghcr.io/octo-org/**"}, Versions: config.Tags{Semver: ">=1.0.0"}},
+			{
+				Name: "releases", Callers: []string{"release-bot"}, Images: []string{"ghcr.io/octo-org/**"}, Versions: config.Tags{Semver: ">=1.0.0"},
+				RefuseDowngrade: true, Rollback: true, OverrideFreeze: true,
+			},
 		},
-		HasRules: true,
-		Queue:    config.Queue{Retention: 720 * time.Hour, MaxWaiting: 10000, MaxHistory: 256 << 20},
-		Limits:   config.Limits{WebhookBody: 1 << 20, Bodies: 32 << 20},
+		HasRules:   true,
+		Registries: []config.Registry{{Host: "registry.example.internal:5000", Insecure: true}},
+		Queue:      config.Queue{Retention: 720 * time.Hour, MaxWaiting: 10000, MaxHistory: 256 << 20},
+		Limits:     config.Limits{WebhookBody: 1 << 20, Bodies: 32 << 20},
 	}
 	if diff := cmp.Diff(want, got, compared, withoutLines); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

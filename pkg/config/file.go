@@ -16,8 +16,12 @@ type File struct {
 	// of rules: an empty list allows nothing, no list allows everything.
 	Rules    []Rule
 	HasRules bool
-	Queue    Queue
-	Limits   Limits
+	// Audit reports whether the rules are only watched: policy: audit in the file.
+	Audit bool
+	// Registries may have addresses that are not public.
+	Registries []Registry
+	Queue      Queue
+	Limits     Limits
 }
 
 // Target is a branch that updates are written to, with the files and images that they
@@ -53,6 +57,16 @@ type Target struct {
 	Unpin bool
 	// Proxies are prefixes of names that stand for a registry, each one once.
 	Proxies []Proxy
+	// Frozen is the reason for which nothing is written, "" for none, and Freeze are the
+	// times at which nothing is.
+	Frozen string
+	Freeze []Freeze
+	// Versions narrows the versions, and RefuseDowngrade refuses versions that are lower
+	// than a present one.
+	Versions        Tags
+	RefuseDowngrade bool
+	// Registry says whether the image's registry is asked for the version.
+	Registry RegistryCheck
 	// Message is the template of the commit's message; zero means the service's own.
 	Message Message
 	// RefuseMessages reports whether callers' messages are refused: message: off in the

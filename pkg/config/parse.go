@@ -64,6 +64,12 @@ func (r *reader) read(root value, f *File) {
 		field{name: "webhooks", read: list(&f.Webhooks, webhook)},
 		field{name: "callers", read: list(&f.Callers, caller)},
 		field{name: "rules", read: rules(f)},
+		field{name: "policy", read: func(v value) {
+			var word string
+			parsed(&word, choice("enforce", "audit"))(v)
+			f.Audit = word == "audit"
+		}},
+		field{name: "registries", read: registries(&f.Registries)},
 		field{name: "queue", read: object(
 			field{name: "retention", read: duration(&f.Queue.Retention, minRetention, maxRetention)},
 			field{name: "max_waiting", read: number(&f.Queue.MaxWaiting, 1, maxWaiting)},

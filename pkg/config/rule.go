@@ -17,6 +17,12 @@ type Rule struct {
 	// Targets are names of targets; none means every target.
 	Targets  []string
 	Versions Tags
+	// RefuseDowngrade refuses versions that are lower than a present one.
+	RefuseDowngrade bool
+	// Rollback allows to go back to an earlier version although downgrades are refused.
+	Rollback bool
+	// OverrideFreeze allows to write to a target that is frozen.
+	OverrideFreeze bool
 	// ReleaseHolds allows to release holds of others.
 	ReleaseHolds bool
 	// Line is its line in the file.
@@ -35,6 +41,9 @@ func rule(r *Rule) func(value) {
 			field{name: "images", required: true, read: list(&r.Images, each(oneLine))},
 			field{name: "targets", read: list(&r.Targets, each(oneLine))},
 			field{name: "versions", read: r.Versions.read},
+			field{name: "downgrade", read: downgrade(&r.RefuseDowngrade)},
+			field{name: "rollback", read: boolean(&r.Rollback)},
+			field{name: "override_freeze", read: boolean(&r.OverrideFreeze)},
 			field{name: "release_holds", read: boolean(&r.ReleaseHolds)},
 		)
 		if ok && v.options.CheckRule != nil {
@@ -85,6 +94,9 @@ func (r *reader) checkTrust(f *File) {
 	if len(f.Callers) > maxCallers {
 		r.add(&Error{Line: r.lines["callers"], Key: "callers", Detail: fmt.Sprintf("holds more than %d callers", maxCallers)})
 		return
+	}
+	if f.Audit && !f.HasRules {
+		r.add(&Error{Line: r.lines["policy"], Key: "policy", Detail: "audit needs rules: without them there is nothing to watch"})
 	}
 	callers := slices.Clone(r.options.Callers)
 	var own []string

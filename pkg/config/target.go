@@ -17,30 +17,30 @@ import (
 func target(t *Target) func(value) {
 	return func(v value) {
 		t.Embedded = true
-		_, ok := v.object(
-			field{name: "name", read: parsed(&t.Name, targetName)},
-			field{name: "repository", required: true, read: parsed(&t.Repository, repository)},
-			field{name: "branch", read: parsed(&t.Branch, branch)},
-			field{name: "paths", read: object(
+		_, ok := v.object(append([]field{
+			{name: "name", read: parsed(&t.Name, targetName)},
+			{name: "repository", required: true, read: parsed(&t.Repository, repository)},
+			{name: "branch", read: parsed(&t.Branch, branch)},
+			{name: "paths", read: object(
 				field{name: "include", read: list(&t.Include, each(pathGlob))},
 				field{name: "exclude", read: list(&t.Exclude, each(pathGlob))},
 			)},
-			field{name: "files", read: fileKinds(&t.Files)},
-			field{name: "images", read: list(&t.Images, each(ParseImageGlob))},
-			field{name: "present", read: parsed(&t.Present, image.ParsePattern)},
-			field{name: "overrides", read: parsed(&t.Overrides, overrides)},
-			field{name: "embedded", read: boolean(&t.Embedded)},
-			field{name: "pin_digests", read: func(v value) {
+			{name: "files", read: fileKinds(&t.Files)},
+			{name: "images", read: list(&t.Images, each(ParseImageGlob))},
+			{name: "present", read: parsed(&t.Present, image.ParsePattern)},
+			{name: "overrides", read: parsed(&t.Overrides, overrides)},
+			{name: "embedded", read: boolean(&t.Embedded)},
+			{name: "pin_digests", read: func(v value) {
 				pin := true
 				boolean(&pin)(v)
 				t.Unpin = !pin
 			}},
-			field{name: "proxies", read: proxies(&t.Proxies)},
-			field{name: "message", read: t.readMessage},
-			field{name: "author", read: parsed(&t.Author, author)},
-			field{name: "mode", read: parsed(&t.Mode, oneOf("commit", "pull_request"))},
-			field{name: "pull_request", read: t.PullRequest.read},
-		)
+			{name: "proxies", read: proxies(&t.Proxies)},
+			{name: "message", read: t.readMessage},
+			{name: "author", read: parsed(&t.Author, author)},
+			{name: "mode", read: parsed(&t.Mode, oneOf("commit", "pull_request"))},
+			{name: "pull_request", read: t.PullRequest.read},
+		}, t.gates()...)...)
 		if !ok {
 			return
 		}

@@ -12,6 +12,12 @@
 //	target  is in Rule.Targets, or the rule names none
 //	version is within Rule.Versions, or the rule has none
 //
+// A rule that refuses downgrades allows a move as long as no present version is higher,
+// which its caller finds out; one that may not override a freeze allows no move that
+// asks for it.
+//
+// A [Freeze] says whether a target is frozen at a time, and until when.
+//
 // # Image patterns
 //
 // A pattern is a doublestar glob over a normalised name, such as

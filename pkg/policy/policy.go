@@ -19,6 +19,12 @@ type Rule struct {
 	Targets []string
 	// Versions narrows the versions; its zero value allows every version.
 	Versions Versions
+	// RefuseDowngrade allows only versions that are not lower than the present ones.
+	RefuseDowngrade bool
+	// Rollback allows to go back to an earlier version although downgrades are refused.
+	Rollback bool
+	// OverrideFreeze allows to write to a target that is frozen.
+	OverrideFreeze bool
 	// ReleaseHolds allows to release holds of others.
 	ReleaseHolds bool
 }
@@ -39,14 +45,25 @@ type Move struct {
 	Version image.Tag
 	// Target is the name of a target.
 	Target string
+	// Rollback reports that the target had the version before.
+	Rollback bool
+	// Override asks to write to the target though it is frozen.
+	Override bool
 }
 
 // Decision is the answer to a Move.
 type Decision struct {
 	Allowed bool
-	// Rule is the name of the first rule that allows the move; of a refusal, the
-	// closest of the rules that name the caller, or "" when none does.
+	// Rule is the name of the first rule that allows the move, or of the first that
+	// allows a downgrade as well; of a refusal, the closest of the rules that name the
+	// caller, or "" when none does.
 	Rule string
+	// RefuseDowngrade is set if each rule that allows the move refuses a downgrade,
+	// which depends on the present versions.
+	RefuseDowngrade bool
+	// Rollback is set if the rule allows the rollback that was asked for, whoever refuses
+	// downgrades.
+	Rollback bool
 	// Reasons are sentences about what does not fit the closest rule; none when the
 	// move is allowed.
 	Reasons []string
@@ -54,16 +71,25 @@ type Decision struct {
 
 // Policy is an immutable list of rules. It is safe for concurrent use.
 type Policy struct {
-	rules []Rule
+	rules   []Rule
+	watched bool
 }
 
 // New returns the policy of the rules, which are not changed afterwards.
 func New(rules []Rule) *Policy { return &Policy{rules: slices.Clone(rules)} }
 
+// Watch returns a policy with the same decisions that is only watched.
+func (p *Policy) Watch() *Policy { return &Policy{rules: p.rules, watched: true} }
+
+// Watched reports whether the decisions are only logged and shown, and everything is
+// done as if there were no rules.
+func (p *Policy) Watched() bool { return p.watched }
+
 // Decide reports whether the caller may make the move, and why not.
 func (p *Policy) Decide(c Caller, m Move) Decision {
 	closest, fewest := -1, 0
 	var reasons []string
+	var fits *Rule
 	for i := range p.rules {
 		rule := &p.rules[i]
 		if !rule.names(c) {
@@ -71,11 +97,16 @@ func (p *Policy) Decide(c Caller, m Move) Decision {
 		}
 		against := rule.against(c, m)
 		switch {
+		case len(against) == 0 && (fits == nil || rule.better(fits, m)):
+			fits = rule
 		case len(against) == 0:
-			return Decision{Allowed: true, Rule: rule.Name}
 		case closest < 0 || len(against) < fewest:
 			closest, fewest, reasons = i, len(against), against
 		}
+	}
+	if fits != nil {
+		rollback := m.Rollback && fits.Rollback
+		return Decision{Allowed: true, Rule: fits.Name, RefuseDowngrade: fits.RefuseDowngrade && !rollback, Rollback: rollback}
 	}
 	if closest < 0 {
 		return Decision{Reasons: []string{"no rule names the caller " + strings.Join(c.Names, ", ")}}
@@ -106,6 +137,15 @@ func (p *Policy) Reaches(c Caller, target string) bool {
 	return slices.ContainsFunc(p.rules, func(r Rule) bool { return r.names(c) && r.takesTarget(target) })
 }
 
+// better reports whether the rule allows more of the move than another one that allows
+// it as well.
+func (r *Rule) better(other *Rule, m Move) bool {
+	if m.Rollback && r.Rollback != other.Rollback {
+		return r.Rollback
+	}
+	return !r.RefuseDowngrade && other.RefuseDowngrade
+}
+
 func (r *Rule) names(c Caller) bool {
 	return slices.ContainsFunc(c.Names, func(name string) bool { return slices.Contains(r.Callers, name) })
 }
@@ -128,10 +168,25 @@ func (r *Rule) against(c Caller, m Move) []string {
 	if !r.takesTarget(m.Target) {
 		reasons = append(reasons, fmt.Sprintf("the target %s is none of %s", m.Target, listed(r.Targets)))
 	}
-	if err := r.Versions.Check(m.Version); err != nil && !m.Version.IsZero() {
+	if err := r.checkVersion(m); err != nil {
 		reasons = append(reasons, err.Error())
 	}
+	if m.Override && !r.OverrideFreeze {
+		reasons = append(reasons, "it may not override a freeze")
+	}
 	return reasons
+}
+
+// checkVersion returns why the rule does not allow the version; nil for one that is not
+// chosen yet.
+func (r *Rule) checkVersion(m Move) error {
+	if m.Version.IsZero() {
+		return nil
+	}
+	if err := r.Versions.Check(m.Version); err != nil || !r.RefuseDowngrade || m.Rollback && r.Rollback {
+		return err
+	}
+	return CheckComparable(m.Version)
 }
 
 // described lists the rule's patterns with the caller's claims filled in.

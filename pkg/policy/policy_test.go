@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -289,5 +290,106 @@ func TestDecideRelease(t *testing.T) {
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+func TestDowngradeAndOverride(t *testing.T) {
+	t.Parallel()
+	web := patterns(t, "ghcr.io/octo-org/web")
+	p := policy.New([]policy.Rule{
+		{Name: "upwards", Callers: []string{"bot"}, Images: web, Targets: []string{"production", "staging"}, RefuseDowngrade: true},
+		{Name: "any", Callers: []string{"bot"}, Images: web, Targets: []string{"staging"}},
+		{Name: "back", Callers: []string{"bot"}, Images: web, Targets: []string{"production"}, RefuseDowngrade: true, Rollback: true},
+		{Name: "urgent", Callers: []string{"bot"}, Images: web, Targets: []string{"production"}, RefuseDowngrade: true, OverrideFreeze: true},
+	})
+	bot := policy.Caller{Names: []string{"bot"}}
+	override := func(m policy.Move) policy.Move { m.Override = true; return m }
+	for name, test := range map[string]struct {
+		move policy.Move
+		want policy.Decision
+	}{
+		"a rule that refuses downgrades": {move(t, "ghcr.io/octo-org/web", "1.0.0", "production"), policy.Decision{Allowed: true, Rule: "upwards", RefuseDowngrade: true}},
+		"another rule that does not":     {move(t, "ghcr.io/octo-org/web", "1.0.0", "staging"), policy.Decision{Allowed: true, Rule: "any"}},
+		"a version without an order": {move(t, "ghcr.io/octo-org/web", "main-1", "production"), policy.Decision{Rule: "upwards", Reasons: []string{
+			"the version main-1 is no MAJOR.MINOR.PATCH, so that it may be a downgrade, which is refused",
+		}}},
+		"a rollback":              {func(m policy.Move) policy.Move { m.Rollback = true; return m }(move(t, "ghcr.io/octo-org/web", "old", "production")), policy.Decision{Allowed: true, Rule: "back", Rollback: true}},
+		"an override":             {override(move(t, "ghcr.io/octo-org/web", "1.0.0", "production")), policy.Decision{Allowed: true, Rule: "urgent", RefuseDowngrade: true}},
+		"an override of no right": {override(move(t, "ghcr.io/octo-org/web", "1.0.0", "staging")), policy.Decision{Rule: "upwards", Reasons: []string{"it may not override a freeze"}}},
+	} {
+		if diff := cmp.Diff(test.want, p.Decide(bot, test.move)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestIsDowngrade(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		to, present string
+		want        bool
+	}{
+		{"1.2.3", "1.2.4", true}, {"v1.2.3", "1.10.0", true}, {"1.2.3-rc.1", "1.2.3", true}, {"1.2.3-rc.2", "1.2.3-rc.10", true},
+		{"1.2.3", "1.2.3", false}, {"1.2.4", "v1.2.3", false}, {"1.2.3", "1.2.3-rc.1", false},
+		{"1.2.3", "10-10-ver", false}, {"10-10-ver", "1.2.3", false}, {"1.2", "1.3.0", false}, {"1.2.0", "1.3", false},
+		{"1.2.3", "", false}, {"1.2.3", "latest", false}, {"1.2.3", "01.2.4", false}, {"1.2.3", "99999999999999999999.0.0", false},
+	} {
+		v := move(t, "nginx", test.to, "t").Version
+		if got := policy.IsDowngrade(v, test.present); got != test.want {
+			t.Errorf("IsDowngrade(%s, %q) = %t", test.to, test.present, got)
+		}
+	}
+}
+
+// A rule allows what it allows without its other keys, or less of it.
+func TestKeysOnlyNarrow(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		within, err := policy.ParseRange(rapid.SampledFrom([]string{">=1.0.0", "<2.0.0", "*"}).Draw(t, "range"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wide := policy.Rule{Name: "r", Callers: []string{"ours"}, Images: patternsOf(t, "ghcr.io/${repository}", "ghcr.io/octo-org/**"), OverrideFreeze: true}
+		narrow := wide
+		if rapid.Bool().Draw(t, "versions") {
+			narrow.Versions = within
+		}
+		if rapid.Bool().Draw(t, "targets") {
+			narrow.Targets = []string{"staging"}
+		}
+		narrow.RefuseDowngrade, narrow.OverrideFreeze = rapid.Bool().Draw(t, "downgrade"), rapid.Bool().Draw(t, "override")
+		repository, err := image.ParseRepository("ghcr.io/" + rapid.SampledFrom([]string{"octo-org/web", "octo-org", "other/web"}).Draw(t, "image"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tag, err := image.ParseTag(rapid.SampledFrom([]string{"1.0.0", "0.9.0", "3.0.0", "main"}).Draw(t, "version"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := policy.Move{Image: repository, Version: tag, Target: rapid.SampledFrom([]string{"staging", "production"}).Draw(t, "target"), Override: rapid.Bool().Draw(t, "asks")}
+		c := policy.Caller{Names: []string{"ours"}, Claims: map[string]string{"repository": rapid.SampledFrom([]string{"octo-org/web", "other/web", "*", "**", ""}).Draw(t, "claim")}}
+		if policy.New([]policy.Rule{narrow}).Decide(c, m).Allowed && !policy.New([]policy.Rule{wide}).Decide(c, m).Allowed {
+			t.Fatalf("%+v is allowed by the narrow rule alone", m)
+		}
+	})
+}
+
+// A thousand rules with the longest patterns and claims are decided in a moment, also
+// where the pattern could match in many ways.
+func TestDecideIsBounded(t *testing.T) {
+	var rules []policy.Rule
+	for i := range 1000 {
+		rules = append(rules, policy.Rule{Name: strconv.Itoa(i), Callers: []string{"ours"}, Images: patterns(t, "ghcr.io/**/a/**/a/**/${c}/**/b", "ghcr.io/${c}${c}${c}${c}/b")})
+	}
+	long := strings.Repeat("a/", 100) + "a"
+	c := policy.Caller{Names: []string{"ours"}, Claims: map[string]string{"c": long}}
+	m := move(t, "ghcr.io/"+long, "1.0.0", "t")
+	allocations := testing.AllocsPerRun(1, func() {
+		if policy.New(rules).Decide(c, m).Allowed {
+			t.Error("it is allowed")
+		}
+	})
+	if most := 100 * float64(len(rules)); allocations > most {
+		t.Errorf("%.0f allocations, want at most %.0f", allocations, most)
 	}
 }

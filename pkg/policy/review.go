@@ -14,6 +14,8 @@ type Known struct {
 	// ByNumber is set when its claims pin a repository, owner or project by number: a
 	// name can be given up, and taken over by somebody else.
 	ByNumber bool
+	// Claims are the texts, or globs, that its claims must match.
+	Claims map[string][]string
 }
 
 // Finding is a probable mistake in a rule or about a caller.
@@ -47,6 +49,7 @@ func Review(rules []Rule, callers []Known) []Finding {
 		}
 		r.reviewImages(by, add)
 		r.reviewCallers(by, add)
+		r.reviewOverlaps(rules, add)
 		for j := range rules {
 			if i != j && rules[j].holds(r) && (j < i || !r.holds(&rules[j])) {
 				add(false, "adds nothing: the rule %s allows all that it does", rules[j].Name)
@@ -55,11 +58,76 @@ func Review(rules []Rule, callers []Known) []Finding {
 		}
 	}
 	for _, c := range callers {
+		for _, detail := range c.review() {
+			findings = append(findings, Finding{Caller: c.Name, Detail: detail})
+		}
 		if !slices.ContainsFunc(rules, func(r Rule) bool { return slices.Contains(r.Callers, c.Name) }) {
 			findings = append(findings, Finding{Caller: c.Name, Detail: "stands in no rule, so it may do nothing"})
 		}
 	}
 	return findings
+}
+
+// persons are claims that name who started a job.
+var persons = []string{"actor", "actor_id", "user_login", "user_email", "user_id"}
+
+// foreign are events whose jobs may run the code of a pull request.
+var foreign = []string{"pull_request", "pull_request_target", "issue_comment", "workflow_run", "merge_request_event", "external_pull_request_event"}
+
+// review returns what is probably mistaken in the claims of a caller.
+func (c *Known) review() (details []string) {
+	for _, claim := range persons {
+		if len(c.Claims[claim]) > 0 {
+			details = append(details, fmt.Sprintf("its claim %s names who starts a job, not whose code the job runs; a ref or an environment bounds that", claim))
+		}
+	}
+	for _, claim := range []string{"event_name", "pipeline_source"} {
+		for _, text := range c.Claims[claim] {
+			if strings.Contains(text, "*") || slices.Contains(foreign, text) {
+				details = append(details, fmt.Sprintf("its claim %s takes %s, so that a job for the pull request of a stranger may have its rights", claim, text))
+			}
+		}
+	}
+	return details
+}
+
+// reviewOverlaps finds patterns that add nothing to the others, and rules that lift the
+// bounds of this one: any of a caller's rules allows a move.
+func (r *Rule) reviewOverlaps(rules []Rule, add func(wrong bool, format string, args ...any)) {
+	for i, p := range r.Images {
+		for j, other := range r.Images {
+			switch {
+			case i == j || !other.covers(p) || j > i && p.covers(other):
+				continue
+			case len(p.Claims()) > 0 && len(other.Claims()) == 0:
+				add(true, "%s: the claim bounds nothing, since %s beside it matches all of that for every caller", p, other)
+			default:
+				add(false, "%s: adds nothing to %s beside it", p, other)
+			}
+			break
+		}
+	}
+	if r.Versions.text == "" && !r.RefuseDowngrade {
+		return
+	}
+	for i := range rules {
+		if other := &rules[i]; other.Name != r.Name && other.lifts(r) && !other.holds(r) {
+			add(false, "its versions and downgrade bound little, since the rule %s allows some of the same images without", other.Name)
+		}
+	}
+}
+
+// lifts reports whether the rule surely allows a caller some of what the other one
+// bounds by versions or downgrade.
+func (r *Rule) lifts(other *Rule) bool {
+	meet := func(a, b []string) bool {
+		return slices.ContainsFunc(a, func(text string) bool { return slices.Contains(b, text) })
+	}
+	return r.Versions.text == "" && (!r.RefuseDowngrade || !other.RefuseDowngrade) && meet(r.Callers, other.Callers) &&
+		(len(r.Targets) == 0 || len(other.Targets) == 0 || meet(r.Targets, other.Targets)) &&
+		slices.ContainsFunc(r.Images, func(own Pattern) bool {
+			return slices.ContainsFunc(other.Images, func(p Pattern) bool { return own.covers(p) || p.covers(own) })
+		})
 }
 
 // reviewImages reviews the rule's patterns.
@@ -105,6 +173,7 @@ func (r *Rule) holds(other *Rule) bool {
 	return subset(other.Callers, r.Callers) &&
 		(len(r.Targets) == 0 || len(other.Targets) > 0 && subset(other.Targets, r.Targets)) &&
 		(r.Versions.text == "" || r.Versions.text == other.Versions.text) &&
+		(!r.RefuseDowngrade || other.RefuseDowngrade) && (r.OverrideFreeze || !other.OverrideFreeze) && (r.Rollback || !other.Rollback) &&
 		(r.ReleaseHolds || !other.ReleaseHolds) &&
 		!slices.ContainsFunc(other.Images, func(p Pattern) bool {
 			return !slices.ContainsFunc(r.Images, func(own Pattern) bool { return own.covers(p) })

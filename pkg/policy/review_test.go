@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,6 +29,10 @@ func TestReview(t *testing.T) {
 		"a caller pinned by a name": {policy.Rule{Name: "r", Callers: []string{"named-only"}, Images: patterns(t, "ghcr.io/${repository}")}, false, "pinned by names alone"},
 		"a rule that adds nothing":  {policy.Rule{Name: "r", Callers: []string{"ours"}, Images: patterns(t, "ghcr.io/${repository}"), Targets: []string{"staging"}}, false, "the rule good allows all"},
 		"a rule within a wide one":  {policy.Rule{Name: "r", Callers: []string{"ours"}, Images: patterns(t, "ghcr.io/${repository}/**")}, false, "the rule good allows all"},
+		"a claim beside everything": {policy.Rule{Name: "r", Callers: []string{"ours"}, Images: patterns(t, "ghcr.io/octo-org/x", "ghcr.io/${repository}", "ghcr.io/**")}, true, "the claim bounds nothing, since ghcr.io/** beside it"},
+		"a pattern twice":           {policy.Rule{Name: "r", Callers: []string{"bot"}, Images: patterns(t, "ghcr.io/octo-org/web", "ghcr.io/octo-org/**")}, false, "adds nothing to ghcr.io/octo-org/** beside it"},
+		"bounds that are lifted":    {policy.Rule{Name: "r", Callers: []string{"ours"}, Images: patterns(t, "ghcr.io/${repository}", "ghcr.io/octo-org/x"), RefuseDowngrade: true}, false, "the rule good allows some of the same images without"},
+		"a right of its own":        {policy.Rule{Name: "r", Callers: []string{"ours"}, Images: patterns(t, "ghcr.io/${repository}"), OverrideFreeze: true}, false, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -45,7 +50,7 @@ func TestReview(t *testing.T) {
 			switch {
 			case test.want == "" && len(found) > 0:
 				t.Errorf("found %+v", found)
-			case test.want != "" && (len(found) == 0 || !strings.Contains(found[0].Detail, test.want) || found[0].Wrong != test.wrong):
+			case test.want != "" && !slices.ContainsFunc(found, func(f policy.Finding) bool { return strings.Contains(f.Detail, test.want) && f.Wrong == test.wrong }):
 				t.Errorf("found %+v, want %q, wrong %t", found, test.want, test.wrong)
 			}
 		})
@@ -53,5 +58,22 @@ func TestReview(t *testing.T) {
 	idle := policy.Review([]policy.Rule{good}, callers)
 	if !strings.Contains(idle[len(idle)-1].Detail, "stands in no rule") || idle[len(idle)-1].Caller != "idle" {
 		t.Errorf("found %+v", idle)
+	}
+}
+
+func TestReviewOfCallers(t *testing.T) {
+	t.Parallel()
+	rules := []policy.Rule{{Name: "r", Callers: []string{"c"}, Images: patterns(t, "ghcr.io/${repository}")}}
+	for claim, test := range map[string]struct{ text, want string }{
+		"actor":           {"octocat", "names who starts a job"},
+		"event_name":      {"pull_request_target", "the pull request of a stranger"},
+		"pipeline_source": {"*", "the pull request of a stranger"},
+		"ref":             {"refs/heads/main", ""},
+	} {
+		known := policy.Known{Name: "c", Federated: true, ByNumber: true, Claims: map[string][]string{"repository_owner_id": {"42"}, claim: {test.text}}}
+		found := policy.Review(rules, []policy.Known{known})
+		if (len(found) > 0) != (test.want != "") || len(found) > 0 && (found[0].Caller != "c" || found[0].Wrong || !strings.Contains(found[0].Detail, test.want)) {
+			t.Errorf("%s: %+v", claim, found)
+		}
 	}
 }

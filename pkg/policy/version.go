@@ -70,6 +70,23 @@ func (v Versions) Check(tag image.Tag) error {
 	return nil
 }
 
+// CheckComparable returns an error for a version that cannot be compared with others, so
+// that it may not replace one where downgrades are refused.
+func CheckComparable(tag image.Tag) error {
+	if _, ok := semantic(tag.String()); !ok {
+		return fmt.Errorf("the version %s is no MAJOR.MINOR.PATCH, so that it may be a downgrade, which is refused", tag)
+	}
+	return nil
+}
+
+// IsDowngrade reports whether a version is lower than the present one. It is not if one
+// of them cannot be compared.
+func IsDowngrade(tag image.Tag, present string) bool {
+	to, good := semantic(tag.String())
+	from, ok := semantic(present)
+	return good && ok && to.LessThan(from)
+}
+
 // semantic reads [v]MAJOR.MINOR.PATCH[-pre][+build] (https://semver.org).
 func semantic(text string) (*semver.Version, bool) {
 	version, err := semver.StrictNewVersion(strings.TrimPrefix(text, "v"))

@@ -145,15 +145,19 @@ func (r *run) storeOutcomes(ctx context.Context, c *change, done applied) error 
 			after, kind = t.Task, ""
 		}
 		doubt := after.Status == Queued && done.outcomes[i].InDoubt
+		queuedAt, parked := t.queuedAt, kind == TaskPostponed && done.outcomes[i].Parked
+		if parked {
+			queuedAt = queuedAt.Add(after.NextAttempt.Sub(c.now))
+		}
 		statements[i] = statement{
 			text: `
 				UPDATE versions_task SET status = $1, attempts = $2, next_at = $3, set_at = $4, claim = '', claims = 0,
 					last_error = $5, result = $6, finished_at = $7, sent_commit = CASE WHEN $8 = 1 THEN sent_commit ELSE '' END,
-					retriable = $12
-				WHERE seq = $9 AND n = $10 AND claim = $11 AND status = 'queued'`,
+					retriable = $9, queued_at = $10, parked = $11
+				WHERE seq = $12 AND n = $13 AND claim = $14 AND status = 'queued'`,
 			args: []any{
 				string(after.Status), after.Attempts, micros(after.NextAttempt), micros(c.now), after.LastError,
-				after.Result, micros(after.FinishedAt), flag(doubt), t.seq, t.n, r.claim(), flag(after.Retriable),
+				after.Result, micros(after.FinishedAt), flag(doubt), flag(after.Retriable), micros(queuedAt), flag(parked), t.seq, t.n, r.claim(),
 			},
 			done: func(affected int64) {
 				switch {

@@ -163,6 +163,38 @@ func TestPostponement(t *testing.T) {
 	})
 }
 
+// A parked task has its whole day left when its time comes, in the next run as well, and
+// Unpark brings the time forward.
+func TestParked(t *testing.T) {
+	onStores(t, func(t *testing.T, storeURL string) {
+		w := start(t, storeURL)
+		parks := func(queue.Item) queue.Outcome {
+			return queue.Outcome{Status: queue.Queued, After: 48 * time.Hour, Parked: true, Error: "frozen"}
+		}
+		w.worker.becomes(parks)
+		u, other := update("app", "1"), update("other", "1")
+		w.stored(u)
+		w.until(u.ID, "it is parked", func(u queue.Update) bool { return u.Tasks[0].LastError == "frozen" })
+		w.worker.becomes(fails("HTTP 502"))
+		w.pass(49 * time.Hour)
+		got := w.until(u.ID, "the first attempt", func(u queue.Update) bool { return u.Tasks[0].Attempts == 1 })
+		if got.Status != queue.Queued {
+			t.Errorf("after two days of waiting: %+v", got)
+		}
+		w.pass(24 * time.Hour)
+		w.ends(u.ID, queue.Failed)
+
+		w.worker.becomes(parks)
+		w.stored(other)
+		w.until(other.ID, "it is parked", func(u queue.Update) bool { return u.Tasks[0].LastError == "frozen" })
+		w.worker.becomes(func(queue.Item) queue.Outcome { return queue.Outcome{Status: queue.Committed} })
+		if err := w.Unpark(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.ends(other.ID, queue.Committed)
+	})
+}
+
 // A branch that waits for a later time begins at once when something new comes.
 func TestNewOneDoesNotWaitForAnothersBackoff(t *testing.T) {
 	onStores(t, func(t *testing.T, storeURL string) {

@@ -24,6 +24,25 @@ func (q *Queue) Retry(ctx context.Context, id string) (Update, error) {
 	return Update{}, fmt.Errorf("queue: retry update %q: %w", id, err)
 }
 
+// Unpark makes every parked task due, because what it waits for may have changed. One
+// that still has to wait is parked again.
+func (q *Queue) Unpark(ctx context.Context) error {
+	err := q.write(ctx, func(ctx context.Context, c *change) error {
+		return each(ctx, c, func(scan func(...any) error) error {
+			var branch string
+			if err := scan(&branch); err != nil {
+				return err
+			}
+			c.wakes[branch] = true
+			return nil
+		}, `UPDATE versions_task SET next_at = $1, set_at = $1, parked = 0 WHERE status = 'queued' AND parked = 1 RETURNING branch`, micros(c.now))
+	})
+	if err != nil {
+		return fmt.Errorf("queue: unpark tasks: %w", err)
+	}
+	return nil
+}
+
 // retry is Retry's transaction.
 func (c *change) retry(ctx context.Context, id string) error {
 	seq, from, err := c.lockRetriable(ctx, id)

@@ -127,7 +127,10 @@ type Outcome struct {
 	// After, with Queued, postpones the task by this duration without counting an
 	// attempt (a rate limit). Zero means that the attempt failed: the wait grows with
 	// each attempt, and the task is Failed after a day.
-	After  time.Duration
+	After time.Duration
+	// Parked, with After, reports that the task waits for its target and not for
+	// another try: the wait is no part of the day, and Unpark ends it.
+	Parked bool
 	Error  string // one line, when Queued or Failed
 	Result []byte // nil keeps that of an earlier attempt
 	// Retriable, with Unchanged, has Retry take the task.

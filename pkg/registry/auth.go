@@ -27,6 +27,9 @@ func CheckAuth(content []byte) error {
 // parseAuths reads the auths of a Docker config.json. The error has nothing of the
 // content.
 func parseAuths(content []byte) (auths, error) {
+	if len(content) == 0 {
+		return nil, nil
+	}
 	if len(content) > MaxAuthSize {
 		return nil, fmt.Errorf("has more than %d bytes", MaxAuthSize)
 	}

@@ -24,8 +24,6 @@ const (
 	Private
 	// Plain: the registry is none of the insecure hosts and was to be asked by http://.
 	Plain
-	// Unreadable: the file of credentials could not be read.
-	Unreadable
 )
 
 // Error reports that a registry did not answer a question.
@@ -50,8 +48,6 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("the registry %s, or a host that it refers to, has an address that is not public; registries in CONFIG_FILE lists the hosts that may have one", e.Host)
 	case Plain:
 		return fmt.Sprintf("the registry %s, or a host that it refers to, is to be asked by http://; registries in CONFIG_FILE lists it with insecure: true if that is meant", e.Host)
-	case Unreadable:
-		return fmt.Sprintf("the credentials for the registry %s cannot be read", e.Host)
 	case Away:
 	}
 	if e.Status > 0 {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -27,6 +26,9 @@ const (
 	maxKnown = 10_000
 	// maxQuestions bounds the questions at once, each of which has a connection.
 	maxQuestions = 16
+	// away is how long a registry that did not answer is not asked again: whoever waits
+	// for it holds up others.
+	away = 15 * time.Second
 	// questionTimeout bounds a question.
 	questionTimeout = 10 * time.Second
 )
@@ -43,41 +45,50 @@ type Host struct {
 // Options say whom a Client may ask, and with which credentials.
 type Options struct {
 	Hosts []Host
-	// Auth returns a Docker config.json, each time anew; nil means no credentials.
-	Auth func() ([]byte, error)
+	// Auth is a Docker config.json; empty means no credentials.
+	Auth []byte
 	// Proxy is that of http.Transport; nil means none.
 	Proxy func(*http.Request) (*url.URL, error)
 	// TLS is nil for the roots of the system.
 	TLS *tls.Config
-	// Remember is how long a tag that exists counts as known; zero means Remember.
+	// Remember is how long a tag that exists counts as known; zero means Remember. A
+	// registry that does not answer is left alone for as long, or for 15 seconds.
 	Remember time.Duration
 }
 
 // Client asks registries. It is safe for concurrent use.
 type Client struct {
 	transport http.RoundTripper
-	auth      func() ([]byte, error)
+	auths     auths
 	insecure  map[string]bool
 	known     *otter.Cache[string, image.Digest]
+	down      *otter.Cache[string, *Error] // by host
 	flights   singleflight.Group
 	slots     *semaphore.Weighted
 }
 
-// New returns a Client.
-func New(o Options) *Client {
+// New returns a Client. The error is that of CheckAuth.
+func New(o Options) (*Client, error) {
+	all, err := parseAuths(o.Auth)
+	if err != nil {
+		return nil, err
+	}
 	if o.Remember == 0 {
 		o.Remember = Remember
 	}
 	c := &Client{
-		transport: newGuard(o), auth: o.Auth, insecure: map[string]bool{}, slots: semaphore.NewWeighted(maxQuestions),
+		transport: newGuard(o), auths: all, insecure: map[string]bool{}, slots: semaphore.NewWeighted(maxQuestions),
 		known: otter.Must(&otter.Options[string, image.Digest]{
 			MaximumSize: maxKnown, ExpiryCalculator: otter.ExpiryWriting[string, image.Digest](o.Remember),
+		}),
+		down: otter.Must(&otter.Options[string, *Error]{
+			MaximumSize: maxKnown, ExpiryCalculator: otter.ExpiryCreating[string, *Error](min(o.Remember, away)),
 		}),
 	}
 	for _, h := range o.Hosts {
 		c.insecure[strings.ToLower(h.Name)] = h.Insecure
 	}
-	return c
+	return c, nil
 }
 
 // Exists reports whether the image has the tag. The error is that of Digest.
@@ -118,14 +129,13 @@ func (c *Client) Digest(ctx context.Context, repository image.Repository, tag im
 // ask returns the digest of a tag, and a zero one for a tag that does not exist.
 func (c *Client) ask(ctx context.Context, repository image.Repository, tag image.Tag) (image.Digest, error) {
 	host := repository.Domain()
+	if e, ok := c.down.GetIfPresent(host); ok {
+		return image.Digest{}, e
+	}
 	if err := c.slots.Acquire(ctx, 1); err != nil {
 		return image.Digest{}, asError(host, err)
 	}
 	defer c.slots.Release(1)
-	credentials, err := c.credentials(repository)
-	if err != nil {
-		return image.Digest{}, &Error{Host: host, Kind: Unreadable, Err: err}
-	}
 	options := []name.Option{name.StrictValidation}
 	if c.insecure[strings.ToLower(host)] {
 		options = append(options, name.Insecure)
@@ -135,7 +145,7 @@ func (c *Client) ask(ctx context.Context, repository image.Repository, tag image
 		return image.Digest{}, asError(host, err)
 	}
 	found, err := remote.Head(at.Repo(repository.Path()).Tag(tag.String()),
-		remote.WithContext(counted(ctx)), remote.WithTransport(c.transport), remote.WithAuth(credentials),
+		remote.WithContext(counted(ctx)), remote.WithTransport(c.transport), remote.WithAuth(c.auths.of(repository)),
 		remote.WithUserAgent("refty-node-versions-service"),
 		// Whoever waits for the update tries again.
 		remote.WithRetryPredicate(func(error) bool { return false }), remote.WithRetryStatusCodes(),
@@ -144,29 +154,17 @@ func (c *Client) ask(ctx context.Context, repository image.Repository, tag image
 	case isAbsent(err):
 		return image.Digest{}, nil
 	case err != nil:
-		return image.Digest{}, asError(host, err)
+		e := asError(host, err)
+		if e.Kind == Limited || e.Kind == Away && e.Status == 0 {
+			c.down.Set(host, e)
+		}
+		return image.Digest{}, e
 	}
 	digest, err := image.ParseDigest(found.Digest.String())
 	if err != nil {
 		return image.Digest{}, asError(host, err)
 	}
 	return digest, nil
-}
-
-// credentials returns those for the image.
-func (c *Client) credentials(repository image.Repository) (authn.Authenticator, error) {
-	if c.auth == nil {
-		return authn.Anonymous, nil
-	}
-	content, err := c.auth()
-	if err != nil {
-		return nil, err
-	}
-	all, err := parseAuths(content)
-	if err != nil {
-		return nil, err
-	}
-	return all.of(repository), nil
 }
 
 // isAbsent reports whether the registry answered that the manifest is not there. A 404

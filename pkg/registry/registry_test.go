@@ -108,10 +108,19 @@ func tag(t testing.TB, text string) image.Tag {
 	return v
 }
 
+func client(t *testing.T, o registry.Options) *registry.Client {
+	t.Helper()
+	c, err := registry.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func TestDigest(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	c := registry.New(registry.Options{Hosts: w.listed()})
+	c := client(t, registry.Options{Hosts: w.listed()})
 	web := repository(t, w.host+"/octo-org/web")
 
 	// A tag that exists is asked for once, however many want to know.
@@ -149,7 +158,7 @@ func TestDigest(t *testing.T) {
 func TestDigestIsForgotten(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	c := registry.New(registry.Options{Hosts: w.listed(), Remember: time.Nanosecond})
+	c := client(t, registry.Options{Hosts: w.listed(), Remember: time.Nanosecond})
 	for range 2 {
 		if found, err := c.Exists(t.Context(), repository(t, w.host+"/octo-org/web"), tag(t, "1.0.0")); err != nil || !found {
 			t.Errorf("Exists = %t, %v", found, err)
@@ -212,7 +221,7 @@ func TestFailures(t *testing.T) {
 		}, registry.Away, "does not answer"},
 	} {
 		w.reset(test.before)
-		c := registry.New(registry.Options{Hosts: w.listed()})
+		c := client(t, registry.Options{Hosts: w.listed()})
 		_, err := c.Exists(t.Context(), repository(t, w.host+"/octo-org/web"), tag(t, "1.0.0"))
 		t.Log(name)
 		wantKind(t, err, test.kind, test.says)
@@ -222,8 +231,16 @@ func TestFailures(t *testing.T) {
 		}
 		w.mu.Unlock()
 	}
-	w.reset(nil)
-	away := registry.New(registry.Options{Hosts: []registry.Host{{Name: "127.0.0.1:1", Insecure: true}}})
+	w.reset(func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) })
+	c := client(t, registry.Options{Hosts: w.listed()})
+	for _, version := range []string{"1.0.0", "2.0.0"} {
+		_, err := c.Exists(t.Context(), repository(t, w.host+"/octo-org/web"), tag(t, version))
+		wantKind(t, err, registry.Away, "does not answer")
+	}
+	if n := w.count("GET /v2/"); n > 2 {
+		t.Errorf("a registry that does not answer is asked %d times", n)
+	}
+	away := client(t, registry.Options{Hosts: []registry.Host{{Name: "127.0.0.1:1", Insecure: true}}})
 	_, err := away.Exists(t.Context(), repository(t, "127.0.0.1:1/octo-org/web"), tag(t, "1.0.0"))
 	wantKind(t, err, registry.Away, "127.0.0.1:1 does not answer")
 }
@@ -241,7 +258,7 @@ func TestCallerGivesUp(t *testing.T) {
 		}
 		return false
 	})
-	c := registry.New(registry.Options{Hosts: w.listed()})
+	c := client(t, registry.Options{Hosts: w.listed()})
 	web := repository(t, w.host+"/octo-org/web")
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-arrived; cancel() }()
@@ -295,7 +312,7 @@ func TestPrivateAddresses(t *testing.T) {
 	} {
 		inside.reset(nil)
 		w.reset(test.before)
-		c := registry.New(registry.Options{Hosts: test.hosts})
+		c := client(t, registry.Options{Hosts: test.hosts})
 		_, err := c.Exists(t.Context(), repository(t, test.image+"/octo-org/web"), tag(t, "1.0.0"))
 		t.Log(name)
 		wantKind(t, err, test.kind, "registries in CONFIG_FILE")
@@ -318,7 +335,7 @@ func TestProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := registry.New(registry.Options{Proxy: http.ProxyURL(proxy)})
+	c := client(t, registry.Options{Proxy: http.ProxyURL(proxy)})
 	for host, kind := range map[string]registry.Kind{
 		"registry.example.com": registry.Away, "169.254.169.254": registry.Private, "10.0.0.1:5000": registry.Private,
 		"[fd00::1]:5000": registry.Private, "localhost:5000": registry.Private,
@@ -345,13 +362,6 @@ func TestCredentials(t *testing.T) {
 	})
 	secret := base64.StdEncoding.EncodeToString([]byte("octocat:secret"))
 	other := base64.StdEncoding.EncodeToString([]byte("other:secret"))
-	var content string
-	c := registry.New(registry.Options{Hosts: w.listed(), Remember: 1, Auth: func() ([]byte, error) {
-		if content == "" {
-			return nil, errors.New("gone")
-		}
-		return []byte(content), nil
-	}})
 	web := repository(t, w.host+"/octo-org/web")
 	for _, test := range []struct {
 		content string
@@ -363,10 +373,9 @@ func TestCredentials(t *testing.T) {
 		{`{"auths": {"` + w.host + `": {"auth": "` + other + `"}}}`, registry.Refused},
 		{`{"auths": {"` + w.host + `/octo": {"auth": "` + secret + `"}}}`, registry.Refused},
 		{`{}`, registry.Refused},
-		{``, registry.Unreadable},
-		{`{"auths": []}`, registry.Unreadable},
+		{``, registry.Refused},
 	} {
-		content = test.content
+		c := client(t, registry.Options{Hosts: w.listed(), Auth: []byte(test.content)})
 		found, err := c.Exists(t.Context(), web, tag(t, "1.0.0"))
 		switch {
 		case test.kind >= 0:
@@ -396,9 +405,7 @@ func TestCredentialsStay(t *testing.T) {
 		return true
 	})
 	secret := base64.StdEncoding.EncodeToString([]byte("octocat:secret"))
-	c := registry.New(registry.Options{Hosts: append(w.listed(), other.listed()...), Auth: func() ([]byte, error) {
-		return []byte(`{"auths": {"` + w.host + `": {"auth": "` + secret + `"}}}`), nil
-	}})
+	c := client(t, registry.Options{Hosts: append(w.listed(), other.listed()...), Auth: []byte(`{"auths": {"` + w.host + `": {"auth": "` + secret + `"}}}`)})
 	if found, err := c.Exists(t.Context(), repository(t, w.host+"/octo-org/web"), tag(t, "1.0.0")); err != nil || !found {
 		t.Errorf("Exists = %t, %v", found, err)
 	}
@@ -409,6 +416,9 @@ func TestCredentialsStay(t *testing.T) {
 
 func TestCheckAuth(t *testing.T) {
 	t.Parallel()
+	if _, err := registry.New(registry.Options{Auth: []byte("x")}); err == nil {
+		t.Error("New takes credentials that CheckAuth refuses")
+	}
 	for content, want := range map[string]string{
 		`{"auths": {"ghcr.io": {"auth": "b2N0bzpjYXQ="}}}`: "",
 		`{"auths": {}}`:             "",

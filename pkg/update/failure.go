@@ -25,6 +25,9 @@ const (
 	CodeUpstreamError        Code = "upstream_error"
 	CodeUpstreamRateLimited  Code = "upstream_rate_limited"
 	CodeUnavailable          Code = "unavailable" // this service, or its store
+	CodePolicyDenied         Code = "policy_denied"
+	CodeTargetFrozen         Code = "target_frozen"
+	CodeImageNotFound        Code = "image_not_found" // in its registry
 	CodeTimeout              Code = "timeout"
 	CodeCanceled             Code = "canceled" // nobody waits for the end any more
 	CodeInternal             Code = "internal"
@@ -35,14 +38,14 @@ func Codes() []Code {
 	return []Code{
 		CodeImageNotReferenced, CodeRepositoryNotFound, CodeBranchNotFound, CodeBranchMoved, CodeBranchProtected, CodePullRequestChanged,
 		CodeUpstreamUnauthorized, CodeUpstreamForbidden, CodeUpstreamError, CodeUpstreamRateLimited,
-		CodeUnavailable, CodeTimeout, CodeCanceled, CodeInternal,
+		CodePolicyDenied, CodeTargetFrozen, CodeImageNotFound, CodeUnavailable, CodeTimeout, CodeCanceled, CodeInternal,
 	}
 }
 
 // Passing reports whether the same request, as it is, may well succeed later.
 func (c Code) Passing() bool {
 	switch c {
-	case CodeBranchMoved, CodeUpstreamUnauthorized, CodeUpstreamError, CodeUpstreamRateLimited,
+	case CodeTargetFrozen, CodeImageNotFound, CodeBranchMoved, CodeUpstreamUnauthorized, CodeUpstreamError, CodeUpstreamRateLimited,
 		CodeUnavailable, CodeTimeout, CodeCanceled, CodeInternal:
 		return true
 	}
@@ -57,6 +60,15 @@ type Failure struct {
 	Detail string
 	// RetryAfter is how long to wait before another try; zero when that is not known.
 	RetryAfter time.Duration
+	// NotBefore is when a target that is frozen takes requests again; zero when that is
+	// not known.
+	NotBefore time.Time
+	// Since is when an image was first missing in its registry; zero when nobody has
+	// kept that.
+	Since time.Time
+	// Rule and Reasons are those of a rule, or of a target's keys, that refuse the request.
+	Rule    string
+	Reasons []string
 	// InDoubt reports that a commit for the request may be on the branch.
 	InDoubt bool
 	// Absent reports that the target has nothing to do with the request, which is no
@@ -94,6 +106,11 @@ func FailureOf(err error) Failure {
 		f := upstreamFailure(err, internal)
 		f.InDoubt = true
 		return f
+	}
+	if f, ok := gateFailure(err); ok {
+		return f
+	}
+	switch {
 	case errors.As(err, &notTaken):
 		return Failure{Code: CodeImageNotReferenced, Detail: notTaken.Error(), Absent: true}
 	case errors.As(err, &unnamed):
@@ -196,6 +213,15 @@ func (r Result) Failure() (f Failure, failed bool) {
 
 // OnTarget adds to an error on which target it happened.
 func OnTarget(p Place, err error) error { return &targetError{place: p, err: err} }
+
+// Since returns the result with the time since when its failure has stood, and the
+// failure.
+func (r Result) Since(at time.Time) (Result, Failure) {
+	f, _ := r.Failure()
+	f.Since = at
+	r.Err = &storedError{failure: f}
+	return r, f
+}
 
 // targetError adds to an error on which target it ended a request.
 type targetError struct {

@@ -152,7 +152,10 @@ func (p *plan) trailers(writing []author) []string {
 	return lines
 }
 
-// image returns the request's own form of an image that it asks for.
+// image returns the request's own form of an image that it asks for, with the digest that
+// is written, which may be the registry's.
 func (w *author) image(wanted Image) Image {
-	return w.Images[slices.IndexFunc(w.Images, wanted.alike)]
+	m := w.Images[slices.IndexFunc(w.Images, func(m Image) bool { return m.Repository.Equal(wanted.Repository) })]
+	m.Digest = wanted.Digest
+	return m
 }

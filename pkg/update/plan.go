@@ -24,6 +24,8 @@ type plan struct {
 	findings []finding     // one for each of wanted
 	namings  []naming      // the pairs that name a wanted image
 	mentions []mention     // files for suggestions, sorted by path
+	answers  []answer      // of registries, for each of wanted; none where nobody is asked
+	verdicts []verdict     // for each request; none before the plan is judged
 }
 
 // plannedFile is a file before and after its edit.
@@ -66,16 +68,25 @@ func newPlan(t *target, snapshot *github.Snapshot, requests []Request) *plan {
 // memory. Nothing is written.
 func (s *Service) plan(ctx context.Context, t *target, snapshot *github.Snapshot, requests []Request) (*plan, error) {
 	p := newPlan(t, snapshot, requests)
+	if err := s.fill(ctx, p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// fill makes an empty plan.
+func (s *Service) fill(ctx context.Context, p *plan) error {
+	t, snapshot := p.target, p.snapshot
 	editors, err := newEditors(&t.Target, p.wanted)
 	if err != nil {
-		return nil, err
+		return err
 	}
 
 	var entries []github.Entry
 	var by []*editor // the editor of each entry
 	for i, entry := range snapshot.Entries {
 		if i%checkEvery == 0 && ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 		if entry.Mode != github.ModeSymlink && !s.mayName(entry, editors.all) {
 			continue // before the globs, which cost much more than this
@@ -98,17 +109,17 @@ func (s *Service) plan(ctx context.Context, t *target, snapshot *github.Snapshot
 		})
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.findOverrides(ctx, p); err != nil {
-		return nil, err
+		return err
 	}
 	if err := p.findLinks(ctx, editors); err != nil {
-		return nil, err
+		return err
 	}
 	s.findNear(ctx, p)
 	p.sort()
-	return p, nil
+	return nil
 }
 
 // mayName reports whether the blob may name one of the editor's images, from what
@@ -281,6 +292,9 @@ func (p *plan) result(request int, commit *github.Commit) Result {
 		result.leaveOut(commit.LeftOut)
 	}
 	result.MergedVersions = p.mergedVersions(request, result.Files)
+	if len(p.verdicts) > 0 {
+		result.Notes, result.WouldDeny = p.verdicts[request].notes, p.verdicts[request].watched
+	}
 	switch {
 	case commit != nil && len(result.Files) > 0:
 		result.Status, result.Commit = Committed, commit

@@ -26,7 +26,26 @@ type Image struct {
 // Permit allows to move an image in a target.
 type Permit struct {
 	Target string // its id
-	Rule   string // the name of the rule
+	Rule   string // the name of the rule; "" for none
+	// RefuseDowngrade reports that the rule refuses versions that are lower than a
+	// present one.
+	RefuseDowngrade bool
+	// Rollback reports that the rule lets the request go back to an earlier version,
+	// whoever refuses downgrades.
+	Rollback bool
+	// Watched reports that rules are only watched: what they refuse is noted, and done.
+	Watched bool
+	// WouldDeny are the reasons for which the rules would not permit it, if they were
+	// not only watched, and Closest is the rule that fits best, "" for none.
+	WouldDeny []string
+	Closest   string
+}
+
+// Denial is why a rule does not allow an image.
+type Denial struct {
+	Image   string // as it was spelled
+	Rule    string // the closest; "" for none
+	Reasons []string
 }
 
 // String is the image with its version and, if that is known, its digest.
@@ -240,6 +259,12 @@ type Result struct {
 	Skipped []Skip
 	// Diff is a unified diff of Files, for a dry run alone.
 	Diff string
+	// Notes are sentences about what the caller may want to know.
+	Notes []string
+	// WouldDeny is what rules that are only watched would have denied of the request.
+	WouldDeny []Denial
+	// Denied is why the request would not be carried out, of a dry run alone.
+	Denied error
 	// Spent counts the requests to GitHub of the plan and the commit; those who
 	// shared a commit have the same.
 	Spent int

@@ -67,8 +67,13 @@ type storedImage struct {
 }
 
 type storedPermit struct {
-	Target string `json:"target"`
-	Rule   string `json:"rule,omitempty"`
+	Target          string   `json:"target"`
+	Rule            string   `json:"rule,omitempty"`
+	RefuseDowngrade bool     `json:"refuse_downgrade,omitempty"`
+	Rollback        bool     `json:"rollback,omitempty"`
+	Watched         bool     `json:"watched,omitempty"`
+	WouldDeny       []string `json:"would_deny,omitempty"`
+	Closest         string   `json:"closest,omitempty"`
 }
 
 func storeImage(m Image) storedImage {
@@ -181,6 +186,8 @@ type storedResult struct {
 	Holds          []storedHold   `json:"holds,omitempty"`
 	Files          []storedFile   `json:"files,omitempty"`
 	MergedVersions []string       `json:"merged_versions,omitempty"`
+	Notes          []string       `json:"notes,omitempty"`
+	WouldDeny      []storedDenial `json:"would_deny,omitempty"`
 	Skipped        []storedSkip   `json:"skipped,omitempty"`
 	Pull           *storedPull    `json:"pull_request,omitempty"`
 	Standing       bool           `json:"standing,omitempty"`
@@ -223,6 +230,12 @@ type storedPull struct {
 	State  string `json:"state"`
 }
 
+type storedDenial struct {
+	Image   string   `json:"image"`
+	Rule    string   `json:"rule,omitempty"`
+	Reasons []string `json:"reasons"`
+}
+
 type storedFile struct {
 	Path    string         `json:"path"`
 	Changes []storedChange `json:"changes"`
@@ -259,6 +272,10 @@ type storedFailure struct {
 	Code       Code          `json:"code"`
 	Detail     string        `json:"detail"`
 	RetryAfter time.Duration `json:"retry_after,omitempty"` // in nanoseconds
+	NotBefore  time.Time     `json:"not_before,omitzero"`
+	Since      time.Time     `json:"since,omitzero"`
+	Rule       string        `json:"rule,omitempty"`
+	Reasons    []string      `json:"reasons,omitempty"`
 	InDoubt    bool          `json:"in_doubt,omitempty"`
 	Absent     bool          `json:"absent,omitempty"`
 }
@@ -281,7 +298,10 @@ func EncodeResult(r Result) []byte {
 		s.Failure = &stored
 		return encode(s)
 	}
-	s.Status, s.MergedVersions = r.Status, r.MergedVersions
+	s.Status, s.MergedVersions, s.Notes = r.Status, r.MergedVersions, r.Notes
+	for _, d := range r.WouldDeny {
+		s.WouldDeny = append(s.WouldDeny, storedDenial(d))
+	}
 	if r.Commit != nil {
 		headline, _, _ := strings.Cut(r.Commit.Message, "\n")
 		s.Commit = &storedCommit{SHA: r.Commit.SHA, URL: r.Commit.URL, Headline: headline}
@@ -317,7 +337,10 @@ func DecodeResult(text []byte) (Result, error) {
 	if err := checkVersion(s.V); err != nil {
 		return Result{}, fmt.Errorf("read the stored result: %w", err)
 	}
-	r := Result{Status: s.Status, MergedVersions: s.MergedVersions}
+	r := Result{Status: s.Status, MergedVersions: s.MergedVersions, Notes: s.Notes}
+	for _, d := range s.WouldDeny {
+		r.WouldDeny = append(r.WouldDeny, Denial(d))
+	}
 	r.Name, r.Branch = s.Name, s.Branch
 	r.Standing, r.Reason, r.Refused, r.MergeError = s.Standing, s.Reason, s.Refused, s.MergeError
 	if s.Pull != nil {

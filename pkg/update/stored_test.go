@@ -18,6 +18,7 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/policy"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
@@ -99,7 +100,8 @@ func TestRequestOutlastsTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := request(t, "nginx", "1.2", "apps/**", "{a,b}.yaml")
-	r.Images[0].Permits = []update.Permit{{Target: "production", Rule: "releases"}, {Target: "staging"}}
+	r.Images[0].Permits = []update.Permit{{Target: "production", Rule: "releases", RefuseDowngrade: true}, {Target: "staging", Watched: true, WouldDeny: []string{"why"}, Closest: "releases"}}
+	r.OverrideReason = "the shop is down"
 	r.Images[0].Digest, r.Present, r.Repo, r.Branch, r.Message = digest, present, target, "main", "Deploy\n\nIt is <better>."
 	r.Mode = update.PullRequestMode
 	r.Source = update.Source{Repository: "octo-org/nginx", Revision: "42a252d", URL: "https://example.com/?a=1&b=2"}
@@ -146,6 +148,7 @@ func TestResultOutlastsTheProcess(t *testing.T) {
 		MergedVersions: []string{"1", "1.1"},
 		Pull:           &update.Pull{Number: 17, URL: "https://example.com/pull/17", Branch: "versions/a", State: "closed"},
 		Standing:       true, Reason: update.PullRequestClosed, Refused: []string{"draft: no"}, MergeError: "no",
+		Notes: []string{"not checked"}, WouldDeny: []update.Denial{{Image: "nginx", Rule: "releases", Reasons: []string{"a downgrade"}}},
 		Skipped: []update.Skip{{Path: "b.yaml", Line: 7, Reason: manifest.TooLarge, NamedIn: update.NamedIn{Path: "values.yaml", Line: 2}}},
 	}
 	got, err := update.DecodeResult(update.EncodeResult(r))
@@ -169,7 +172,7 @@ func TestFailureOutlastsTheProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, failed := again.Failure(); !failed || got != want {
+		if got, failed := again.Failure(); !failed || !cmp.Equal(got, want) {
 			t.Errorf("%v: %+v, want %+v", tt.err, got, want)
 		}
 		seen[want.Code] = true
@@ -232,6 +235,12 @@ var failures = []struct {
 	absent  bool
 	passing bool
 }{
+	{"frozen", &update.FrozenError{Target: "production", Frozen: policy.Frozen{Reason: "holidays", Until: time.Date(2027, 1, 4, 0, 0, 0, 0, time.UTC)}, Wait: time.Hour}, update.CodeTargetFrozen, "production is frozen until 2027-01-04T00:00:00Z: holidays", false, true},
+	{"frozen without an end", &update.FrozenError{Target: "production", Frozen: policy.Frozen{Reason: "audit"}}, update.CodeTargetFrozen, "production is frozen: audit", false, true},
+	{"a downgrade", &update.DeniedError{Image: "nginx", Target: "production", Rule: "releases", Reasons: []string{"a.yaml:8 has 2, of which 1 is a downgrade"}}, update.CodePolicyDenied, "the rule releases refuses it: a.yaml:8", false, false},
+	{"no such version", &update.ImageNotFoundError{Image: "nginx", Version: "9", Registry: "docker.io"}, update.CodeImageNotFound, "docker.io has no nginx:9", false, true},
+	{"another digest", &update.ImageNotFoundError{Image: "nginx", Version: "9", Registry: "docker.io", Digest: "sha256:1", Has: "sha256:2"}, update.CodeImageNotFound, "with the digest sha256:2, and not with sha256:1", false, true},
+	{"a registry that is away", &update.RegistryError{Code: update.CodeUpstreamError, Detail: "the registry ghcr.io does not answer", Err: errors.New("secret")}, update.CodeUpstreamError, "ghcr.io does not answer; nothing was written", false, true},
 	{"image not named", &update.NotReferencedError{Images: []string{"nginx"}, Repo: target, Branch: "main"}, update.CodeImageNotReferenced, "names the image nginx", true, false},
 	{"image of no target", &update.NotTakenError{Images: []string{"nginx"}}, update.CodeImageNotReferenced, "no target takes", true, false},
 	{"repository of no target", &update.NoTargetError{Repo: target}, update.CodeRepositoryNotFound, "not a target", true, false},

@@ -64,6 +64,8 @@ type Target struct {
 	Unpin bool
 	// Proxies are prefixes of names that stand for a registry.
 	Proxies []manifest.Proxy
+	// Gate says what the target takes, and when.
+	Gate Gate
 	// Message makes the headline of commits; nil means the service's own.
 	Message func(image.Repository, image.Tag, image.Digest) string
 	// RefuseMessages refuses requests with a message of their own.
@@ -121,7 +123,10 @@ func (t *Target) place() Place {
 }
 
 // takes reports whether the image may be moved in the target.
-func (t *Target) takes(m Image) bool {
+func (t *Target) takes(m Image) bool { return t.isFor(m) && t.refuses(m) == nil }
+
+// isFor reports whether the image may be moved in the target to some version.
+func (t *Target) isFor(m Image) bool {
 	return t.TakesImage(m.Repository) && m.permitted(t.place().ID)
 }
 

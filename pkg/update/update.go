@@ -41,7 +41,8 @@ type Options struct {
 	// Proposals remembers what is known of pull requests. It may be nil: then GitHub alone
 	// tells, and nobody follows them.
 	Proposals Proposals
-	// Now replaces the clock by which pull requests are followed; nil means the real one.
+	// Now replaces the clock for freezes, and by which pull requests are followed; nil means
+	// the real one.
 	Now func() time.Time
 }
 
@@ -113,7 +114,8 @@ type Choice struct {
 // Choose returns the targets that the request goes to, in the order of
 // Options.Targets, without asking GitHub: one whose default branch is not known
 // yet counts as asked for. Each image of the request is in one of them. The error is a
-// *NoTargetError, a *NotTakenError, a *MessageRefusedError or a *ModeRefusedError.
+// *NoTargetError, a *NotTakenError, a *DeniedError, a *MessageRefusedError or a
+// *ModeRefusedError.
 func (s *Service) Choose(r Request) ([]Choice, error) {
 	chosen, err := choose(s.targets, r)
 	choices := make([]Choice, len(chosen))
@@ -136,6 +138,7 @@ func choose(targets []*target, r Request) ([]chosen, error) {
 	var all []chosen
 	foreign := NoTargetError{Repo: r.Repo, Branch: r.Branch}
 	found := false
+	var denied []*DeniedError
 	for _, t := range targets {
 		place := t.place()
 		if len(r.Targets) > 0 && !slices.Contains(r.Targets, place.ID) {
@@ -153,6 +156,7 @@ func choose(targets []*target, r Request) ([]chosen, error) {
 		if images := t.taken(r.Images); len(images) > 0 {
 			all = append(all, chosen{t, images})
 		}
+		denied = append(denied, t.denied(r.Images)...)
 	}
 	if !found {
 		return nil, &foreign
@@ -161,6 +165,11 @@ func choose(targets []*target, r Request) ([]chosen, error) {
 	for _, m := range r.Images {
 		if !slices.ContainsFunc(all, func(c chosen) bool { return slices.ContainsFunc(c.images, m.alike) }) {
 			missing = append(missing, m)
+		}
+	}
+	for _, e := range denied {
+		if slices.ContainsFunc(missing, func(m Image) bool { return m.Repository.String() == e.Image }) {
+			return nil, e
 		}
 	}
 	if len(missing) > 0 {
@@ -303,6 +312,10 @@ func (s *Service) Apply(ctx context.Context, id string, requests []Request) []Re
 		requests[i].stored, requests[i].census = true, newCensus(s.targets)
 		if r.All == nil {
 			requests[i].All = r.Images
+		}
+		if denied := t.denied(r.Images); denied != nil { // since the request was stored
+			results[i].Err = denied[0]
+			continue
 		}
 		if results[i].Err = guard(func() error { return t.awaitBranch(ctx, r) }); results[i].Err == nil {
 			fitting = append(fitting, i)

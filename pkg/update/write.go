@@ -3,6 +3,7 @@ package update
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -53,27 +54,8 @@ func (s *Service) write(ctx context.Context, t *target, requests []Request) []Re
 			}
 		}
 	}
-	rounds, replacedBy := coalesce(timely)
-	for _, round := range rounds {
-		for _, members := range apart(round.requests) {
-			ctx, spending := github.WithSpending(ctx)
-			for n, outcome := range s.writeRound(ctx, t, pick(round.requests, members)) {
-				i := at[round.at[members[n]]]
-				results[i] = outcome
-				results[i].Spent = int(spending.Requests())
-				met[i] = append(met[i], outcome.Holds...)
-				if outcome.Err == nil && outcome.Status != Held && outcome.Reason == "" {
-					s.order.note(id, requests[i], outcome.planned)
-				}
-			}
-		}
-	}
-	for older, newer := range replacedBy {
-		for _, n := range newer {
-			if failed := results[at[n]]; failed.Err != nil { // what came to nothing replaces nobody
-				results[at[older]] = failed
-			}
-		}
+	for left := (pending{timely, at, results, met}); len(left.requests) > 0; {
+		left = s.writePending(ctx, t, left)
 	}
 	for i, r := range requests {
 		results[i].Images = r.Images
@@ -97,6 +79,50 @@ func apart(requests []Request) [][]int {
 		groups[n] = append(groups[n], i)
 	}
 	return groups
+}
+
+// pending are requests that are still to be carried out.
+type pending struct {
+	requests []Request
+	at       []int // the index of each in results and met
+	results  []Result
+	met      [][]Hold
+}
+
+// writePending fills in the results of the requests, and the holds that they meet. It
+// returns those that newer ones replaced which were refused: a request that may not be
+// carried out replaces nobody.
+func (s *Service) writePending(ctx context.Context, t *target, p pending) (again pending) {
+	again.results, again.met = p.results, p.met
+	rounds, replacedBy := coalesce(p.requests)
+	for _, round := range rounds {
+		for _, members := range apart(round.requests) {
+			ctx, spending := github.WithSpending(ctx)
+			for n, outcome := range s.writeRound(ctx, t, pick(round.requests, members)) {
+				at := round.at[members[n]]
+				i := p.at[at]
+				p.results[i] = outcome
+				p.results[i].Spent = int(spending.Requests())
+				p.met[i] = append(p.met[i], outcome.Holds...)
+				if outcome.Err == nil && outcome.Status != Held && outcome.Reason == "" {
+					s.order.note(t.place().ID, p.requests[at], outcome.planned)
+				}
+			}
+		}
+	}
+	for _, older := range slices.Sorted(maps.Keys(replacedBy)) {
+		for _, n := range replacedBy[older] {
+			failed := p.results[p.at[n]]
+			if isRefused(failed.Err) {
+				again.requests, again.at = append(again.requests, p.requests[older]), append(again.at, p.at[older])
+				break
+			}
+			if failed.Err != nil { // what came to nothing replaces nobody
+				p.results[p.at[older]] = failed
+			}
+		}
+	}
+	return again
 }
 
 // leaveToNewer notes those of the images that newer requests have replaced.
@@ -184,7 +210,9 @@ func (s *Service) attempt(ctx context.Context, t *target, requests []Request) ([
 	if known, ok := t.Repository.Remembered(); ok {
 		p, err := s.plan(ctx, t, known, requests)
 		if err == nil && p.writes() && !p.partial() {
-			return s.land(ctx, p)
+			if p, err = s.checked(ctx, p); err == nil && p.writes() && s.gate(p) == nil {
+				return s.land(ctx, p)
+			}
 		}
 	}
 	snapshot, err := t.Repository.Snapshot(ctx)
@@ -196,6 +224,12 @@ func (s *Service) attempt(ctx context.Context, t *target, requests []Request) ([
 		return nil, err
 	}
 	if err := s.judge(ctx, p); err != nil {
+		return nil, err
+	}
+	if p, err = s.checked(ctx, p); err != nil {
+		return nil, err
+	}
+	if err := s.gate(p); err != nil {
 		return nil, err
 	}
 	return s.land(ctx, p)
@@ -220,6 +254,9 @@ func (s *Service) dryRun(ctx context.Context, t *target, r Request) (result Resu
 		if err == nil {
 			err = s.judge(ctx, p)
 		}
+		if err == nil {
+			p, err = s.checked(ctx, p)
+		}
 		return err
 	})
 	var refused *refusedError
@@ -228,6 +265,9 @@ func (s *Service) dryRun(ctx context.Context, t *target, r Request) (result Resu
 		return refused.of[0]
 	case err != nil:
 		return t.failed(err)
+	}
+	if errors.As(s.gate(p), &refused) {
+		defer func() { result.Denied = refused.of[0].Err }()
 	}
 	result = p.results(nil)[0]
 	if result.Err == nil {

@@ -67,7 +67,7 @@ func (p *Proposals) endOne(ctx context.Context, target, id string, end update.Re
 		if before, err := update.DecodeResult(task.Result); err == nil && end.Err == nil {
 			result = ended(before, end)
 		}
-		if err := p.queue.EndProposed(ctx, target, id, task.Image, outcome(result)); err != nil {
+		if err := p.queue.EndProposed(ctx, target, id, task.Image, outcome(result, nil, time.Now())); err != nil {
 			return err
 		}
 	}

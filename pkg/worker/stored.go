@@ -65,7 +65,7 @@ func Ended(r update.Request, results []update.Result) queue.Update {
 	u := stored(r)
 	u.AbsentAs, u.PushedAt, u.AcceptedAt = queue.Failed, r.At, r.At
 	for _, result := range results {
-		for i, o := range outcomesOf(result, result.Images) {
+		for i, o := range outcomesOf(result, result.Images, nil, r.At) {
 			if o.Status == queue.Queued {
 				o.Status = queue.Failed
 			}

@@ -12,8 +12,18 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
-// limitWait is how long to wait for a rate limit of GitHub that has no end time.
-const limitWait = time.Minute
+const (
+	// limitWait is how long to wait for a rate limit of GitHub that has no end time.
+	limitWait = time.Minute
+	// frozenWait is how long a task waits for a target that is frozen, before it is
+	// looked at again. A freeze that ends sooner is waited for alone.
+	frozenWait = time.Hour
+	// pushPatience is how long an image that its registry does not have is waited for,
+	// since a build may ask before its push has ended, and pushWait how long until the
+	// registry is asked again.
+	pushPatience = 5 * time.Minute
+	pushWait     = 15 * time.Second
+)
 
 // Updates is the use case. *update.Service implements it. It is safe for concurrent use.
 type Updates interface {
@@ -77,7 +87,7 @@ func (w *Worker) applyTo(ctx context.Context, target string, items []queue.Item,
 		if result.Repo.IsZero() { // the target is none any more
 			result.Place = placeBefore(first.Task, result.Place)
 		}
-		ends := outcomesOf(result, requests[n].Images)
+		ends := outcomesOf(result, requests[n].Images, first.Task.Result, start)
 		for k, i := range of[n] {
 			outcomes[i] = ends[k]
 		}
@@ -136,9 +146,9 @@ func placeBefore(task queue.Task, unknown update.Place) update.Place {
 
 // outcomesOf returns the outcomes of the tasks for these images from their result, which
 // is kept with the first of those that came to it.
-func outcomesOf(r update.Result, images []update.Image) []queue.Outcome {
+func outcomesOf(r update.Result, images []update.Image, before []byte, now time.Time) []queue.Outcome {
 	outcomes := make([]queue.Outcome, len(images))
-	o := outcome(r)
+	o := outcome(r, before, now)
 	kept := false
 	for i, m := range images {
 		if r.Err != nil {
@@ -157,10 +167,13 @@ func outcomesOf(r update.Result, images []update.Image) []queue.Outcome {
 	return outcomes
 }
 
-// outcome returns the outcome of a task from its result.
-func outcome(r update.Result) queue.Outcome {
-	o := queue.Outcome{Result: update.EncodeResult(r)}
+// outcome returns the outcome of a task from its result now and the one before.
+func outcome(r update.Result, before []byte, now time.Time) queue.Outcome {
 	failure, failed := r.Failure()
+	if failed && failure.Code == update.CodeImageNotFound {
+		r, failure = r.Since(missingSince(before, now))
+	}
+	o := queue.Outcome{Result: update.EncodeResult(r)}
 	if !failed {
 		o.Status, o.Retriable = statusOf(r.Status), r.Reason == update.PullRequestClosed
 		return o
@@ -169,6 +182,15 @@ func outcome(r update.Result) queue.Outcome {
 	switch {
 	case failure.Absent:
 		o.Status = queue.Absent
+	case failure.Code == update.CodeTargetFrozen:
+		o.Status, o.After, o.Parked = queue.Queued, frozenWait, true
+		if failure.RetryAfter > 0 {
+			o.After = min(o.After, failure.RetryAfter)
+		}
+	case failure.Code == update.CodeImageNotFound && now.Sub(failure.Since) < pushPatience:
+		o.Status, o.After = queue.Queued, pushWait
+	case failure.Code == update.CodeImageNotFound:
+		o.Status = queue.Failed
 	case failure.Code == update.CodeUpstreamRateLimited:
 		o.Status, o.After = queue.Queued, cmp.Or(failure.RetryAfter, limitWait)
 	case failure.Code.Passing():
@@ -177,6 +199,20 @@ func outcome(r update.Result) queue.Outcome {
 		o.Status = queue.Failed
 	}
 	return o
+}
+
+// missingSince returns since when an image has been missing in its registry: since now,
+// unless the result before says the same and is of the last tries. It is not when the
+// update is tried again after it failed.
+func missingSince(before []byte, now time.Time) time.Time {
+	r, err := update.DecodeResult(before)
+	if err != nil {
+		return now
+	}
+	if failure, failed := r.Failure(); failed && failure.Code == update.CodeImageNotFound && now.Sub(failure.Since) < pushPatience+2*pushWait {
+		return failure.Since
+	}
+	return now
 }
 
 // statusOf returns the status in the queue of a request that succeeded.
@@ -222,6 +258,9 @@ func (w *Worker) logTried(ctx context.Context, item queue.Item, images []update.
 		attrs = append(attrs, slog.Duration("after", o.After))
 	}
 	level := slog.LevelInfo
+	if o.Parked && item.Task.LastError != "" {
+		level = slog.LevelDebug // it was said when the task was parked
+	}
 	if r.Err != nil {
 		attrs = append(attrs, update.ErrorAttrs(r.Err)...)
 		if o.Status == queue.Failed {

@@ -35,6 +35,7 @@ func (s *Settings) configure(env Environment, before *caller.Callers) (named []s
 	}
 	s.Targets, s.Webhooks, s.Queue = file.Targets, file.Webhooks, file.Queue
 	s.WebhookBody, s.Bodies = file.Limits.WebhookBody, file.Limits.Bodies
+	s.registryHosts = file.Registries
 	switch {
 	case s.repository != "" && len(file.Targets) > 0:
 		return nil, errors.New("GITHUB_REPOSITORY: unset it; the targets are those of CONFIG_FILE")
@@ -130,7 +131,8 @@ func checkTarget(t config.Target) error {
 	if _, err := github.ParseRepo(t.Repository); err != nil {
 		return &config.Error{Key: "repository", Detail: err.Error(), Err: err}
 	}
-	return nil
+	_, err := newGate(t)
+	return err
 }
 
 // checkWebhook checks a source as if each secret that is not looked up were set.
@@ -219,14 +221,20 @@ func warnUnbounded(logger *slog.Logger, sources []config.Webhook, webhooks map[s
 }
 
 // newTargets converts the targets for package update.
-func newTargets(targets []config.Target, client *github.Client) ([]update.Target, error) {
+func newTargets(targets []config.Target, client *github.Client, ask update.Registry) ([]update.Target, error) {
 	var out []update.Target
 	for _, t := range targets {
 		repo, err := github.ParseRepo(t.Repository)
 		if err != nil {
 			return nil, err
 		}
+		gate, err := newGate(t)
+		if err != nil {
+			return nil, err
+		}
+		gate.Registry = registryCheck(t.Registry, ask)
 		target := update.Target{
+			Gate: gate,
 			Repo: repo, Branch: t.Branch, Repository: client.Branch(repo, t.Branch),
 			Include: t.Include, Exclude: t.Exclude, Images: t.Images, Present: t.Present, Overrides: update.OverrideMode(t.Overrides), SkipEmbedded: !t.Embedded, Unpin: t.Unpin, RefuseMessages: t.RefuseMessages,
 		}

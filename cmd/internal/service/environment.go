@@ -16,6 +16,7 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/caller"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/config"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/registry"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
 )
@@ -74,6 +75,8 @@ type Settings struct {
 	noAuth         bool
 	audience       string
 	insecureAPI    bool
+	registryAuth   []byte // a Docker config.json
+	registryHosts  []config.Registry
 	reread         func(name string) func() (string, error)
 	env            Environment
 	files          files
@@ -305,6 +308,15 @@ func serviceVariables() []variable {
 		{name: "COMMIT_SIGNING_KEY", secret: true, help: "armoured OpenPGP private key that signs the commits", set: func(s *Settings, v string) error {
 			s.SigningKey = v
 			return checkClient(github.Options{Credential: github.Token("unused"), SigningKey: v})
+		}},
+		{name: "REGISTRY_AUTH_FILE", help: "Docker config.json with the credentials for registries that are asked for versions", set: func(s *Settings, v string) (err error) {
+			if s.registryAuth, err = s.files.read(v); err != nil {
+				return err
+			}
+			if err := registry.CheckAuth(s.registryAuth); err != nil {
+				return fmt.Errorf("%s %w", v, err)
+			}
+			return nil
 		}},
 		{name: "CACHE_BYTES", fallback: "128MiB", help: "memory for files that were read; 0 for none", set: func(s *Settings, v string) error {
 			return size(v, &s.CacheBytes)

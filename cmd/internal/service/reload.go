@@ -147,6 +147,7 @@ func (s *Service) replace(ctx context.Context, before *configuration, settings S
 	s.handler.Configure(next.served())
 	s.ready.replace(next.targets)
 	s.standing.keep(s.client, before.targets, next.targets)
+	s.unpark(ctx)
 	return nil
 }
 
@@ -160,6 +161,8 @@ func (s Settings) allows(next Settings) error {
 		return errors.New("CONFIG_FILE: queue " + restart)
 	case next.WebhookBody != s.WebhookBody || next.Bodies != s.Bodies:
 		return errors.New("CONFIG_FILE: limits " + restart)
+	case s.Trust.Policy != nil && !s.Trust.Policy.Watched() && next.Trust.Policy != nil && next.Trust.Policy.Watched():
+		return errors.New("CONFIG_FILE: policy: audit lets everything through; that " + restart)
 	case s.Trust.Policy != nil && next.Trust.Policy == nil:
 		return errors.New("CONFIG_FILE: rules are gone, and every caller might do everything; that " + restart)
 	}

@@ -169,8 +169,11 @@ func newHTTPServer(handler http.Handler, longest time.Duration, logger *slog.Log
 // and issuers, with the one before. It changes nothing that is in force.
 func (s *Service) build(settings Settings, before *configuration) (*configuration, error) {
 	next := &configuration{settings: settings}
-	var err error
-	if next.targets, err = newTargets(settings.Targets, s.client); err != nil {
+	ask, err := settings.newRegistries()
+	if err != nil {
+		return nil, err
+	}
+	if next.targets, err = newTargets(settings.Targets, s.client, ask); err != nil {
 		return nil, err
 	}
 	if next.webhooks, err = newWebhooks(settings.Webhooks, s.transport, before); err != nil {
@@ -295,6 +298,7 @@ func (s *Service) Run(ctx context.Context) (err error) {
 		s.closeListeners()
 		return fmt.Errorf("start the queue: %w", err)
 	}
+	s.unpark(ctx)
 	if settings.AskAtStart {
 		go s.ready.begin(context.WithoutCancel(ctx))
 	}
@@ -315,6 +319,13 @@ func (s *Service) Run(ctx context.Context) (err error) {
 	case <-ctx.Done():
 	}
 	return s.stop(context.WithoutCancel(ctx))
+}
+
+// unpark has what waits for a target looked at by the settings that are in force now.
+func (s *Service) unpark(ctx context.Context) {
+	if err := s.queue.Unpark(ctx); err != nil {
+		s.logger.WarnContext(ctx, "what waits for a frozen target is looked at within an hour", "error", err.Error())
+	}
 }
 
 // apply carries out stored updates with the configuration in force. It is a queue.Apply.

@@ -136,6 +136,9 @@ func newPolicy(file *config.File) (*policy.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
+	if file.Audit {
+		return policy.New(rules).Watch(), nil
+	}
 	return policy.New(rules), nil
 }
 
@@ -155,7 +158,8 @@ func newRules(file *config.File) ([]policy.Rule, error) {
 // *config.Error with the key.
 func newRule(r config.Rule) (policy.Rule, error) {
 	rule := policy.Rule{
-		Name: r.Name, Callers: r.Callers, Targets: r.Targets, ReleaseHolds: r.ReleaseHolds,
+		Name: r.Name, Callers: r.Callers, Targets: r.Targets, RefuseDowngrade: r.RefuseDowngrade, OverrideFreeze: r.OverrideFreeze, Rollback: r.Rollback,
+		ReleaseHolds: r.ReleaseHolds,
 	}
 	for i, text := range r.Images {
 		pattern, err := policy.ParsePattern(text)
@@ -202,6 +206,7 @@ func review(path string, file *config.File, named []string) (warnings []string, 
 	for _, c := range file.Callers {
 		k := policy.Known{Name: c.Name, Federated: c.OIDC != nil}
 		if c.OIDC != nil {
+			k.Claims = c.OIDC.Claims
 			k.ByNumber = slices.ContainsFunc(byNumber, func(claim string) bool { return len(c.OIDC.Claims[claim]) > 0 })
 		}
 		known = append(known, k)

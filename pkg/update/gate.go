@@ -1,0 +1,374 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/policy"
+)
+
+// Gate says what a target takes, and when. Its zero value takes everything at any time.
+type Gate struct {
+	// Versions narrows the versions.
+	Versions policy.Versions
+	// RefuseDowngrade refuses versions that are lower than a present one.
+	RefuseDowngrade bool
+	// Freeze holds the times at which nothing is written.
+	Freeze policy.Freeze
+	// Registry has versions checked before they are written.
+	Registry RegistryCheck
+}
+
+// RegistryCheck says how a version is checked; its zero value is not at all.
+type RegistryCheck struct {
+	Registry Registry
+	// TakeDigest has the registry's digest written where a request has none.
+	TakeDigest bool
+	// AllowAway has versions written though the registry does not answer.
+	AllowAway bool
+}
+
+// Registry knows the versions of images. It is safe for concurrent use.
+type Registry interface {
+	// Digest returns the digest of an image's version, and reports whether the registry
+	// has it. The error is a *RegistryError, or that of a context.
+	Digest(ctx context.Context, repository image.Repository, version image.Tag) (image.Digest, bool, error)
+}
+
+// maxQuestions bounds the questions to registries of one plan at once.
+const maxQuestions = 8
+
+// answer is a registry's answer about an image; zero where it was not asked.
+type answer struct {
+	asked  bool
+	digest image.Digest
+	found  bool
+	err    error
+}
+
+// verdict is what a target's gate says of a request.
+type verdict struct {
+	// notes are for the answer, and watched are what rules that are only watched refuse.
+	notes   []string
+	watched []Denial
+}
+
+// checked returns the plan with the answers of registries about the images that it
+// changes, and made anew with their digests where the target takes them. Nothing is
+// asked about an image that no file names, so that no caller has a host asked that the
+// branch does not name.
+func (s *Service) checked(ctx context.Context, p *plan) (*plan, error) {
+	check := p.target.Gate.Registry
+	if check.Registry == nil {
+		return p, nil
+	}
+	p.answers = make([]answer, len(p.wanted))
+	var all sync.WaitGroup
+	slots := make(chan struct{}, maxQuestions)
+	for i, w := range p.wanted {
+		if !p.asks(i) {
+			continue
+		}
+		all.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			a := answer{asked: true}
+			a.digest, a.found, a.err = check.Registry.Digest(ctx, w.Repository, w.Version)
+			p.answers[i] = a
+		})
+	}
+	all.Wait()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	again := newPlan(p.target, p.snapshot, p.requests)
+	again.answers = p.answers
+	changed := false
+	for i, a := range p.answers {
+		if check.TakeDigest && a.found && again.wanted[i].Digest.IsZero() {
+			again.wanted[i].Digest, changed = a.digest, true
+		}
+	}
+	if !changed {
+		return p, nil
+	}
+	if err := s.fill(ctx, again); err != nil {
+		return nil, err
+	}
+	return again, nil
+}
+
+// asks reports whether an image's registry is asked.
+func (p *plan) asks(wanted int) bool {
+	return len(p.findings[wanted].files) > 0 || p.target.Gate.Registry.TakeDigest && p.isNamed(wanted)
+}
+
+// gate judges the requests of the plan by the target's gate. It returns a *refusedError
+// with those that are not taken.
+func (s *Service) gate(p *plan) error {
+	p.verdicts = make([]verdict, len(p.requests))
+	refused := map[int]Result{}
+	for i := range p.requests {
+		if err := s.pass(p, i); err != nil {
+			refused[i] = Result{Place: p.place(), Err: err}
+		}
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	return &refusedError{of: refused}
+}
+
+// pass returns why the target does not take a request as it is planned, or nil.
+func (s *Service) pass(p *plan, request int) error {
+	verdict := &p.verdicts[request]
+	writes := slices.DeleteFunc(slices.Clone(p.parts[request]), func(part int) bool { return len(p.findings[part].files) == 0 })
+	if len(writes) > 0 {
+		if err := s.thaw(p, request); err != nil {
+			return err
+		}
+	}
+	for _, part := range writes {
+		switch denied := p.downgrade(request, part); {
+		case denied == nil:
+		case denied.watched:
+			verdict.watched = append(verdict.watched, Denial{denied.Image, denied.Rule, denied.Reasons})
+		default:
+			return denied
+		}
+	}
+	for _, part := range p.parts[request] {
+		if permit := p.permit(request, part); len(permit.WouldDeny) > 0 {
+			verdict.watched = append(verdict.watched, Denial{p.wanted[part].Repository.String(), permit.Closest, permit.WouldDeny})
+		}
+		err := p.absent(part)
+		var away *RegistryError
+		if errors.As(err, &away) && p.target.Gate.Registry.AllowAway {
+			verdict.notes = append(verdict.notes, away.Detail+", so the version was not checked")
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// thaw returns a *FrozenError if the target is frozen and the request does not override
+// that. A dry run gets a note.
+func (s *Service) thaw(p *plan, request int) error {
+	now := s.clock()
+	frozen, ok := p.target.Gate.Freeze.At(now)
+	if !ok || p.requests[request].OverrideReason != "" {
+		return nil
+	}
+	e := &FrozenError{Target: p.place().String(), Frozen: frozen, Wait: frozen.Until.Sub(now)}
+	if p.requests[request].DryRun {
+		p.verdicts[request].notes = append(p.verdicts[request].notes, e.Error())
+		return nil
+	}
+	return e
+}
+
+// downgrade returns a *DeniedError when a reference would get a lower version, and the
+// target or the rule that permits the request refuses that.
+func (p *plan) downgrade(request, part int) *DeniedError {
+	m := p.wanted[part].Image
+	permit := p.permit(request, part)
+	if !p.target.Gate.RefuseDowngrade && !permit.RefuseDowngrade {
+		return nil
+	}
+	if p.requests[request].Rollback && (permit.Rollback || permit.Watched || permit.Target == "") {
+		return nil
+	}
+	for _, f := range p.findings[part].files {
+		for _, c := range f.Changes {
+			if !policy.IsDowngrade(m.Version, c.From) {
+				continue
+			}
+			e := &DeniedError{Image: m.Repository.String(), ID: p.place().ID, Target: p.place().String(), Reasons: []string{
+				fmt.Sprintf("%s:%d has %s, of which %s is a downgrade", f.Path, c.Line, c.From, m.Version),
+			}}
+			if !p.target.Gate.RefuseDowngrade {
+				e.Rule, e.watched = permit.Rule, permit.Watched
+			}
+			return e
+		}
+	}
+	return nil
+}
+
+// permit returns that of a request's image on the plan's target; zero where no rule
+// permits it, since there are none.
+func (p *plan) permit(request, part int) Permit {
+	id := p.target.place().ID
+	for n, at := range p.parts[request] {
+		if at != part {
+			continue
+		}
+		for _, permit := range p.requests[request].Images[n].Permits {
+			if permit.Target == id {
+				return permit
+			}
+		}
+	}
+	return Permit{}
+}
+
+// absent returns why an image may not be written by what its registry answered.
+func (p *plan) absent(part int) error {
+	if len(p.answers) == 0 || !p.answers[part].asked {
+		return nil
+	}
+	a, m := p.answers[part], p.wanted[part].Image
+	switch {
+	case a.err != nil:
+		return a.err
+	case !a.found:
+		return &ImageNotFoundError{Image: m.Repository.String(), Version: m.Version.String(), Registry: m.Repository.Domain()}
+	case !m.Digest.IsZero() && m.Digest != a.digest:
+		return &ImageNotFoundError{
+			Image: m.Repository.String(), Version: m.Version.String(), Registry: m.Repository.Domain(), Digest: m.Digest.String(), Has: a.digest.String(),
+		}
+	}
+	return nil
+}
+
+// denied returns what the target refuses of the images that it is for.
+func (t *Target) denied(images []Image) (all []*DeniedError) {
+	for _, m := range images {
+		if t.isFor(m) {
+			if e := t.refuses(m); e != nil {
+				all = append(all, e)
+			}
+		}
+	}
+	return all
+}
+
+// refuses returns a *DeniedError for a version that the target does not take, whatever
+// its branch holds.
+func (t *Target) refuses(m Image) *DeniedError {
+	if m.Version.IsZero() { // it is not chosen yet
+		return nil
+	}
+	err := t.Gate.Versions.Check(m.Version)
+	if err == nil && t.Gate.RefuseDowngrade {
+		err = policy.CheckComparable(m.Version)
+	}
+	if err == nil {
+		return nil
+	}
+	return &DeniedError{Image: m.Repository.String(), ID: t.place().ID, Target: t.place().String(), Reasons: []string{err.Error()}}
+}
+
+// isRefused reports whether the error is about the version that was asked for.
+func isRefused(err error) bool {
+	var denied *DeniedError
+	var absent *ImageNotFoundError
+	return errors.As(err, &denied) || errors.As(err, &absent)
+}
+
+// FrozenError reports that a target is frozen. Nothing was written.
+type FrozenError struct {
+	Target string // its place
+	policy.Frozen
+	// Wait is the time until the end; meaningless without one.
+	Wait time.Duration
+}
+
+// Error is a sentence for the caller.
+func (e *FrozenError) Error() string {
+	until := ""
+	if !e.Until.IsZero() {
+		until = " until " + e.Until.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("%s is frozen%s: %s", e.Target, until, e.Reason)
+}
+
+// DeniedError reports that a target, or a rule, does not take a version.
+type DeniedError struct {
+	Image   string
+	ID      string // the target's
+	Target  string // its place
+	Rule    string // "" for the target's own keys
+	Reasons []string
+
+	watched bool // the rule is only watched
+}
+
+// Error is a sentence for the caller.
+func (e *DeniedError) Error() string {
+	by := "the target"
+	if e.Rule != "" {
+		by = "the rule " + e.Rule
+	}
+	return fmt.Sprintf("%s on %s: %s refuses it: %s", e.Image, e.Target, by, strings.Join(e.Reasons, "; "))
+}
+
+// ImageNotFoundError reports that a registry does not have a version, or has it with
+// another digest. Nothing was written.
+type ImageNotFoundError struct {
+	Image, Version, Registry string
+	// Digest is the request's, and Has the registry's; "" for a version that is not there.
+	Digest, Has string
+}
+
+// Error is a sentence for the caller.
+func (e *ImageNotFoundError) Error() string {
+	if e.Has != "" {
+		return fmt.Sprintf("the registry %s has %s:%s with the digest %s, and not with %s", e.Registry, e.Image, e.Version, e.Has, e.Digest)
+	}
+	return fmt.Sprintf("the registry %s has no %s:%s; push the image first", e.Registry, e.Image, e.Version)
+}
+
+// RegistryError reports that a registry did not answer. Nothing was written.
+type RegistryError struct {
+	Code   Code
+	Detail string // a sentence for the caller
+	// RetryAfter is how long to wait; zero when that is not known.
+	RetryAfter time.Duration
+	Err        error
+}
+
+// Error is for the log.
+func (e *RegistryError) Error() string {
+	if e.Err == nil {
+		return e.Detail
+	}
+	return e.Detail + ": " + errors.Unwrap(e.Err).Error()
+}
+
+// Unwrap returns the cause.
+func (e *RegistryError) Unwrap() error { return e.Err }
+
+// gateFailure is the part of the table of failures for a target's gate.
+func gateFailure(err error) (Failure, bool) {
+	var (
+		frozen *FrozenError
+		denied *DeniedError
+		absent *ImageNotFoundError
+		away   *RegistryError
+	)
+	switch {
+	case errors.As(err, &frozen):
+		f := Failure{Code: CodeTargetFrozen, Detail: frozen.Error() + "; nothing was written", NotBefore: frozen.Until}
+		if !frozen.Until.IsZero() {
+			f.RetryAfter = max(frozen.Wait, time.Second)
+		}
+		return f, true
+	case errors.As(err, &denied):
+		return Failure{Code: CodePolicyDenied, Detail: denied.Error(), Rule: denied.Rule, Reasons: denied.Reasons}, true
+	case errors.As(err, &absent):
+		return Failure{Code: CodeImageNotFound, Detail: absent.Error()}, true
+	case errors.As(err, &away):
+		return Failure{Code: away.Code, Detail: away.Detail + "; nothing was written, send the request again", RetryAfter: away.RetryAfter}, true
+	}
+	return Failure{}, false
+}

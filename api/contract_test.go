@@ -66,7 +66,7 @@ var inBraces = regexp.MustCompile(`:(\w+)`)
 // TestEveryRouteIsDescribed compares what is served with what is promised.
 func TestEveryRouteIsDescribed(t *testing.T) {
 	t.Parallel()
-	pages := map[string]bool{"GET /": true, "GET /docs": true, "GET /docs/*file": true, "GET /openapi.yaml": true}
+	pages := map[string]bool{"GET /": true, "GET /docs": true, "GET /docs/*file": true, "GET /openapi.yaml": true, "GET /favicon.ico": true}
 	var served, promised, got, head []string
 	routes := newServer(t, quiet, unchanged).Routes()
 	for _, r := range routes {
@@ -77,7 +77,7 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 			head = append(head, r.Path)
 			continue
 		}
-		if name := r.Method + " " + inBraces.ReplaceAllString(r.Path, "{$1}"); !pages[name] {
+		if name := r.Method + " " + inBraces.ReplaceAllString(r.Path, "{$1}"); !pages[name] && !strings.HasPrefix(r.Path, "/page/") {
 			served = append(served, name)
 		}
 	}

@@ -249,6 +249,7 @@ func serve(ctx context.Context, hub *hub, env service.Environment, stdout, stder
 const serveText = `
 The service is running in front of an embedded GitHub.
 
+  The page for people %[1]s/
   Swagger UI          %[1]s/docs
 
   Set an image to a version:

@@ -168,7 +168,7 @@ func (o options) folder() (dir string, clean func(), err error) {
 // hasTargets reports whether a configuration file has targets of its own, such as parts
 // of the repository. The service says what is wrong with a file that cannot be read.
 func hasTargets(path string) bool {
-	content, err := os.ReadFile(path)
+	content, err := os.ReadFile(path) //nolint:gosec // the file that the service reads as well
 	if path == "" || err != nil {
 		return false
 	}

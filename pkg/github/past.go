@@ -140,32 +140,19 @@ func (b *Branch) At(ctx context.Context, now *Snapshot, commit, tree SHA) (*Snap
 // enter reports which folders are of interest. Only folders that differ are read, side
 // by side. ok is false where too many do; then nothing is returned.
 func (b *Branch) Differences(ctx context.Context, repo Repo, from, to SHA, enter func(dir string) bool) (found []Difference, ok bool, err error) {
-	type pair struct {
-		dir      string
-		from, to SHA
-	}
 	read := 0
-	for level := []pair{{"", from, to}}; len(level) > 0; {
+	for level := []folderPair{{"", from, to}}; len(level) > 0; {
 		if read += len(level); read > maxDifferentFolders {
 			return nil, false, nil
 		}
-		sides := make([][2][]treeEntry, len(level))
-		group, each := errgroup.WithContext(ctx)
-		for i, p := range level {
-			for side, tree := range []SHA{p.from, p.to} {
-				group.Go(func() (err error) {
-					sides[i][side], err = b.client.folder(each, repo, tree, p.dir)
-					return err
-				})
-			}
-		}
-		if err := group.Wait(); err != nil {
+		sides, err := b.sides(ctx, repo, level)
+		if err != nil {
 			return nil, false, err
 		}
-		var next []pair
+		var next []folderPair
 		for i, p := range level {
 			for _, d := range differ(p.dir, sides[i][0], sides[i][1]) {
-				var below pair
+				var below folderPair
 				d.Old, below.from = d.Old.split()
 				d.New, below.to = d.New.split()
 				if below.dir = d.Path; (below.from != "" || below.to != "") && enter(d.Path) {
@@ -180,6 +167,27 @@ func (b *Branch) Differences(ctx context.Context, repo Repo, from, to SHA, enter
 	}
 	slices.SortFunc(found, func(a, b Difference) int { return cmp.Compare(a.Path, b.Path) })
 	return found, true, nil
+}
+
+// folderPair is a folder in two trees, of which one may not have it.
+type folderPair struct {
+	dir      string
+	from, to SHA
+}
+
+// sides returns the entries of each folder in both trees.
+func (b *Branch) sides(ctx context.Context, repo Repo, folders []folderPair) ([][2][]treeEntry, error) {
+	sides := make([][2][]treeEntry, len(folders))
+	group, each := errgroup.WithContext(ctx)
+	for i, p := range folders {
+		for side, tree := range []SHA{p.from, p.to} {
+			group.Go(func() (err error) {
+				sides[i][side], err = b.client.folder(each, repo, tree, p.dir)
+				return err
+			})
+		}
+	}
+	return sides, group.Wait()
 }
 
 // split parts an entry into a file and the tree of a folder, one of which is zero, as

@@ -31,6 +31,7 @@ func BenchmarkInventory(b *testing.B) {
 }
 
 func benchLooks(b *testing.B, table *tabwriter.Writer, n int) {
+	b.Helper()
 	hub, err := sandbox.New(sandbox.Options{Dir: b.TempDir()})
 	if err != nil {
 		b.Fatal(err)

@@ -202,13 +202,7 @@ func (t *trail) position() github.SHA {
 func (inv *Inventory) trails(ctx context.Context, q *HistoryQuery) ([]*trail, error) {
 	name := q.Image.Name()
 	look := inv.Look()
-	var chosen []*target
-	for _, t := range inv.chosen(&Query{Targets: q.Targets, Reads: q.Reads}) {
-		_, resumed := q.Resume[t.id]
-		if t.TakesImage(q.Image) && (q.Covers == nil || q.Covers(t.id, name)) && (resumed || q.Resume == nil) {
-			chosen = append(chosen, t)
-		}
-	}
+	chosen := inv.historians(q)
 	var trails []*trail
 	for len(chosen) > 0 {
 		group := chosen[:min(len(chosen), maxOpen)]
@@ -236,6 +230,18 @@ func (inv *Inventory) trails(ctx context.Context, q *HistoryQuery) ([]*trail, er
 		return nil, &NotNamedError{Image: q.Image.String()}
 	}
 	return trails, nil
+}
+
+// historians returns the targets that a query's history may be of.
+func (inv *Inventory) historians(q *HistoryQuery) []*target {
+	var chosen []*target
+	for _, t := range inv.chosen(&Query{Targets: q.Targets, Reads: q.Reads}) {
+		_, resumed := q.Resume[t.id]
+		if t.TakesImage(q.Image) && (q.Covers == nil || q.Covers(t.id, q.Image.Name())) && (resumed || q.Resume == nil) {
+			chosen = append(chosen, t)
+		}
+	}
+	return chosen
 }
 
 // names reports whether a reference of the view is one to the image.

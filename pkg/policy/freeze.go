@@ -88,7 +88,7 @@ type WindowError struct {
 // Error returns the detail.
 func (e *WindowError) Error() string { return e.Detail }
 
-var cronParser = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.DowOrDom).WithMaxSearchYears(maxSearch)
+var cronParser = cron.MustNewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.DowOrDom).WithMaxSearchYears(maxSearch)
 
 // NewWindow returns the window that begins by a schedule of five fields, as in
 // crontab(5), in a time zone, and lasts for a positive time, counted by the

@@ -329,10 +329,21 @@ func TestIsDowngrade(t *testing.T) {
 		to, present string
 		want        bool
 	}{
-		{"1.2.3", "1.2.4", true}, {"v1.2.3", "1.10.0", true}, {"1.2.3-rc.1", "1.2.3", true}, {"1.2.3-rc.2", "1.2.3-rc.10", true},
-		{"1.2.3", "1.2.3", false}, {"1.2.4", "v1.2.3", false}, {"1.2.3", "1.2.3-rc.1", false},
-		{"1.2.3", "10-10-ver", false}, {"10-10-ver", "1.2.3", false}, {"1.2", "1.3.0", false}, {"1.2.0", "1.3", false},
-		{"1.2.3", "", false}, {"1.2.3", "latest", false}, {"1.2.3", "01.2.4", false}, {"1.2.3", "99999999999999999999.0.0", false},
+		{"1.2.3", "1.2.4", true},
+		{"v1.2.3", "1.10.0", true},
+		{"1.2.3-rc.1", "1.2.3", true},
+		{"1.2.3-rc.2", "1.2.3-rc.10", true},
+		{"1.2.3", "1.2.3", false},
+		{"1.2.4", "v1.2.3", false},
+		{"1.2.3", "1.2.3-rc.1", false},
+		{"1.2.3", "10-10-ver", false},
+		{"10-10-ver", "1.2.3", false},
+		{"1.2", "1.3.0", false},
+		{"1.2.0", "1.3", false},
+		{"1.2.3", "", false},
+		{"1.2.3", "latest", false},
+		{"1.2.3", "01.2.4", false},
+		{"1.2.3", "99999999999999999999.0.0", false},
 	} {
 		v := move(t, "nginx", test.to, "t").Version
 		if got := policy.IsDowngrade(v, test.present); got != test.want {

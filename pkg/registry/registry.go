@@ -156,7 +156,7 @@ func (c *Client) ask(ctx context.Context, repository image.Repository, tag image
 	case err != nil:
 		e := asError(host, err)
 		if e.Kind == Limited || e.Kind == Away && e.Status == 0 {
-			c.down.Set(host, e)
+			_, _ = c.down.Set(host, e)
 		}
 		return image.Digest{}, e
 	}

@@ -89,7 +89,7 @@ func (b *part) add(text string) {
 		b.left++
 		return
 	}
-	b.WriteString(text)
+	_, _ = b.WriteString(text)
 }
 
 // String is the text, with how much is left out.

@@ -238,28 +238,40 @@ func TestSetsMeet(t *testing.T) {
 		b, c     string
 	}{
 		{
-			"a newer one takes an image", []update.Request{set(t, "octo-org/b:2", "octo-org/c:2"), request(t, "octo-org/b", "3")},
-			[]string{"committed -octo-org/b c.yaml:1 octo-org/c 1→2", "committed b.yaml:1  1→3"}, 1, "3", "2",
+			"a newer one takes an image",
+			[]update.Request{set(t, "octo-org/b:2", "octo-org/c:2"), request(t, "octo-org/b", "3")},
+			[]string{"committed -octo-org/b c.yaml:1 octo-org/c 1→2", "committed b.yaml:1  1→3"},
+			1, "3", "2",
 		},
 		{
-			"a newer set takes all", []update.Request{set(t, "octo-org/b:2", "octo-org/c:2"), set(t, "octo-org/c:3", "octo-org/b:3")},
-			[]string{"superseded", "committed b.yaml:1 octo-org/b 1→3 c.yaml:1 octo-org/c 1→3"}, 1, "3", "3",
+			"a newer set takes all",
+			[]update.Request{set(t, "octo-org/b:2", "octo-org/c:2"), set(t, "octo-org/c:3", "octo-org/b:3")},
+			[]string{"superseded", "committed b.yaml:1 octo-org/b 1→3 c.yaml:1 octo-org/c 1→3"},
+			1, "3", "3",
 		},
 		{
-			"two take one each", []update.Request{set(t, "octo-org/b:2", "octo-org/c:2"), request(t, "octo-org/b", "3"), request(t, "octo-org/c", "4")},
-			[]string{"superseded", "committed b.yaml:1  1→3", "committed c.yaml:1  1→4"}, 1, "3", "4",
+			"two take one each",
+			[]update.Request{set(t, "octo-org/b:2", "octo-org/c:2"), request(t, "octo-org/b", "3"), request(t, "octo-org/c", "4")},
+			[]string{"superseded", "committed b.yaml:1  1→3", "committed c.yaml:1  1→4"},
+			1, "3", "4",
 		},
 		{
-			"the same version is both's", []update.Request{set(t, "octo-org/b:2", "octo-org/c:2"), request(t, "octo-org/b", "2")},
-			[]string{"committed b.yaml:1 octo-org/b 1→2 c.yaml:1 octo-org/c 1→2", "committed b.yaml:1  1→2"}, 1, "2", "2",
+			"the same version is both's",
+			[]update.Request{set(t, "octo-org/b:2", "octo-org/c:2"), request(t, "octo-org/b", "2")},
+			[]string{"committed b.yaml:1 octo-org/b 1→2 c.yaml:1 octo-org/c 1→2", "committed b.yaml:1  1→2"},
+			1, "2", "2",
 		},
 		{
-			"a set that is refused does not hold up others", []update.Request{set(t, "octo-org/b:2", "octo-org/none:2"), request(t, "octo-org/c", "2")},
-			[]string{"error: no YAML file on refty-yapi/refty-infra-test@main names the image octo-org/none; check its spelling, registry included; the other images were left alone", "committed c.yaml:1  1→2"}, 1, "1", "2",
+			"a set that is refused does not hold up others",
+			[]update.Request{set(t, "octo-org/b:2", "octo-org/none:2"), request(t, "octo-org/c", "2")},
+			[]string{"error: no YAML file on refty-yapi/refty-infra-test@main names the image octo-org/none; check its spelling, registry included; the other images were left alone", "committed c.yaml:1  1→2"},
+			1, "1", "2",
 		},
 		{
-			"a set stays together beside other paths", []update.Request{request(t, "octo-org/b", "3", "b.*"), set(t, "octo-org/b:2", "octo-org/c:2")},
-			[]string{"committed b.yaml:1  1→3", "committed b.yaml:1 octo-org/b 3→2 c.yaml:1 octo-org/c 1→2"}, 2, "2", "2",
+			"a set stays together beside other paths",
+			[]update.Request{request(t, "octo-org/b", "3", "b.*"), set(t, "octo-org/b:2", "octo-org/c:2")},
+			[]string{"committed b.yaml:1  1→3", "committed b.yaml:1 octo-org/b 3→2 c.yaml:1 octo-org/c 1→2"},
+			2, "2", "2",
 		},
 	}
 	for _, tt := range tests {

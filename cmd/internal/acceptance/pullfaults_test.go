@@ -65,8 +65,12 @@ func TestPullRequestsAfterAKill(t *testing.T) {
 		method, endpoint string
 		inPlace          bool // a newer version for a pull request that is open
 	}{
-		{"POST", "git/commits", false}, {"POST", "git/refs", false}, {"POST", "/pulls", false}, {"POST", "/labels", false},
-		{"PATCH", "git/refs", true}, {"PATCH", "/pulls", true},
+		{"POST", "git/commits", false},
+		{"POST", "git/refs", false},
+		{"POST", "/pulls", false},
+		{"POST", "/labels", false},
+		{"PATCH", "git/refs", true},
+		{"PATCH", "/pulls", true},
 	}
 	w := prepare(t, withPulls(`labels: [deploy]`), withData(), withFiles(imageFiles(2*len(points)+1)))
 	p := w.spawn()
@@ -127,7 +131,7 @@ func TestNoPullRequestGoesStale(t *testing.T) {
 	t.Parallel()
 	n := *pullImages
 	w := start(t, withPulls(`group: image`), withFiles(imageFiles(n)))
-	draw := rand.New(rand.NewPCG(*pullSeed, 1)) //nolint:gosec // it must be repeatable
+	draw := rand.New(rand.NewPCG(*pullSeed, 1))
 	wanted := make([]string, n)
 	closed := make([]bool, n) // the version that is wanted was refused by somebody
 	pick := func() (int, bool) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,6 +98,12 @@ func TestOnceLeavesNothing(t *testing.T) {
 	}
 }
 
+// twoTargets are parts of the sandbox's repository.
+const twoTargets = `targets:
+  - {name: staging, repository: refty-yapi/refty-infra-test, paths: {include: ["overlays/**"]}}
+  - {name: production, repository: refty-yapi/refty-infra-test, paths: {include: ["apps/**"]}}
+`
+
 // TestExamplesOfTheDescriptionWork sends every example of a request body that the
 // page at /docs offers, as its button does.
 func TestExamplesOfTheDescriptionWork(t *testing.T) {
@@ -103,7 +111,18 @@ func TestExamplesOfTheDescriptionWork(t *testing.T) {
 	text, stop := startProgram(t, nil, map[string]string{"LISTEN_ADDR": "127.0.0.1:0"})
 	defer stop()
 	url := strings.TrimSuffix(find(t, text, `curl -sS (http://\S+/v1/updates)`), "/v1/updates")
+	targets := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(targets, []byte(twoTargets), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text, stop = startProgram(t, nil, map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "CONFIG_FILE": targets})
+	defer stop()
+	several := strings.TrimSuffix(find(t, text, `curl -sS (http://\S+/v1/updates)`), "/v1/updates")
 	for _, tt := range requestExamples(t) {
+		url := url
+		if strings.HasPrefix(tt.path, "/v1/promotions") {
+			url = several
+		}
 		response, err := http.Post(url+tt.path, "application/json", strings.NewReader(tt.body))
 		if err != nil {
 			t.Fatal(err)
@@ -164,6 +183,10 @@ func requestExamples(t *testing.T) []requestExample {
 	if len(found) < 4 {
 		t.Fatalf("only %d examples were found", len(found))
 	}
+	// Updates before rollbacks, and those before holds.
+	slices.SortFunc(found, func(a, b requestExample) int {
+		return cmp.Or(cmp.Compare(b.path, a.path), cmp.Compare(a.name, b.name))
+	})
 	return found
 }
 

@@ -235,7 +235,7 @@ func TestPlaceIsTakenBeforeTheBody(t *testing.T) {
 				return
 			}
 			t.Cleanup(func() { _ = connection.Close() })
-			_, _ = fmt.Fprint(connection, "POST /v1/updates HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+			_, _ = fmt.Fprint(connection, "POST /v1/updates HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
 		})
 	}
 	sent.Wait()

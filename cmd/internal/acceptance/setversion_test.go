@@ -151,7 +151,7 @@ func TestSetVersionScriptIsBounded(t *testing.T) {
 	}{
 		{"limit of an hour", func() { p.hub.Inject(sandbox.PrimaryLimit(http.StatusForbidden, time.Hour)) }, nil, 5, "goes on with /v1/updates/"},
 		{"refused credential", func() { p.hub.Reset(); p.hub.Inject(sandbox.BadCredentials()) }, []string{"VERSION=5"}, 5, "goes on with /v1/updates/"},
-		{"nobody listens", func() {}, []string{"VERSIONS_SERVICE_URL=http://127.0.0.1:1"}, 4, "no answer from http://127.0.0.1:1"},
+		{"nobody listens", func() {}, []string{"VERSIONS_SERVICE_URL=http://127.0.0.1:1"}, 4, "http://127.0.0.1:1 does not answer"},
 	}
 	for _, tt := range tests {
 		tt.stage()

@@ -67,9 +67,6 @@ shift 2
 // printed under it. A block that needs something which is not here says so behind
 // its language; it is checked for syntax.
 func TestPages(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the commands of the pages wait as people do, by the clock; the run without -short has them")
-	}
 	t.Parallel()
 	for _, tool := range []string{"bash", "curl", "jq", "openssl"} {
 		if _, err := exec.LookPath(tool); err != nil {

@@ -74,8 +74,7 @@ func (s *Service) settleFollowed(ctx context.Context, d *draft) (done bool, err 
 	case len(d.sight.Pulls) == 0 && d.sight.Head == "": // nothing came of it
 		return true, s.proposals.Forget(ctx, d.t.place().ID, d.branch)
 	case len(d.sight.Pulls) > 0 && d.sight.Pulls[0].Merged && d.sight.Pulls[0].Number == d.before.Number:
-		s.endMerged(ctx, d, d.sight.Pulls[0])
-		return true, nil
+		return true, s.endMerged(ctx, d, d.sight.Pulls[0])
 	case len(d.sight.Pulls) > 0 && d.before.Closed:
 		return true, s.proposals.Forget(ctx, d.t.place().ID, d.branch)
 	}

@@ -383,9 +383,9 @@ func (s *Service) settleClosed(ctx context.Context, d *draft) (results []Result,
 	newest := d.sight.Pulls[0]
 	if newest.Merged {
 		if d.before.Number == newest.Number {
-			s.endMerged(ctx, d, newest)
+			err = s.endMerged(ctx, d, newest)
 		}
-		return nil, false, nil
+		return nil, false, err
 	}
 	retried := slices.ContainsFunc(d.requests, func(r Request) bool { return r.Retried })
 	if d.before.Closed || retried || d.before.Number != 0 && d.before.Number != newest.Number {
@@ -430,26 +430,44 @@ func (s *Service) endClosed(ctx context.Context, d *draft, pull github.PullReque
 	return s.keep(ctx, d.t, d.branch, p, followLater)
 }
 
-// endMerged ends the updates of a pull request that was merged, and deletes its branch.
-func (s *Service) endMerged(ctx context.Context, d *draft, pull github.PullRequest) {
-	if s.proposals != nil && len(d.before.Entries) > 0 {
-		place := d.t.place()
-		place.Repo, place.Branch = d.snapshot.Repo, d.snapshot.Branch
-		_ = s.proposals.End(ctx, d.t.place().ID, d.before.ids(), Result{
-			Place: place, Status: Committed,
-			Commit: &github.Commit{SHA: pull.MergeCommit, URL: commitURL(pull.URL, pull.MergeCommit), Message: pull.Title},
-			Pull:   &Pull{Number: pull.Number, URL: pull.URL, Branch: d.branch, State: pull.State()},
-		})
-	}
+// endMerged deletes the branch of a pull request that was merged, where GitHub lets it, and
+// ends its updates. What is cut short is done by the next look.
+func (s *Service) endMerged(ctx context.Context, d *draft, pull github.PullRequest) error {
 	if d.sight.Head != "" && d.sight.Head == pull.Head {
-		if gone, err := d.pr.Delete(ctx, d.sight.Head); gone && err == nil {
+		gone, err := d.pr.Delete(ctx, d.sight.Head)
+		if err != nil && !errors.Is(err, github.ErrForbidden) && !errors.Is(err, github.ErrBranchProtected) {
+			return err
+		}
+		if gone {
 			d.sight.Head = ""
 		}
 	}
-	if s.proposals != nil {
-		_ = s.proposals.Forget(ctx, d.t.place().ID, d.branch)
-	}
+	place := d.t.place()
+	place.Repo, place.Branch = d.snapshot.Repo, d.snapshot.Branch
+	err := s.end(ctx, d, Result{
+		Place: place, Status: Committed,
+		Commit: &github.Commit{SHA: pull.MergeCommit, URL: commitURL(pull.URL, pull.MergeCommit), Message: pull.Title},
+		Pull:   &Pull{Number: pull.Number, URL: pull.URL, Branch: d.branch, State: pull.State()},
+	})
 	d.before = proposal{Heads: d.before.Heads}
+	return err
+}
+
+// end ends all updates of a pull request that is over, and forgets it.
+func (s *Service) end(ctx context.Context, d *draft, result Result) error {
+	if s.proposals == nil {
+		return nil
+	}
+	target := d.t.place().ID
+	if len(d.before.Entries) > 0 {
+		if err := s.proposals.End(ctx, target, d.before.ids(), result); err != nil {
+			return fmt.Errorf("%w: %w", ErrLedger, err)
+		}
+	}
+	if err := s.proposals.Forget(ctx, target, d.branch); err != nil {
+		return fmt.Errorf("%w: %w", ErrLedger, err)
+	}
+	return nil
 }
 
 // withdraw is the end where the base has what is asked for. A pull request of the service's
@@ -476,13 +494,7 @@ func (s *Service) withdraw(ctx context.Context, d *draft, owned bool) ([]Result,
 			return nil, err
 		}
 	}
-	if s.proposals == nil {
-		return results, nil
-	}
-	if len(d.before.Entries) > 0 {
-		_ = s.proposals.End(ctx, d.t.place().ID, d.before.ids(), Result{Place: d.plan.place(), Status: Unchanged})
-	}
-	return results, s.proposals.Forget(ctx, d.t.place().ID, d.branch)
+	return results, s.end(ctx, d, Result{Place: d.plan.place(), Status: Unchanged})
 }
 
 // withMarker is a body with another marker.

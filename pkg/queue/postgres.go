@@ -17,9 +17,6 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
-
-	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/backoff"
-	"github.com/refty-yapi/refty-node-versions-service/pkg/safetext"
 )
 
 const (
@@ -33,8 +30,6 @@ const (
 	// postgresKeepAlive is how soon a connection that died is noticed, on both ends:
 	// after three probes without an answer.
 	postgresKeepAlive = 5 * time.Second
-	// postgresLookUp bounds the look-up of a commit whose response was lost.
-	postgresLookUp = 5 * time.Second
 )
 
 // postgresSession are the settings of every connection: a session that vanished, or
@@ -128,52 +123,6 @@ func (s *postgresStore) roundTrips(n int) time.Duration {
 	return time.Duration(n) * time.Duration(s.trip.Load())
 }
 
-// authority is the part of a URL between // and the path (RFC 3986, section 3.2).
-func authority(text string) string {
-	_, rest, _ := strings.Cut(text, "://")
-	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
-		rest = rest[:end]
-	}
-	return rest
-}
-
-// secrets are the passwords in a URL, as written and as meant; but for those that
-// anybody would guess, as they stand elsewhere in the URL.
-func secrets(u *url.URL) []string {
-	var found []string
-	if password, ok := u.User.Password(); ok {
-		found = append(found, password, url.PathEscape(password), url.QueryEscape(password))
-		if _, raw, ok := strings.Cut(u.User.String(), ":"); ok {
-			found = append(found, raw)
-		}
-	}
-	for _, key := range []string{"password", "sslpassword"} {
-		for _, value := range u.Query()[key] {
-			found = append(found, value, url.QueryEscape(value))
-		}
-	}
-	guessed := []string{u.User.Username(), u.Hostname(), u.Port(), strings.Trim(u.Path, "/"), u.Scheme}
-	return slices.DeleteFunc(found, func(s string) bool { return len(s) < 4 || slices.Contains(guessed, s) })
-}
-
-// without returns err, or its text with the secrets redacted when it contains one.
-func without(secrets []string, err error) error {
-	if err == nil {
-		return nil
-	}
-	text := err.Error()
-	clean := text
-	for _, s := range secrets {
-		if s != "" {
-			clean = strings.ReplaceAll(clean, s, "xxxxx")
-		}
-	}
-	if clean = safetext.Line(clean, errorLength); clean == text {
-		return err
-	}
-	return errors.New(clean)
-}
-
 func (s *postgresStore) open(config *river.Config) error {
 	return s.engine.open(riverpgxv5.New(s.pool), config)
 }
@@ -190,7 +139,7 @@ func (s *postgresStore) migrate(ctx context.Context) error {
 	if _, err := gate.Exec(ctx, `SELECT set_config('lock_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)`); err != nil {
 		return fmt.Errorf("queue: bring the tables up to date: %w", err)
 	}
-	if err := (postgresTx{postgresQuerier: postgresQuerier{gate}, id: new(string)}).lock(ctx, []string{"versions/migrate"}); err != nil {
+	if err := (postgresQuerier{gate}).all(ctx, []statement{lockStatement([]string{"versions/migrate"})}); err != nil {
 		return fmt.Errorf("queue: wait for another replica to bring the tables up to date: %w", err)
 	}
 	migrator, err := rivermigrate.New(riverpgxv5.New(s.pool), &rivermigrate.Config{Logger: quiet()})
@@ -256,39 +205,19 @@ func (s *postgresStore) try(ctx context.Context, f func(context.Context, tx) err
 	}
 	s.took(time.Since(start))
 	defer func() { _ = raw.Rollback(context.WithoutCancel(ctx)) }() // after a commit it does nothing
-	t := postgresTx{postgresQuerier: postgresQuerier{raw}, jobsOf: jobsOf[*riverpgxv5.Driver, pgx.Tx]{&s.engine, raw}, id: new(string)}
+	t := postgresTx{
+		postgresQuerier: postgresQuerier{raw}, jobsOf: jobsOf[*riverpgxv5.Driver, pgx.Tx]{&s.engine, raw},
+		mark: &mark{session: sessionOf(c.Conn())},
+	}
 	if err := f(ctx, t); err != nil {
 		return c.Conn().IsClosed(), err
 	}
 	err = raw.Commit(ctx)
 	var refused *pgconn.PgError
-	if err == nil || errors.As(err, &refused) || errors.Is(err, pgx.ErrTxCommitRollback) {
+	if err == nil || errors.As(err, &refused) && refused.SeverityUnlocalized != "FATAL" || errors.Is(err, pgx.ErrTxCommitRollback) {
 		return false, err
 	}
-	return false, s.lookUp(context.WithoutCancel(ctx), *t.id, err)
-}
-
-// lookUp finds out whether a transaction whose COMMIT got no response was committed, on a
-// connection of its own. cause is the error of the COMMIT.
-func (s *postgresStore) lookUp(ctx context.Context, id string, cause error) error {
-	if id == "" {
-		return fmt.Errorf("%w: %w", ErrUnknown, cause)
-	}
-	ctx, cancel := context.WithTimeout(ctx, postgresLookUp+s.roundTrips(roundTripsOfEntry))
-	defer cancel()
-	for tries := 1; ; tries++ {
-		var status *string
-		err := s.pool.QueryRow(ctx, `SELECT txid_status($1::bigint)`, id).Scan(&status)
-		switch {
-		case err == nil && status != nil && *status == "committed":
-			return nil
-		case err == nil && status != nil && *status == "aborted":
-			return cause
-		}
-		if backoff.Sleep(ctx, stepWaits.After(tries, 0)) != nil { // it is still under way, or the server away
-			return fmt.Errorf("%w: %w", ErrUnknown, cause)
-		}
-	}
+	return false, s.lookUp(context.WithoutCancel(ctx), *t.mark, err)
 }
 
 // refusesValue knows the classes 22 (data exception), 23 (integrity constraint
@@ -310,25 +239,21 @@ func (s *postgresStore) close() error {
 type postgresTx struct {
 	postgresQuerier
 	jobsOf[*riverpgxv5.Driver, pgx.Tx]
-	// id is the transaction's, as far as it took a lock: by it a commit whose answer
-	// was lost is found again.
-	id *string
+	mark *mark
 }
 
 // lock takes advisory locks in one order everywhere, so that no two transactions
 // wait for each other.
 func (t postgresTx) lock(ctx context.Context, keys []string) error {
-	return t.all(ctx, []statement{
-		{
-			text: `SELECT txid_current()::text`,
-			row:  func(scan func(...any) error) error { return scan(t.id) },
-		},
-		{
-			text: `SELECT pg_advisory_xact_lock(h) FROM (
-				SELECT DISTINCT hashtextextended(k, 0) AS h FROM unnest($1::text[]) AS k ORDER BY h) AS hashes`,
-			args: []any{keys},
-		},
-	})
+	return t.all(ctx, []statement{t.mark.statement(), lockStatement(keys)})
+}
+
+func lockStatement(keys []string) statement {
+	return statement{
+		text: `SELECT pg_advisory_xact_lock(h) FROM (
+			SELECT DISTINCT hashtextextended(k, 0) AS h FROM unnest($1::text[]) AS k ORDER BY h) AS hashes`,
+		args: []any{keys},
+	}
 }
 
 func (postgresTx) rowLock() string { return " FOR UPDATE" }

@@ -72,6 +72,9 @@ func (q *Queue) sweep(ctx context.Context) error {
 	if err := q.deleteAbandoned(ctx, now.Add(-underwayRetention)); err != nil {
 		return fmt.Errorf("delete the positions of processes that died: %w", err)
 	}
+	if err := q.deleteMarks(ctx); err != nil {
+		return fmt.Errorf("delete the marks of old connections: %w", err)
+	}
 	if err := q.deleteKeys(ctx, now.Add(-keyRetention)); err != nil {
 		return fmt.Errorf("delete old idempotency keys: %w", err)
 	}

@@ -10,57 +10,99 @@ import (
 // moved, who asked and where the images came from (git-interpret-trailers(1)).
 func (p *plan) message() string {
 	writing := p.writing()
-	headlines := p.headlines(writing)
+	lines := p.headlines(writing)
+	return compose(p.title(writing, lines), lines, p.trailers(writing))
+}
+
+// title is the first line of the message, "" when that is the only one of the headlines.
+func (p *plan) title(writing []author, headlines []string) string {
+	promotes := writing[0].Promotes
+	if len(headlines) == 1 && promotes == "" {
+		return ""
+	}
+	moved := map[int]bool{}
+	for _, w := range writing {
+		for _, part := range w.parts {
+			moved[part] = true
+		}
+	}
+	if len(writing) == 1 && promotes != "" {
+		return fmt.Sprintf("Promote %s from %s to %s", counted(len(moved), "image"), promotes, p.target.place().ID)
+	}
+	return fmt.Sprintf("Update %s", counted(len(moved), "image"))
+}
+
+// compose makes a message of a title, of headlines, which are listed below a title, and
+// of trailers.
+func compose(title string, headlines, trailers []string) string {
 	var b strings.Builder
-	if promotes := writing[0].Promotes; len(headlines) == 1 && promotes == "" {
+	b.WriteString(title)
+	if title == "" {
 		b.WriteString(headlines[0])
-	} else {
-		moved := map[int]bool{}
-		for _, w := range writing {
-			for _, part := range w.parts {
-				moved[part] = true
-			}
-		}
-		if len(writing) == 1 && promotes != "" {
-			fmt.Fprintf(&b, "Promote %s from %s to %s\n", counted(len(moved), "image"), promotes, p.target.place().ID)
-		} else {
-			fmt.Fprintf(&b, "Update %s\n", counted(len(moved), "image"))
-		}
-		for _, line := range headlines {
-			fmt.Fprintf(&b, "\n- %s", strings.ReplaceAll(line, "\n", "\n  "))
-		}
+		headlines = headlines[1:]
+	} else if len(headlines) > 0 {
+		b.WriteByte('\n')
+	}
+	for _, line := range headlines {
+		fmt.Fprintf(&b, "\n- %s", strings.ReplaceAll(line, "\n", "\n  "))
 	}
 	between := "\n\n"
 	if endsInTrailers(b.String()) {
 		between = "\n"
 	}
-	if trailers := p.trailers(writing); len(trailers) > 0 {
+	if len(trailers) > 0 {
 		b.WriteString(between + strings.Join(trailers, "\n"))
 	}
 	return b.String()
 }
 
-// author is a request that changes a file.
+// shareMessage leaves each result of a commit that several requests made together the
+// message's title and what is said of its own request: with all that is said of the
+// others, the answers would grow with the square of their number.
+func (p *plan) shareMessage(results []Result) {
+	writing := p.writing()
+	if len(writing) < 2 {
+		return
+	}
+	title := p.title(writing, p.headlines(writing))
+	for i, w := range p.authors() {
+		if results[i].Commit == nil {
+			continue
+		}
+		commit, own := *results[i].Commit, []author{w}
+		if title == "" {
+			first, _, _ := strings.Cut(commit.Message, "\n")
+			commit.Message = compose(first, nil, p.trailers(own))
+		} else {
+			commit.Message = compose(title, p.headlines(own), p.trailers(own))
+		}
+		results[i].Commit = &commit
+	}
+}
+
+// author is a request and what it changes.
 type author struct {
 	Request
 	parts []int // the indexes, in plan.wanted, of its images that change one
 }
 
-// writing returns the requests that change a file.
-func (p *plan) writing() []author {
-	var writing []author
+// authors returns the requests, each with the images that change a file.
+func (p *plan) authors() []author {
+	authors := make([]author, len(p.requests))
 	for i, r := range p.requests {
-		w := author{Request: r}
+		authors[i].Request = r
 		for _, part := range p.parts[i] {
 			if len(p.findings[part].files) > 0 {
-				w.parts = append(w.parts, part)
+				authors[i].parts = append(authors[i].parts, part)
 			}
 		}
-		if w.parts != nil {
-			writing = append(writing, w)
-		}
 	}
-	return writing
+	return authors
+}
+
+// writing returns the requests that change a file.
+func (p *plan) writing() []author {
+	return slices.DeleteFunc(p.authors(), func(a author) bool { return a.parts == nil })
 }
 
 // headlines are, in the order of the requests, the message of each that has one, and

@@ -273,6 +273,9 @@ func (p *plan) results(commit *github.Commit) []Result {
 	for i := range p.requests {
 		results[i] = p.result(i, commit)
 	}
+	if commit != nil {
+		p.shareMessage(results)
+	}
 	return results
 }
 

@@ -127,10 +127,19 @@ func TestWaitingUpdatesShareACommit(t *testing.T) {
 	if len(w.log()) != 4-1 {
 		t.Errorf("log: %+v, want two commits on the first", w.log())
 	}
-	message := answers[1].update.Targets[0].Commit.Message
-	for _, part := range []string{"Update 2 images", node + " to v2", node + "-worker to v3", "Source-Revision: two"} {
-		if !strings.Contains(message, part) {
-			t.Errorf("message %q does not say %q", message, part)
+	own := []string{node + " to v2", "Source-Revision: two"}
+	others := []string{node + "-worker to v3"}
+	for i, parts := range map[int][2][]string{1: {own, others}, 2: {others, own}} {
+		message := answers[i].update.Targets[0].Commit.Message
+		for _, part := range append([]string{"Update 2 images\n"}, parts[0]...) {
+			if !strings.Contains(message, part) || !strings.Contains(w.log()[0].Message, part) {
+				t.Errorf("message %q, or the commit's, does not say %q", message, part)
+			}
+		}
+		for _, part := range parts[1] {
+			if strings.Contains(message, part) {
+				t.Errorf("message %q says %q of another update", message, part)
+			}
 		}
 	}
 	if files := answers[2].update.Targets[0].Files; len(files) != 1 || files[0].Path != "apps/similar.yaml" {

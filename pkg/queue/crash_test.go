@@ -28,8 +28,11 @@ const (
 // updates until its standard input ends, and applies them all the time.
 func play(role string) int {
 	notes := os.Getenv(folderVariable)
-	if role == poisoned {
+	switch role {
+	case poisoned:
 		return workUntilAllEnded(notes)
+	case holding:
+		return holdUntilKilled(notes)
 	}
 	o := queue.Options{URL: os.Getenv(storeVariable)}
 	queue.HurryRescue(&o)

@@ -38,6 +38,9 @@
 //   - At most one job per branch is available, scheduled or running. A job that
 //     completes looks for waiting tasks in the transaction that completes it, so
 //     no wake-up is lost. On PostgreSQL both sides hold the branch's advisory lock.
+//   - On PostgreSQL each process has a heartbeat. The branches of one that died are taken
+//     over within half a minute; its jobs end, so that should it live after all, what it
+//     still does changes nothing in the store.
 //   - Apply may be called again with what it was given before (a crash, a store
 //     that went away), so it must be idempotent.
 //   - A commit is announced ([Queue.Announce]) before its ref is sent. An older

@@ -10,7 +10,12 @@ import (
 // instead of minutes.
 func HurryRescue(o *Options) {
 	o.ApplyTimeout = time.Second
-	o.times = times{run: 2 * time.Second, rescue: 3 * time.Second}
+	o.times = times{run: 2 * time.Second, rescue: 3 * time.Second, beat: beatEvery, silence: silence}
+}
+
+// HurryHeartbeat has replicas that died noticed after two seconds.
+func HurryHeartbeat(o *Options) {
+	o.times = times{run: runMinimum, rescue: runMinimum + rescueMargin, beat: 50 * time.Millisecond, silence: 2 * time.Second}
 }
 
 // Sweep does at once what the sweeper does each minute.

@@ -158,8 +158,8 @@ func (s *postgresStore) migrate(ctx context.Context) error {
 	return nil
 }
 
-// takeOver leaves running jobs alone: another replica may run them. River's leader
-// takes over those of one that died.
+// takeOver leaves running jobs alone: another replica may run them. Those of one that died
+// are taken over while the queue runs, see beatLoop.
 func (s *postgresStore) takeOver(context.Context) error { return nil }
 
 // freeLost finds the jobs of a fetch that was committed and whose answer did not arrive,

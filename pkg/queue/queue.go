@@ -23,8 +23,8 @@ const (
 	// maxHistoryRows bounds the ended updates that are kept, whatever their size.
 	maxHistoryRows      = 500_000
 	defaultApplyTimeout = time.Minute
-	// MaxApplyTimeout bounds ApplyTimeout so that the tasks of a replica that died are
-	// taken over within five minutes.
+	// MaxApplyTimeout bounds ApplyTimeout, and with it how long River waits before it
+	// presumes that a job is stuck: less than five minutes.
 	MaxApplyTimeout = 3 * time.Minute
 )
 
@@ -57,6 +57,8 @@ type Options struct {
 type times struct {
 	run    time.Duration // the bound of one run of a job
 	rescue time.Duration // the age at which a run is presumed dead
+	// beat and silence are those of the heartbeats between replicas.
+	beat, silence time.Duration
 }
 
 // EventKind is the kind of an Event.
@@ -99,6 +101,7 @@ type Queue struct {
 	draining map[string]string // the claims of this process's runs, by branch
 
 	stopping chan struct{} // closed by Stop
+	ended    chan struct{} // closed when the last job has ended after Stop
 	started  sync.Once
 	stopped  sync.Once
 	sweeping sync.WaitGroup
@@ -124,6 +127,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		applying: semaphore.NewWeighted(branchesAtOnce),
 		draining: map[string]string{},
 		stopping: make(chan struct{}),
+		ended:    make(chan struct{}),
 		waiters:  waiters{of: map[string]map[chan struct{}]bool{}},
 	}
 	q.entries = batch.New(groupSize, nil, q.storeEntries)
@@ -167,6 +171,7 @@ func (o *Options) complete() error {
 	if o.times == (times{}) {
 		o.times.run = max(runMinimum, o.ApplyTimeout+runMargin)
 		o.times.rescue = o.times.run + rescueMargin
+		o.times.beat, o.times.silence = beatEvery, silence
 	}
 	return nil
 }
@@ -193,10 +198,14 @@ func (q *Queue) begin(ctx context.Context) error {
 	if err := q.sweepBranches(ctx, 0); err != nil {
 		return fmt.Errorf("queue: look for waiting updates: %w", err)
 	}
+	if _, err := q.beat(ctx); err != nil {
+		return err
+	}
 	if err := q.store.start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("queue: start the workers: %w", err)
 	}
 	q.sweeping.Go(q.sweepLoop)
+	q.sweeping.Go(func() { q.beatLoop(q.ended) })
 	return nil
 }
 
@@ -218,6 +227,7 @@ func (q *Queue) Stop(ctx context.Context) error {
 			return
 		}
 		err = q.end(ctx)
+		close(q.ended)
 		q.sweeping.Wait()
 	})
 	return err

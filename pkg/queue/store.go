@@ -86,6 +86,8 @@ type store interface {
 
 	// shared reports whether other processes may use the store at the same time.
 	shared() bool
+	// name is that of this process among those that share the store.
+	name() string
 	// roundTrips is about how long a number of round trips to the store take.
 	roundTrips(n int) time.Duration
 	// present returns an error when the file that the store opened is gone or replaced.
@@ -137,6 +139,8 @@ func (e *engine[D, T]) open(driver D, config *river.Config) error {
 	e.client = client
 	return nil
 }
+
+func (e *engine[D, T]) name() string { return e.client.ID() }
 
 func (e *engine[D, T]) start(ctx context.Context) error { return e.client.Start(ctx) }
 

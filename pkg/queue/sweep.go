@@ -75,6 +75,9 @@ func (q *Queue) sweep(ctx context.Context) error {
 	if err := q.deleteMarks(ctx); err != nil {
 		return fmt.Errorf("delete the marks of old connections: %w", err)
 	}
+	if err := q.deleteReplicas(ctx); err != nil {
+		return fmt.Errorf("delete the replicas that ended: %w", err)
+	}
 	if err := q.deleteKeys(ctx, now.Add(-keyRetention)); err != nil {
 		return fmt.Errorf("delete old idempotency keys: %w", err)
 	}

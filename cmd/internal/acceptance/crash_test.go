@@ -37,7 +37,7 @@ const (
 // Work resumes after a crash within these times.
 const (
 	resumeSQLite   = 30 * time.Second
-	resumePostgres = 5 * time.Minute
+	resumePostgres = time.Minute
 )
 
 // TestCrash kills the program again and again, as kill -9 does, while registries

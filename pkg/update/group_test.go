@@ -3,6 +3,7 @@ package update_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -36,6 +37,47 @@ func TestMessageNamesEverybody(t *testing.T) {
 			if strings.Count(message, part) != 1 {
 				t.Errorf("message %q does not say %q once", message, part)
 			}
+		}
+	})
+}
+
+// TestMessageOfSharedCommit has 5 and 50 requests share a commit: what each is told of it
+// does not grow with the others.
+func TestMessageOfSharedCommit(t *testing.T) {
+	t.Parallel()
+	longest := func(t *testing.T, requests int) (longest int) {
+		t.Helper()
+		release := make(chan struct{})
+		b := held(release)
+		app := func(n int) string { return fmt.Sprintf("octo-org/app-%03d", n) }
+		for n := range requests {
+			b.files[app(n)+".yaml"] = "image: " + app(n) + ":1\n"
+		}
+		s := newService(b, true)
+		later(t.Context(), t, s, request(t, "octo-org/a", "2"))
+		var results []<-chan update.Result
+		for n := range requests {
+			r := request(t, app(n), "2")
+			r.ID = fmt.Sprintf("id-%03d", n)
+			results = append(results, later(t.Context(), t, s, r))
+		}
+		close(release)
+		for n, result := range results {
+			own := fmt.Sprintf("Update %d images\n\n- Update octo-org/app-%03[2]d to 2\n\nImage: octo-org/app-%03[2]d\nVersion: 2\nUpdate-Id: id-%03[2]d", requests, n)
+			message := (<-result).Commit.Message
+			if message != own {
+				t.Errorf("message %q, want %q", message, own)
+			}
+			longest = max(longest, len(message))
+		}
+		if whole := b.commits[len(b.commits)-1].Message; strings.Count(whole, "Update-Id: ") != requests {
+			t.Errorf("the commit's message: %q", whole)
+		}
+		return longest
+	}
+	synctest.Test(t, func(t *testing.T) {
+		if few, many := longest(t, 5), longest(t, 50); many > few+len("0") {
+			t.Errorf("%d bytes for 5 requests, %d for 50", few, many)
 		}
 	})
 }

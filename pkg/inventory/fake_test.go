@@ -18,31 +18,49 @@ import (
 // branch is a branch in memory that counts what is read of it.
 type branch struct {
 	files     map[string]string
+	contents  map[github.SHA]string
+	newest    *github.Snapshot
+	past      map[github.SHA]*github.Snapshot // by commit
 	snapshots int
 	reads     int
 }
 
-func (b *branch) Remembered() (*github.Snapshot, bool) { return nil, false }
+func (b *branch) Remembered() (*github.Snapshot, bool) { return b.newest, b.newest != nil }
 
 func (b *branch) Snapshot(ctx context.Context) (*github.Snapshot, error) {
 	b.snapshots++
+	if b.contents == nil {
+		b.contents, b.past = map[github.SHA]string{}, map[github.SHA]*github.Snapshot{}
+	}
 	s := &github.Snapshot{Repo: github.Repo{Owner: "octo-org", Name: "infra"}, Branch: "main"}
 	tree := sha1.New()
 	for _, path := range slices.Sorted(maps.Keys(b.files)) {
 		content := b.files[path]
-		sum := sha1.Sum([]byte(content))
-		sha := github.SHA(hex.EncodeToString(sum[:]))
+		sha := nameOf(content)
+		b.contents[sha] = content
 		fmt.Fprintf(tree, "%s %s\n", path, sha)
 		s.Entries = append(s.Entries, github.Entry{Path: path, Mode: github.ModeFile, SHA: sha, Size: int64(len(content))})
 	}
 	s.Tree = github.SHA(hex.EncodeToString(tree.Sum(nil)))
+	s.Commit = nameOf(string(s.Tree))
+	b.newest, b.past[s.Commit] = s, s
 	return s, context.Cause(ctx)
+}
+
+// nameOf is a name for a content.
+func nameOf(content string) github.SHA {
+	sum := sha1.Sum([]byte(content))
+	return github.SHA(hex.EncodeToString(sum[:]))
+}
+
+func (b *branch) At(_ context.Context, _ *github.Snapshot, commit, _ github.SHA) (*github.Snapshot, error) {
+	return b.past[commit], nil
 }
 
 func (b *branch) Read(_ context.Context, _ *github.Snapshot, entries []github.Entry, visit func(int, []byte) error) error {
 	b.reads += len(entries)
 	for i, e := range entries {
-		if err := visit(i, []byte(b.files[e.Path])); err != nil {
+		if err := visit(i, []byte(b.contents[e.SHA])); err != nil {
 			return err
 		}
 	}

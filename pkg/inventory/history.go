@@ -146,30 +146,6 @@ func (inv *Inventory) History(ctx context.Context, q HistoryQuery) (History, err
 	return h, nil
 }
 
-// Before returns the newest change that took another version's place, whose From is the
-// version before the present one. ok is false if the branches' pasts have none. The
-// error is that of History, or of ctx.
-func (inv *Inventory) Before(ctx context.Context, q HistoryQuery) (change Change, ok bool, err error) {
-	for q.Limit = 1; ; {
-		h, err := inv.History(ctx, q)
-		if err != nil {
-			return Change{}, false, err
-		}
-		for _, c := range h.Changes {
-			if c.From != "" {
-				return c, true, nil
-			}
-		}
-		if len(h.Next) == 0 {
-			return Change{}, false, nil
-		}
-		if ctx.Err() != nil {
-			return Change{}, false, context.Cause(ctx)
-		}
-		q.Resume = h.Next
-	}
-}
-
 // trail is a walk down the commits of a target.
 type trail struct {
 	view  *view
@@ -204,6 +180,7 @@ func (inv *Inventory) trails(ctx context.Context, q *HistoryQuery) ([]*trail, er
 	look := inv.Look()
 	chosen := inv.historians(q)
 	var trails []*trail
+	named := 0
 	for len(chosen) > 0 {
 		group := chosen[:min(len(chosen), maxOpen)]
 		chosen = chosen[len(group):]
@@ -215,6 +192,10 @@ func (inv *Inventory) trails(ctx context.Context, q *HistoryQuery) ([]*trail, er
 			if !ok || len(q.Targets) == 0 && q.Resume == nil && !v.names(name) {
 				continue
 			}
+			if named++; named > MaxTrails {
+				trails = nil // what is read of so many is not kept
+				continue
+			}
 			t := &trail{view: v, past: past, enter: entersFor(v.target.Include), next: v.snapshot.Commit, overrides: v.overridesOf(name)}
 			if q.Resume != nil {
 				t.next = q.Resume[v.target.id]
@@ -224,9 +205,9 @@ func (inv *Inventory) trails(ctx context.Context, q *HistoryQuery) ([]*trail, er
 		}
 	}
 	switch {
-	case len(trails) > MaxTrails:
-		return nil, &ManyTargetsError{Targets: len(trails)}
-	case len(trails) == 0 && q.Resume == nil:
+	case named > MaxTrails:
+		return nil, &ManyTargetsError{Targets: named}
+	case named == 0 && q.Resume == nil:
 		return nil, &NotNamedError{Image: q.Image.String()}
 	}
 	return trails, nil

@@ -6,7 +6,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"sync"
 	"unique"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
@@ -89,78 +88,9 @@ func (inv *Inventory) With(targets []update.Target) (*Inventory, error) {
 	return &other, nil
 }
 
-// Look begins a look at the targets as they are now.
-func (inv *Inventory) Look() *Look {
-	return &Look{inventory: inv, read: map[update.Repository]func() (*github.Snapshot, error){}}
-}
-
 // References is that of a new Look.
 func (inv *Inventory) References(ctx context.Context, q Query) iter.Seq2[Reference, error] {
 	return inv.Look().References(ctx, q)
-}
-
-// Look sees each branch at one commit, at which it was when the branch was first asked
-// for. It is safe for concurrent use.
-type Look struct {
-	inventory *Inventory
-
-	mu   sync.Mutex
-	read map[update.Repository]func() (*github.Snapshot, error)
-}
-
-// References yields the references that the query asks for, in the order of their
-// positions. An error is one of package github, of ctx, or of update.Guard, and is the
-// last that is yielded, unless Query.Unread takes it.
-func (l *Look) References(ctx context.Context, q Query) iter.Seq2[Reference, error] {
-	return func(yield func(Reference, error) bool) {
-		chosen := l.inventory.chosen(&q)
-		for size := 1; len(chosen) > 0; size = min(2*size, maxOpen) {
-			group := chosen[:min(size, len(chosen))]
-			chosen = chosen[len(group):]
-			for _, v := range l.openAll(ctx, group) {
-				switch {
-				case v.err != nil && q.Unread != nil && ctx.Err() == nil:
-					q.Unread(v.target.Place(), v.err)
-				case v.err != nil:
-					yield(Reference{}, update.OnTarget(v.target.Place(), v.err))
-					return
-				case !v.references(&q, func(r Reference) bool { return yield(r, nil) }):
-					return
-				}
-			}
-		}
-	}
-}
-
-// Standings returns the targets that the query asks for, which costs one conditional
-// request for each branch. The error is one of package github, of ctx, or of
-// update.Guard.
-func (l *Look) Standings(ctx context.Context, q Query) ([]Standing, error) {
-	chosen := l.inventory.chosen(&q)
-	for group := range slices.Chunk(chosen, maxOpen) {
-		var all sync.WaitGroup
-		for _, t := range group {
-			all.Go(func() { _, _ = l.snapshot(ctx, t.Repository) })
-		}
-		all.Wait()
-	}
-	var standing []Standing
-	for _, t := range chosen {
-		s, err := l.snapshot(ctx, t.Repository)
-		if err != nil {
-			return nil, update.OnTarget(t.Place(), err)
-		}
-		standing = append(standing, Standing{Target: t.id, Repo: s.Repo, Branch: s.Branch, Commit: s.Commit})
-	}
-	return standing, nil
-}
-
-// Standing is where a target's branch is.
-type Standing struct {
-	Target string
-	Repo   github.Repo
-	Branch string
-	Commit github.SHA
 }
 
 // Has reports whether there is a target of this id.
@@ -177,39 +107,6 @@ func (inv *Inventory) chosen(q *Query) []*target {
 		}
 	}
 	return chosen
-}
-
-// openAll opens targets side by side.
-func (l *Look) openAll(ctx context.Context, group []*target) []*view {
-	views := make([]*view, len(group))
-	var all sync.WaitGroup
-	for i, t := range group {
-		all.Go(func() {
-			v := &view{target: t}
-			v.err = update.Guard(func() error { return l.open(ctx, v) })
-			views[i] = v
-		})
-	}
-	all.Wait()
-	return views
-}
-
-// snapshot returns that of a branch, which targets on it share.
-func (l *Look) snapshot(ctx context.Context, repository update.Repository) (*github.Snapshot, error) {
-	l.mu.Lock()
-	read := l.read[repository]
-	if read == nil {
-		read = sync.OnceValues(func() (s *github.Snapshot, err error) {
-			guarded := update.Guard(func() error { s, err = repository.Snapshot(ctx); return nil })
-			if guarded != nil {
-				return nil, guarded
-			}
-			return s, err
-		})
-		l.read[repository] = read
-	}
-	l.mu.Unlock()
-	return read()
 }
 
 // Query narrows a walk. Its zero value asks for everything.

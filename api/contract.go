@@ -315,6 +315,11 @@ func explainSchema(e *openapi3.SchemaError) string {
 		return fmt.Sprintf("has more than %d items", *s.MaxItems)
 	case "pattern":
 		return "must match " + s.Pattern
+	case "format":
+		if s.Format == "date-time" {
+			return "is no date and time such as 2026-12-24T18:00:00Z"
+		}
+		return "is no " + s.Format
 	default:
 		return brief(e.Reason)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,8 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
+
+const holdsRoute = "/v1/holds"
 
 // maxUntil bounds how far ahead a hold may end. One for longer is for good: it has no end.
 const maxUntil = 366 * 24 * time.Hour
@@ -39,28 +42,30 @@ func (s *server) ListHolds(ctx context.Context, _ ListHoldsRequestObject) (ListH
 // CreateHold answers POST /v1/holds.
 func (s *server) CreateHold(ctx context.Context, in CreateHoldRequestObject) (CreateHoldResponseObject, error) {
 	g := ginContext(ctx)
-	repository, err := parseHold(in.Body, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	place, err := s.oneTarget(g, repository, in.Body.Target, nil)
-	if err != nil {
-		return nil, err
-	}
-	hold := queue.Hold{
-		ID: s.newID(), Image: repository.Name(), Target: place.ID, Reason: strings.TrimSpace(valueOf(in.Body.Reason)),
-		By: g.GetString(keyCaller), Until: valueOf(in.Body.Until),
-	}
-	note(g, slog.String("hold", hold.ID), slog.String("image", hold.Image), slog.String("target", hold.Target))
-	stored, err := s.queue.AddHold(g.Request.Context(), hold)
-	if err != nil {
-		return nil, asStoreError(err)
-	}
-	location := holdsPath + stored.ID
-	return CreateHold201JSONResponse{Body: holdView(stored), Headers: CreateHold201ResponseHeaders{Location: &location}}, nil
+	do := func(ctx context.Context) (response, error) { return s.holdImage(ctx, g, in.Body) }
+	return s.derived(g, derivation{holdsRoute, in.Body}, valueOf(in.Params.IdempotencyKey), false, do)
 }
 
-const holdsPath = "/v1/holds/"
+func (s *server) holdImage(ctx context.Context, g *gin.Context, in *HoldRequest) (response, error) {
+	repository, err := parseHold(in, time.Now())
+	if err != nil {
+		return response{}, err
+	}
+	place, err := s.oneTarget(g, repository, in.Target, nil)
+	if err != nil {
+		return response{}, err
+	}
+	hold := queue.Hold{
+		ID: s.newID(), Image: repository.Name(), Target: place.ID, Reason: strings.TrimSpace(valueOf(in.Reason)),
+		By: g.GetString(keyCaller), Until: valueOf(in.Until),
+	}
+	note(g, slog.String("hold", hold.ID), slog.String("image", hold.Image), slog.String("target", hold.Target))
+	stored, err := s.queue.AddHold(ctx, hold)
+	if err != nil {
+		return response{}, asStoreError(err)
+	}
+	return newResponse(http.StatusCreated, holdsRoute+"/"+stored.ID, holdView(stored))
+}
 
 // ReleaseHold answers DELETE /v1/holds/{id}.
 func (s *server) ReleaseHold(ctx context.Context, in ReleaseHoldRequestObject) (ReleaseHoldResponseObject, error) {

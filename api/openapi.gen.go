@@ -1570,6 +1570,10 @@ type ListHoldsParams struct {
 type CreateHoldParams struct {
 	// XRequestId Used as the request's id when it is 1 to 128 characters of `A-Z a-z 0-9 . _ : / + = @ -`, else replaced.
 	XRequestId *RequestId `json:"X-Request-Id,omitempty"`
+
+	// IdempotencyKey Any text that is new for each request, such as a UUID. For a day, the same key with the same body gets the same
+	// answer, and with another body a 422. An answer that asks for another try is not kept.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ReleaseHoldParams defines parameters for ReleaseHold.
@@ -1628,7 +1632,7 @@ type CreatePromotionParams struct {
 	// ignores all of them.
 	Prefer *Prefer `json:"Prefer,omitempty"`
 
-	// IdempotencyKey Any text that is new for each update, such as a UUID. For a day, the same key with the same body gets the same
+	// IdempotencyKey Any text that is new for each request, such as a UUID. For a day, the same key with the same body gets the same
 	// answer, and with another body a 422. An answer that asks for another try is not kept.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
@@ -1642,7 +1646,7 @@ type CreateRollbackParams struct {
 	// ignores all of them.
 	Prefer *Prefer `json:"Prefer,omitempty"`
 
-	// IdempotencyKey Any text that is new for each update, such as a UUID. For a day, the same key with the same body gets the same
+	// IdempotencyKey Any text that is new for each request, such as a UUID. For a day, the same key with the same body gets the same
 	// answer, and with another body a 422. An answer that asks for another try is not kept.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
@@ -1677,7 +1681,7 @@ type CreateUpdateParams struct {
 	// ignores all of them.
 	Prefer *Prefer `json:"Prefer,omitempty"`
 
-	// IdempotencyKey Any text that is new for each update, such as a UUID. For a day, the same key with the same body gets the same
+	// IdempotencyKey Any text that is new for each request, such as a UUID. For a day, the same key with the same body gets the same
 	// answer, and with another body a 422. An answer that asks for another try is not kept.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
@@ -2106,6 +2110,25 @@ func (siw *ServerInterfaceWrapper) CreateHold(c *gin.Context) {
 		}
 
 		params.XRequestId = &XRequestId
+
+	}
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
 
 	}
 

@@ -36,6 +36,9 @@ func (r response) VisitCreateRollbackResponse(w http.ResponseWriter) error { ret
 // VisitCreatePromotionResponse sends the response.
 func (r response) VisitCreatePromotionResponse(w http.ResponseWriter) error { return r.send(w) }
 
+// VisitCreateHoldResponse sends the response.
+func (r response) VisitCreateHoldResponse(w http.ResponseWriter) error { return r.send(w) }
+
 // VisitRetryUpdateResponse sends the response.
 func (r response) VisitRetryUpdateResponse(w http.ResponseWriter) error { return r.send(w) }
 

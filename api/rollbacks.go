@@ -40,14 +40,13 @@ func (s *server) CreateRollback(ctx context.Context, in CreateRollbackRequestObj
 	return s.derived(g, derivation{rollbacksRoute, in.Body}, valueOf(in.Params.IdempotencyKey), asked.dryRun, do)
 }
 
-// derivation is the body of a request that becomes an update, with its route, for the
-// hash of an Idempotency-Key.
+// derivation is a request's body with its route, for the hash of an Idempotency-Key.
 type derivation struct {
 	Route string
 	Body  any
 }
 
-// derived carries out a request that becomes an update, once for each key.
+// derived carries out a request, once for each key.
 func (s *server) derived(g *gin.Context, d derivation, key string, dryRun bool, do func(context.Context) (response, error)) (response, error) {
 	if key == "" || dryRun {
 		return do(g.Request.Context())

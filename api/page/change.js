@@ -43,7 +43,7 @@ export function plan({ title, intro, fields, request, send, verb = 'Commit', don
   function look(event) {
     event.preventDefault();
     const body = request(new FormData(form));
-    key = crypto.randomUUID?.() ?? String(Math.random());
+    key = newKey();
     return busy(form.querySelector('button.primary'), 'Reading the branch…', async () => {
       const answer = await send({ ...body, dry_run: true });
       const n = changes(answer);
@@ -71,11 +71,25 @@ export function plan({ title, intro, fields, request, send, verb = 'Commit', don
   }
 }
 
+// newKey is an Idempotency-Key: what is sent again after a lost answer is done once.
+const newKey = () => crypto.randomUUID?.() ?? String(Math.random());
+
 export const field = (label, control, hint) => h('label', {}, label, control, hint ? h('small', {}, hint) : null);
 
 // targetsOf returns the targets among references, each once.
 export function targetsOf(list) {
   return [...new Map(list.map((r) => [place(r), r])).values()];
+}
+
+// branchesOf joins targets that are parts of one branch: an update is narrowed to a branch.
+function branchesOf(targets) {
+  const branches = new Map();
+  for (const t of targets) {
+    const key = `${t.repository}@${t.branch}`;
+    const names = [branches.get(key)?.name, place(t)].filter(Boolean).join(', ');
+    branches.set(key, { name: names, repository: t.repository, branch: t.branch });
+  }
+  return [...branches.values()];
 }
 
 export const targetSelect = (targets, first) => h('select', { name: 'target' },
@@ -88,7 +102,7 @@ const text = (data, ...names) => Object.fromEntries(names.map((n) => [n, (data.g
 export async function changeVersion({ image = '', version = '' }, done) {
   const { list } = image ? await references(image) : { list: [] };
   const names = image ? [] : (await grouped()).list.map((i) => i.name);
-  const targets = targetsOf(list);
+  const branches = branchesOf(targetsOf(list));
   const known = [...new Set(list.map((r) => r.version).filter(Boolean))];
   plan({
     title: 'Set a version',
@@ -97,11 +111,11 @@ export async function changeVersion({ image = '', version = '' }, done) {
       h('datalist', { id: 'names' }, names.map((n) => h('option', { value: n }))),
       field('Version', h('input', { name: 'version', value: version, list: 'known', required: true, autocomplete: 'off', spellcheck: 'false' })),
       h('datalist', { id: 'known' }, known.map((v) => h('option', { value: v }))),
-      targets.length > 1 ? field('Where', targetSelect(targets, 'Everywhere it is named')) : null,
+      branches.length > 1 ? field('Where', targetSelect(branches, 'Everywhere it is named')) : null,
     ],
     request: (data) => {
-      const target = targets.find((t) => place(t) === data.get('target'));
-      return { ...text(data, 'image', 'version'), ...(target ? { repository: target.repository, branch: target.branch } : {}) };
+      const branch = branches.find((b) => place(b) === data.get('target'));
+      return { ...text(data, 'image', 'version'), ...(branch ? { repository: branch.repository, branch: branch.branch } : {}) };
     },
     send: setVersion,
     done,
@@ -131,11 +145,14 @@ export function goBack({ image, targets, to = '', target = '' }, done) {
 // keep asks why an image is held.
 export function keep({ image, targets }, done) {
   const shown = h('div', {});
+  const sent = { text: '', key: '' };
   const form = h('form', {
     async onsubmit(event) {
       event.preventDefault();
+      const body = { image, ...text(new FormData(form), 'target', 'reason') };
+      if (JSON.stringify(body) !== sent.text) Object.assign(sent, { text: JSON.stringify(body), key: newKey() });
       try {
-        await makeHold({ image, ...text(new FormData(form), 'target', 'reason') });
+        await makeHold(body, sent.key);
         dialog.close();
         say('The image is held');
         done?.();

@@ -77,7 +77,7 @@ export const update = (id) => call('GET', `/v1/updates/${encodeURIComponent(id)}
 export const holds = () => call('GET', '/v1/holds');
 export const retry = (id) => call('POST', `/v1/updates/${encodeURIComponent(id)}/retry`);
 export const release = (id) => call('DELETE', `/v1/holds/${encodeURIComponent(id)}`);
-export const hold = (body) => call('POST', '/v1/holds', body);
+export const hold = (body, key) => call('POST', '/v1/holds', body, key);
 export const setVersion = (body, key) => call('POST', '/v1/updates', body, key);
 export const rollBack = (body, key) => call('POST', '/v1/rollbacks', body, key);
 export const promote = (body, key) => call('POST', '/v1/promotions', body, key);

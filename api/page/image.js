@@ -50,7 +50,7 @@ function past(name, targets, changed) {
 
 function entry(e, name, targets, changed) {
   return h('li', {},
-    h('div', {}, h('strong', {}, code(e.version)), e.from ? [' from ', code(e.from)] : null, ' in ', e.target),
+    h('div', {}, h('strong', {}, code(e.version || e.digest?.slice(0, 19))), e.from ? [' from ', code(e.from)] : null, ' in ', e.target),
     h('div', { class: 'by' }, when(e.at), ' · ', link(e.commit.url, code(e.commit.sha.slice(0, 10))), ' · ', e.requested_by ?? e.author,
       e.source?.url ? [' · ', link(e.source.url, 'run')] : null,
       e.recorded ? null : [' · ', h('span', { title: 'The service’s own records do not hold this commit.' }, 'not recorded')]),

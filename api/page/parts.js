@@ -31,15 +31,28 @@ const sentences = {
   failed: 'It failed.',
 };
 
+// met says which holds an update met.
+const met = (holds) => (holds ?? []).map((x) => h('p', { class: 'note' }, 'Held', x.by ? ` by ${x.by}` : '', x.reason ? `: ${x.reason}. ` : '. ',
+  h('a', { href: '#/holds' }, 'See the holds')));
+
+// remarks are what is worth knowing of a target beside its status.
+const remarks = (target) => [
+  ...(target.notes ?? []), ...(target.refused ?? []), target.merge_error,
+  target.reason === 'pull_request_closed' ? 'Somebody closed the pull request of this version.' : null,
+  target.merged_versions ? `Different versions of one file become one: ${target.merged_versions.join(', ')}.` : null,
+].filter(Boolean).map((text) => h('p', { class: 'note' }, text));
+
 // outcome shows what an update did, or would do, in one target.
 function outcome(target, planned) {
   const files = target.files ?? [];
   const skipped = target.skipped ?? [];
   return h('section', { class: 'target' },
     h('h3', {}, place(target), ' ', badge(target.status)),
-    planned ? null : h('p', {}, sentences[target.status] ?? '', target.hold ? ` Hold ${target.hold}.` : '',
+    planned ? null : h('p', {}, sentences[target.status] ?? '',
       target.commit ? [' ', link(target.commit.url, code(target.commit.sha.slice(0, 12)))] : null,
       target.pull_request ? [' ', link(target.pull_request.url, `#${target.pull_request.number}`)] : null),
+    met(target.holds),
+    remarks(target),
     target.problem ? h('p', { class: 'problem' }, code(target.problem.code), ' ', target.problem.detail) : null,
     target.diff ? diff(target.diff) : files.length ? h('ul', { class: 'files' }, files.map((f) =>
       f.changes.map((c) => h('li', {}, code(`${f.path}:${c.line}`), ' ', move(c))))) : null,
@@ -54,7 +67,7 @@ export function result(answer) {
   return h('div', { class: 'result' },
     answer.targets.map((t) => outcome(t, planned)),
     left.length ? h('details', {}, h('summary', {}, `${count(left.length, 'image')} left out`),
-      h('ul', {}, left.map((l) => h('li', {}, code(l.image), ' ', l.reason)))) : null);
+      h('ul', {}, left.map((l) => h('li', {}, code(l.image), ' ', l.reason.replaceAll('_', ' '))))) : null);
 }
 
 // changes counts what an answer would write.

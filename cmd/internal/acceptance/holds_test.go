@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -127,7 +128,7 @@ targets:
 		{`{"image": "docker.io/library/nginx", "target": "staging"}`, http.StatusNotFound, "no target takes"},
 		{`{"image": "` + node + `", "target": "staging", "until": "2020-01-01T00:00:00Z"}`, http.StatusUnprocessableEntity, "/until"},
 		{`{"image": "` + node + `", "target": "staging", "until": "2999-01-01T00:00:00Z"}`, http.StatusUnprocessableEntity, "/until"},
-		{`{"image": "` + node + `", "target": "staging", "until": "tomorrow"}`, http.StatusUnprocessableEntity, "/until"},
+		{`{"image": "` + node + `", "target": "staging", "until": "tomorrow"}`, http.StatusUnprocessableEntity, "until: is no date and time such as"},
 		{`{"image": "` + node + `", "target": "staging", "reason": "a\nb"}`, http.StatusUnprocessableEntity, "/reason"},
 		{`{"image": "` + node + `", "target": "staging", "reason": "` + strings.Repeat("a", 256) + `"}`, http.StatusUnprocessableEntity, "/reason"},
 		{`{"image": "` + node + `", "target": "staging", "reason": "see https://me:secret@example.com"}`, http.StatusUnprocessableEntity, "/reason"},
@@ -139,6 +140,38 @@ targets:
 		if r.status != test.status || !strings.Contains(r.body, test.says) {
 			t.Errorf("%s: status %d: %s", test.body, r.status, r.body)
 		}
+	}
+}
+
+// One key makes one hold, however often and at once it is asked for.
+func TestHoldOfAKey(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	body := withImage(`"reason": "5xx since noon"`)
+	answers := make([]reply, 4)
+	var all sync.WaitGroup
+	for i := range answers {
+		all.Go(func() {
+			r, err := w.try(http.MethodPost, "/v1/holds", strings.NewReader(body), "Content-Type", "application/json", "Idempotency-Key", "noon")
+			if err != nil {
+				t.Error(err)
+			}
+			answers[i] = r
+		})
+	}
+	all.Wait()
+	for _, r := range answers {
+		if r.status != http.StatusCreated || r.body != answers[0].body || r.header.Get("Location") != answers[0].header.Get("Location") || r.header.Get("Location") == "" {
+			t.Errorf("status %d, %s: %s, and another is %s", r.status, r.header.Get("Location"), r.body, answers[0].body)
+		}
+	}
+	if got := w.holds(""); len(got) != 1 {
+		t.Errorf("%v are held", got)
+	}
+	wantProblem(t, w.call(http.MethodPost, "/v1/holds", "", withImage(""), "Idempotency-Key", "noon"), http.StatusUnprocessableEntity, api.ProblemCodeInvalidRequest)
+	wantProblem(t, w.rollBack("", body, "Idempotency-Key", "noon"), http.StatusUnprocessableEntity, api.ProblemCodeInvalidRequest)
+	if r := w.call(http.MethodPost, "/v1/holds", "", body, "Idempotency-Key", "evening"); r.status != http.StatusCreated || len(w.holds("")) != 2 {
+		t.Errorf("under another key: %d %s", r.status, r.body)
 	}
 }
 

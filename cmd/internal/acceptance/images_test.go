@@ -1,6 +1,7 @@
 package acceptance_test
 
 import (
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -348,5 +349,41 @@ targets:
 	wantProblem(t, r, http.StatusBadGateway, api.ProblemCodeUpstreamError)
 	if strings.Contains(r.body, "written") {
 		t.Errorf("a look tells of writes: %s", r.body)
+	}
+}
+
+// A table is written while it is found: the rows of a target arrive before the next one
+// is read.
+func TestTableIsStreamed(t *testing.T) {
+	t.Parallel()
+	const rows = 400
+	w := start(t, withFiles(map[string]string{"many.yaml": strings.Repeat("---\nimage: ghcr.io/octo-org/web:1\n", rows)}),
+		withRepository("octo-org/second", map[string]string{"one.yaml": deployment("redis:7")}), withConfig(`
+targets:
+  - {name: first, repository: refty-yapi/refty-infra-test, branch: main, paths: {include: [many.yaml]}}
+  - {name: second, repository: octo-org/second, branch: main}
+`))
+	release := make(chan struct{})
+	slow := sandbox.Call(func() { <-release }).On(http.MethodGet, "git/blobs").Once()
+	slow.Repository = "octo-org/second"
+	w.hub.Inject(slow)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/v1/images", nil)
+	w.must(err)
+	request.Header.Set("Accept", "text/csv")
+	response, err := new(http.Client).Do(request)
+	w.must(err)
+	defer func() { _ = response.Body.Close() }()
+	table := csv.NewReader(response.Body)
+	for range rows / 2 {
+		if _, err := table.Read(); err != nil {
+			t.Fatalf("no row arrives while the second target is read: %v", err)
+		}
+	}
+	close(release)
+	rest, err := table.ReadAll()
+	if got := rows/2 + len(rest) - 1; err != nil || got != rows+1 {
+		t.Errorf("%d rows in all: %v", got, err)
 	}
 }

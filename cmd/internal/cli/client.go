@@ -34,6 +34,7 @@ type client struct {
 	base   *url.URL
 	http   *http.Client
 	tokens *tokens
+	clock  Clock
 	agent  string
 }
 
@@ -114,15 +115,15 @@ func (c *client) do(ctx context.Context, r request) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	began := time.Now()
+	began := c.clock.Now()
 	for try := 1; ; try++ {
 		got, err := c.once(ctx, r, body)
 		got.tries = try
 		pause, again := retryAfter(got, err, try)
-		if !again || try == maxTries || time.Since(began)+pause > tryWindow {
+		if !again || try == maxTries || c.clock.Now().Sub(began)+pause > tryWindow {
 			return got, err
 		}
-		if !sleep(ctx, pause) {
+		if !c.clock.Sleep(ctx, pause) {
 			return got, ctx.Err()
 		}
 	}
@@ -143,18 +144,6 @@ func retryAfter(got reply, err error, try int) (time.Duration, bool) {
 		return pause, true
 	}
 	return 0, false
-}
-
-// sleep waits, and reports whether ctx still goes on.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // once sends the request once. A failure is a fault that another try does not mend.

@@ -57,19 +57,47 @@ func newServer(t *testing.T, answers ...answer) *server {
 	return s
 }
 
+// stepping is a clock that only goes on while it is slept by. It is for one goroutine.
+type stepping struct{ passed time.Duration }
+
+func (c *stepping) Now() time.Time {
+	return time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC).Add(c.passed)
+}
+
+func (c *stepping) Sleep(ctx context.Context, d time.Duration) bool {
+	c.passed += max(d, 0)
+	return ctx.Err() == nil
+}
+
 // run runs a command line; settings are variables beside the server's.
 func run(url string, settings map[string]string, args ...string) (code int, stdout, stderr string) {
+	return runBy(&stepping{}, url, settings, args...)
+}
+
+func runBy(clock cli.Clock, url string, settings map[string]string, args ...string) (code int, stdout, stderr string) {
 	env := map[string]string{"VERSIONS_SERVICE_URL": url, "VERSIONS_SERVICE_TOKEN": callerToken}
 	for name, value := range settings {
 		env[name] = value
 	}
 	var out, errs bytes.Buffer
-	code = cli.Program{Version: "test", Env: env, Stdout: &out, Stderr: &errs}.Run(context.Background(), args)
+	code = cli.Program{Version: "test", Env: env, Stdout: &out, Stderr: &errs, Clock: clock}.Run(context.Background(), args)
 	return code, out.String(), errs.String()
 }
 
 func problem(status int, code string) answer {
 	return answer{status: status, body: fmt.Sprintf(`{"status": %d, "code": %q, "detail": "a detail"}`, status, code)}
+}
+
+// A try begins within ten seconds of the first one, whatever the service asks for.
+func TestTryWindow(t *testing.T) {
+	t.Parallel()
+	for seconds, want := range map[string]int{"4": 3, "6": 2, "11": 1} {
+		s := newServer(t, answer{status: 503, body: `{"code": "unavailable"}`, header: map[string]string{"Retry-After": seconds}})
+		clock := &stepping{}
+		if code, _, _ := runBy(clock, s.URL, nil, "plan", "web", "1.1"); code != 4 || len(s.requests) != want || clock.passed > 10*time.Second {
+			t.Errorf("Retry-After %s: exit code %d after %d requests in %s, want %d", seconds, code, len(s.requests), clock.passed, want)
+		}
+	}
 }
 
 func TestTriesAgain(t *testing.T) {
@@ -93,6 +121,7 @@ func TestTriesAgain(t *testing.T) {
 		{"a proxy's page", []answer{{status: 404, body: "<html>"}}, nil, 2, 1, "none of versions-service"},
 		{"a retry that was accepted", []answer{problem(502, "upstream_error"), problem(409, "not_failed"), {status: 200, body: committed}}, []string{"retry", "1"}, 0, 3, "committed"},
 		{"a retry of what has not failed", []answer{problem(409, "not_failed")}, []string{"retry", "1"}, 2, 1, "not_failed"},
+		{"a hold whose answer was lost", []answer{{drop: true}, {status: 201, body: `{"id": "1", "image": "web"}`}}, []string{"hold", "web"}, 0, 2, "web"},
 		{"a release that was done", []answer{problem(502, "upstream_error"), problem(404, "not_found")}, []string{"release", "1"}, 0, 2, "released"},
 		{"a release of nothing", []answer{problem(404, "not_found")}, []string{"release", "1"}, 2, 1, "not_found"},
 	}
@@ -104,16 +133,16 @@ func TestTriesAgain(t *testing.T) {
 			if args == nil {
 				args = []string{"bump", "web", "1.1"}
 			}
-			began := time.Now()
-			code, stdout, stderr := run(s.URL, nil, args...)
+			clock := &stepping{}
+			code, stdout, stderr := runBy(clock, s.URL, nil, args...)
 			if code != tt.code || len(s.requests) != tt.sent || !strings.Contains(stdout+stderr, tt.says) {
 				t.Errorf("exit code %d after %d requests, want %d after %d and %q:\n%s%s", code, len(s.requests), tt.code, tt.sent, tt.says, stdout, stderr)
 			}
-			if took := time.Since(began); took > 10*time.Second {
-				t.Errorf("it took %s", took)
+			if clock.passed > 2500*time.Millisecond || (clock.passed > 0) != (tt.sent > 1) {
+				t.Errorf("it waited %s", clock.passed)
 			}
 			for _, r := range s.requests {
-				if key := r.Header.Get("Idempotency-Key"); key != s.requests[0].Header.Get("Idempotency-Key") || key == "" && args[0] == "bump" {
+				if key := r.Header.Get("Idempotency-Key"); key != s.requests[0].Header.Get("Idempotency-Key") || key == "" && (args[0] == "bump" || args[0] == "hold") {
 					t.Errorf("the key %q of a try is another one", key)
 				}
 			}

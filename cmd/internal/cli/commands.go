@@ -138,7 +138,7 @@ func status(p Program, o *options) *cobra.Command {
 			if err := checkWait(wait); err != nil {
 				return err
 			}
-			began := time.Now()
+			began := s.client.clock.Now()
 			got, err := s.fetch(ctx, request{method: http.MethodGet, path: updatePath(args[0]), prefer: -1})
 			if err != nil {
 				return err
@@ -159,7 +159,7 @@ func retry(p Program, o *options) *cobra.Command {
 			if err := checkWait(wait); err != nil {
 				return err
 			}
-			began := time.Now()
+			began := s.client.clock.Now()
 			got, err := s.client.do(ctx, request{method: http.MethodPost, path: updatePath(args[0]) + "/retry", prefer: -1})
 			if err == nil && got.tries > 1 && readProblem(got).Code == "not_failed" {
 				// An answer that was lost had accepted it.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -26,12 +27,9 @@ func hold(p Program, o *options) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: ask(p, o, func(ctx context.Context, s *session, args []string) error {
 			body.Image = args[0]
-			got, err := s.fetch(ctx, request{method: http.MethodPost, path: holdsPath, body: body, prefer: -1})
+			got, err := s.fetch(ctx, request{method: http.MethodPost, path: holdsPath, body: body, prefer: -1, key: rand.Text()})
 			if err != nil {
 				return err
-			}
-			if got.tries > 1 {
-				fmt.Fprintf(s.stderr, "%s: an answer was lost before; the hold may stand twice, see holds\n", name)
 			}
 			if s.output == outputJSON {
 				s.json(got.body)

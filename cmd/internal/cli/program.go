@@ -42,6 +42,8 @@ type Program struct {
 	// Env is the environment.
 	Env            map[string]string
 	Stdout, Stderr io.Writer
+	// Clock is what commands wait by; nil is that of the machine.
+	Clock Clock
 	// Serve is what no command at all stands for.
 	Serve func(context.Context) int
 	// Help writes what --help prints behind the list of commands.
@@ -108,7 +110,7 @@ func (p Program) root() *cobra.Command {
 				return nil
 			}
 			if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
-				return fmt.Errorf("unknown command %q, did you mean %s?", args[0], strings.Join(like, " or "))
+				return fmt.Errorf("unknown command %q (did you mean %s?)", args[0], strings.Join(like, " or "))
 			}
 			return fmt.Errorf("unknown command %q", args[0])
 		},

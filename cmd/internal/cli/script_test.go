@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/refty-yapi/refty-node-versions-service/cmd/internal/cli"
 	"github.com/refty-yapi/refty-node-versions-service/cmd/internal/service"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
 )
@@ -35,10 +37,33 @@ var updateScripts = flag.Bool("update", false, "write what the commands print in
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"versions-service": func() {
-			build := service.Build{Version: "1.2.3", Commit: "42a252d", Date: "2026-11-25"}
-			os.Exit(build.Main(context.Background(), os.Args[1:], service.ParseEnvironment(os.Environ()), os.Stdout, os.Stderr))
+			os.Exit(program(service.ParseEnvironment(os.Environ()), os.Stdout, os.Stderr).Run(context.Background(), os.Args[1:]))
 		},
 	})
+}
+
+// program is versions-service, which waits little.
+func program(env service.Environment, stdout, stderr io.Writer) cli.Program {
+	p := service.Build{Version: "1.2.3", Commit: "42a252d", Date: "2026-11-25"}.Program(env, stdout, stderr)
+	p.Clock = hasty{time.Now()}
+	return p
+}
+
+// haste is how many times as fast time passes for the commands of scripts.
+const haste = 20
+
+// hasty is a clock by which waiting takes little time.
+type hasty struct{ began time.Time }
+
+func (c hasty) Now() time.Time { return c.began.Add(haste * time.Since(c.began)) }
+
+func (hasty) Sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d / haste):
+		return true
+	}
 }
 
 // TestScripts runs the program as a user does, against the real service in front of
@@ -46,9 +71,10 @@ func TestMain(m *testing.M) {
 //
 //	serve [NAME=VALUE…]      the service with the files below infra/, config.yaml and
 //	                         variables of its own; it sets VERSIONS_SERVICE_URL
-//	exits CODE PROGRAM ARG…  runs a program that ends with CODE; the files out, err and
-//	                         summary hold what it printed and the job's summary, without
-//	                         what differs from run to run
+//	asks CODE ARG…           runs versions-service, which ends with CODE, in this process;
+//	                         the files out, err and summary hold what it printed and the
+//	                         job's summary, without what differs from run to run
+//	exits CODE PROGRAM ARG…  is asks for a program in a process of its own
 //	github FAULT             what the embedded GitHub answers from now on
 //	issuer                   the service's issuer, which gives this job its token
 //	id NAME                  sets NAME to the id in the last answer of --output json
@@ -64,7 +90,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"serve": serve, "exits": exits, "github": stage, "issuer": issuer, "id": id,
+			"serve": serve, "asks": asks, "exits": exits, "github": stage, "issuer": issuer, "id": id,
 		},
 	})
 }
@@ -152,13 +178,39 @@ var ownTexts = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?Z)?`), "TIME"},
 }
 
-// exits runs a program and wants its exit code; it prints no secret.
+// variables are those that scripts set for versions-service.
+var variables = []string{
+	"VERSIONS_SERVICE_URL", "VERSIONS_SERVICE_TOKEN", "VERSIONS_SERVICE_TOKEN_FILE", "VERSIONS_SERVICE_AUDIENCE", "VERSIONS_SERVICE_ID_TOKEN",
+	"ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "NO_COLOR",
+	"GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_SHA", "GITHUB_RUN_ID",
+	"CI_JOB_ID", "CI_PROJECT_PATH", "CI_COMMIT_SHA", "CI_JOB_URL", "BUILD_TAG", "GIT_COMMIT", "BUILD_URL",
+}
+
+// asks runs a command of this process.
+func asks(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: asks CODE ARG…")
+	}
+	env := service.Environment{}
+	for _, name := range variables {
+		if value := ts.Getenv(name); value != "" {
+			env[name] = value
+		}
+	}
+	var out, errs bytes.Buffer
+	code := program(env, &out, &errs).Run(context.Background(), args[1:])
+	check(ts, args[0], code, map[string]string{"out": out.String(), "err": errs.String()})
+	_, err := ts.Stdout().Write(out.Bytes())
+	ts.Check(err)
+	_, err = ts.Stderr().Write(errs.Bytes())
+	ts.Check(err)
+}
+
+// exits runs a program.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE PROGRAM ARG…")
 	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
 	code := 0
 	var exit *exec.ExitError
 	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
@@ -166,14 +218,18 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	} else {
 		ts.Check(err)
 	}
-	for from, to := range map[string]string{"stdout": "out", "stderr": "err", ts.Getenv("GITHUB_STEP_SUMMARY"): "summary"} {
-		if from == "" || to == "summary" && !exists(from) {
-			continue
-		}
-		text := ts.ReadFile(from)
+	check(ts, args[0], code, map[string]string{"out": ts.ReadFile("stdout"), "err": ts.ReadFile("stderr")})
+}
+
+// check wants an exit code and no secret in what was printed, which it writes into files.
+func check(ts *testscript.TestScript, want string, code int, printed map[string]string) {
+	if summary := ts.Getenv("GITHUB_STEP_SUMMARY"); summary != "" && exists(summary) {
+		printed["summary"] = ts.ReadFile(summary)
+	}
+	for to, text := range printed {
 		for _, secret := range []string{githubToken, callerToken, sandbox.IssuerRequestToken, "eyJ"} {
 			if strings.Contains(text, secret) {
-				ts.Fatalf("%s holds the secret %q", from, secret)
+				ts.Fatalf("%s holds the secret %q", to, secret)
 			}
 		}
 		for _, own := range ownTexts {
@@ -181,8 +237,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		ts.Check(os.WriteFile(ts.MkAbs(to), []byte(text), 0o600))
 	}
-	if code != want {
-		ts.Fatalf("exit code %d, want %d", code, want)
+	if got := strconv.Itoa(code); got != want {
+		ts.Fatalf("exit code %s, want %s:\n%s%s", got, want, printed["out"], printed["err"])
 	}
 }
 

@@ -66,13 +66,17 @@ func (o *options) open(p Program) (*session, error) {
 	if audience == "" {
 		audience = origin(base)
 	}
+	clock := p.Clock
+	if clock == nil {
+		clock = machine{}
+	}
 	web := newHTTP()
-	tokens, err := newTokens(p.Env, audience, web)
+	tokens, err := newTokens(p.Env, audience, web, clock)
 	if err != nil {
 		return nil, err
 	}
 	return &session{
-		client: &client{base: base, http: web, tokens: tokens, agent: name},
+		client: &client{base: base, http: web, tokens: tokens, clock: clock, agent: name},
 		env:    p.Env, output: o.output, stdout: p.Stdout, stderr: p.Stderr,
 		style:    style(p.Env["NO_COLOR"] == "" && p.Env["TERM"] != "dumb" && terminal(p.Stdout) && o.output == "text"),
 		progress: &progress{w: p.Stderr, terminal: terminal(p.Stderr) && p.Env["TERM"] != "dumb"},
@@ -134,7 +138,7 @@ func (s *session) fault(err error) error {
 // carry sends a request that makes an update, waits at most so long for its end, and
 // shows it. Without a time to wait the update is not stored, as of a dry run.
 func (s *session) carry(ctx context.Context, r request, wait time.Duration) error {
-	began := time.Now()
+	began := s.client.clock.Now()
 	r.prefer = -1
 	if wait >= 0 {
 		r.prefer = int(min(wait, longPoll).Seconds())
@@ -157,9 +161,9 @@ func (s *session) settle(ctx context.Context, got reply, began time.Time, wait t
 		return s.fault(err)
 	}
 	for pause := 500 * time.Millisecond; u.pending() && wait > 0; pause = min(2*pause, 3*time.Second) {
-		left := time.Until(deadline)
+		left := deadline.Sub(s.client.clock.Now())
 		s.progress.wait(u, left)
-		if !sleep(ctx, min(pause, left)) {
+		if !s.client.clock.Sleep(ctx, min(pause, left)) {
 			break
 		}
 		next, err := s.client.do(ctx, request{method: http.MethodGet, path: updatePath(u.ID), prefer: -1})

@@ -112,8 +112,11 @@ func (u update) title() string {
 // update prints one line for the update, each target, and each file of it.
 func (s style) update(w io.Writer, u update) {
 	fmt.Fprintf(w, "%s: %s\n", s.paint(bold, u.title()), s.status(u.Status))
-	for _, t := range u.Targets {
+	for i, t := range u.Targets {
 		s.target(w, t)
+		if last := i == len(u.Targets)-1 && u.HoldID == "" && len(u.LeftOut) == 0; t.Diff != "" && !last {
+			fmt.Fprintln(w)
+		}
 	}
 	if u.HoldID != "" {
 		fmt.Fprintf(w, "  the hold %s keeps it there\n", line(u.HoldID))

@@ -29,6 +29,7 @@ type tokens struct {
 	secret   string
 	audience string
 	http     *http.Client
+	clock    Clock
 	latest   string
 	since    time.Time
 	// federated reports whether an issuer vouches for the caller, whose token then
@@ -38,7 +39,7 @@ type tokens struct {
 
 // newTokens finds the token in the environment: a secret, the token that GitHub
 // Actions gives a job, or one that the job brings.
-func newTokens(env map[string]string, audience string, client *http.Client) (*tokens, error) {
+func newTokens(env map[string]string, audience string, client *http.Client, clock Clock) (*tokens, error) {
 	secret, err := secretOf(env, "VERSIONS_SERVICE_TOKEN")
 	if err != nil || secret != "" {
 		return &tokens{fixed: secret}, err
@@ -49,7 +50,7 @@ func newTokens(env map[string]string, audience string, client *http.Client) (*to
 		if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
 			return nil, failed(exitRefused, "ACTIONS_ID_TOKEN_REQUEST_URL is no https URL")
 		}
-		return &tokens{issuer: u, secret: request, audience: audience, http: client, federated: true}, nil
+		return &tokens{issuer: u, secret: request, audience: audience, http: client, clock: clock, federated: true}, nil
 	}
 	token, err := secretOf(env, "VERSIONS_SERVICE_ID_TOKEN")
 	return &tokens{fixed: token, federated: token != ""}, err
@@ -87,7 +88,7 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	if t.issuer == nil {
 		return t.fixed, nil
 	}
-	if t.latest != "" && time.Since(t.since) < tokenLife {
+	if t.latest != "" && t.clock.Now().Sub(t.since) < tokenLife {
 		return t.latest, nil
 	}
 	at := *t.issuer
@@ -115,6 +116,6 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	case json.Unmarshal(got.body, &answer) != nil || answer.Value == "":
 		return "", failed(exitRefused, "GitHub's answer holds no token for the job")
 	}
-	t.latest, t.since = answer.Value, time.Now()
+	t.latest, t.since = answer.Value, t.clock.Now()
 	return t.latest, nil
 }

@@ -65,8 +65,13 @@ func (b Build) String() string {
 // SIGTERM stop it gracefully, SIGHUP has it read its files again. A second signal ends updates under way at once, except
 // those whose commit is on its way.
 func (b Build) Main(ctx context.Context, args []string, env Environment, stdout, stderr io.Writer) int {
+	return b.Program(env, stdout, stderr).Run(ctx, args)
+}
+
+// Program returns the command line of Main.
+func (b Build) Program(env Environment, stdout, stderr io.Writer) cli.Program {
 	b = b.Stamp()
-	program := cli.Program{
+	return cli.Program{
 		Version: b.String(), Env: env, Stdout: stdout, Stderr: stderr,
 		Serve: func(ctx context.Context) int { return b.serve(ctx, env, stderr) },
 		Help:  variablesHelp,
@@ -85,7 +90,6 @@ func (b Build) Main(ctx context.Context, args []string, env Environment, stdout,
 			},
 		},
 	}
-	return program.Run(ctx, args)
 }
 
 const checkConfigHelp = `Says whether a CONFIG_FILE is right, without starting and without its secrets. With a caller,

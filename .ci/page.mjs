@@ -99,6 +99,7 @@ async function byMouse(page, origin, git) {
   assert.match(git('log', '-1', '--format=%B', 'main'), /^Hold-Id: /m);
   assert.match(git('show', 'main:apps/listing-sync-deploy.yaml'), new RegExp(`${image}:${old}`));
 
+  await page.getByText('Held in production by ci: errors after the release.').waitFor();
   await page.goto(`${origin}/${views.images[0]}`);
   await page.getByRole('row').filter({ has: page.getByRole('link', { name: image, exact: true }) }).getByText('drift', { exact: true }).waitFor();
   await page.getByRole('link', { name: 'Holds' }).click();
@@ -113,7 +114,7 @@ async function promote(page, git) {
   await page.getByLabel('From').selectOption('staging');
   await page.getByRole('combobox', { name: 'To', exact: true }).selectOption('production');
   await page.getByLabel('Images').fill(image);
-  await page.getByRole('button', { name: 'Promote…' }).click();
+  await page.getByRole('main').getByRole('button', { name: 'Show the plan' }).click();
   const dialog = page.getByRole('dialog');
   await dialog.getByRole('button', { name: 'Commit' }).click();
   await dialog.getByRole('button', { name: 'Done' }).click();

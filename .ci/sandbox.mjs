@@ -1,63 +1,28 @@
 // What the checks in a browser share: the sandbox, the browser, and an eye on what
 // must not happen on a page.
-import { execFileSync, spawn } from 'node:child_process';
-import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { chromium } from 'playwright-core';
+import { start, timeout } from './programs.mjs';
 
-export const timeout = 30_000; // milliseconds, for each step
+export { timeout };
 export const token = 'a-secret-of-ci';
-
-// startSandbox resolves when the program has told where it listens and where its
-// repository is.
-async function startSandbox(program, environment) {
-  const child = spawn(program, [], {
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, API_TOKENS: `ci=${token}`, LISTEN_ADDR: '127.0.0.1:0', ...environment },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let output = '';
-  const told = new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`the sandbox ended with ${code}`)));
-    setTimeout(() => reject(new Error(`the sandbox said only: ${output}`)), timeout).unref();
-    child.stdout.setEncoding('utf8').on('data', (text) => {
-      output += text;
-      const docs = output.match(/(http:\/\/\S+)\/docs\s/);
-      const repository = output.match(/git -C (\S+) log/);
-      if (docs && repository) resolve({ origin: docs[1], repository: repository[1] });
-    });
-  });
-  try {
-    const { origin, repository } = await told;
-    const git = (...args) => execFileSync('git', ['-C', repository, ...args], { encoding: 'utf8' }).trimEnd();
-    return { child, origin, git };
-  } catch (error) {
-    child.kill();
-    throw error;
-  }
-}
 
 // withSandbox runs work with the program and a browser, and ends both.
 export async function withSandbox(program, environment, work) {
-  const sandbox = await startSandbox(program, environment);
+  const { told: [origin, repository], stop } = await start(program, [], { API_TOKENS: `ci=${token}`, ...environment }, /(http:\/\/\S+)\/docs\s[^]*git -C (\S+) log/);
+  const git = (...args) => execFileSync('git', ['-C', repository, ...args], { encoding: 'utf8' }).trimEnd();
   try {
     const browser = await chromium.launch({
       executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
       args: process.getuid() === 0 ? ['--no-sandbox'] : [],
     });
     try {
-      await work(sandbox, browser);
+      await work({ origin, git }, browser);
     } finally {
       await browser.close();
     }
   } finally {
-    const { child } = sandbox;
-    if (child.exitCode === null && child.signalCode === null) {
-      const ended = once(child, 'exit');
-      child.kill('SIGTERM');
-      await ended;
-    }
-    assert.equal(child.exitCode, 0, 'the sandbox did not stop gracefully');
+    await stop();
   }
 }
 

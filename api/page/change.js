@@ -54,7 +54,8 @@ export function plan({ title, intro, fields, request, send, verb = 'Commit', don
         result(answer),
         n && !refused ? h('p', { class: 'actions' }, go) : '');
       say(n ? `${count(n, 'reference')} would change` : 'Nothing would change');
-      if (n && !refused) go.focus();
+      shown.scrollIntoView();
+      if (n && !refused) go.focus({ preventScroll: true });
     });
   }
 
@@ -92,7 +93,7 @@ function branchesOf(targets) {
   return [...branches.values()];
 }
 
-export const targetSelect = (targets, first) => h('select', { name: 'target' },
+export const targetSelect = (targets, first, required = false) => h('select', { name: 'target', required },
   first === null ? null : h('option', { value: '' }, first), targets.map((t) => h('option', { value: place(t) }, place(t))));
 
 // text takes what was filled in, and nothing else, into a body.

@@ -11,6 +11,7 @@ export async function imagesView() {
     return [h('h1', {}, 'Images'),
       h('p', { class: 'note' }, 'No manifest names an image yet. As soon as a YAML file of the branch does, it stands here.')];
   }
+  const places = new Set(list.flatMap((i) => i.versions.flatMap((v) => v.targets))).size;
   const drifting = list.filter((i) => i.drift).length;
   const body = h('div', {});
   const search = h('input', { id: 'search', type: 'search', placeholder: 'nginx, octo-org/web, 1.4.0…', 'aria-label': 'Search images and versions', oninput: draw });
@@ -21,7 +22,7 @@ export async function imagesView() {
     const hits = list.filter((i) => (!only.checked || i.drift)
       && words.every((w) => i.name.includes(w) || i.versions.some((v) => v.version.toLowerCase().includes(w))));
     body.replaceChildren(hits.length
-      ? table('Images and their versions', ['Image', 'Versions', 'References', 'Action'], hits.slice(0, most).map(row))
+      ? table('Images and their versions', ['Image', 'Versions', 'References', 'Action'], hits.slice(0, most).map((i) => row(i, places > 1)))
       : h('p', { class: 'note' }, 'Nothing fits.'),
     hits.length > most || more ? h('p', { class: 'note' }, `The first ${Math.min(most, hits.length)} of ${more ? 'very many' : hits.length}: search for the rest.`) : '');
   }
@@ -37,15 +38,16 @@ export async function imagesView() {
   ];
 }
 
-function row(image) {
+// row shows an image, and its targets where there are several.
+function row(image, several) {
   const references = image.versions.reduce((n, v) => n + v.references, 0);
   return [
     h('a', { href: imageHref(image.name), class: 'image' }, image.name),
     h('ul', { class: 'versions' }, image.versions.map((v) => h('li', {},
-      code(v.version || 'no tag'), image.versions.length > 1 || v.targets.length > 1 ? h('small', {}, v.targets.join(', ')) : null)),
+      code(v.version || 'no tag'), several ? h('small', {}, v.targets.join(', ')) : null)),
     image.drift ? h('li', {}, badge('drift')) : null),
     String(references),
-    h('button', { type: 'button', class: 'quiet', 'aria-label': `Set… ${image.name}`, onclick: () => changeVersion({ image: image.name }, changed) }, 'Set…'),
+    h('button', { type: 'button', class: 'quiet', 'aria-label': `Set version of ${image.name}`, onclick: () => changeVersion({ image: image.name }, changed) }, 'Set version'),
   ];
 }
 

@@ -39,7 +39,7 @@ async function show(focus = false) {
     content = [h('h1', {}, title), problem(error), h('p', {}, h('button', { type: 'button', onclick: () => show(true) }, 'Try again'))];
   }
   if (mine !== shown) return;
-  main.replaceChildren(...[content].flat());
+  main.replaceChildren(...[content].flat(Infinity));
   main.removeAttribute('aria-busy');
   const heading = main.querySelector('h1')?.textContent ?? title;
   document.title = `${heading} – refty-node-versions-service`;

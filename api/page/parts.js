@@ -31,8 +31,8 @@ const sentences = {
   failed: 'It failed.',
 };
 
-// met says which holds an update met.
-const met = (holds) => (holds ?? []).map((x) => h('p', { class: 'note' }, 'Held', x.by ? ` by ${x.by}` : '', x.reason ? `: ${x.reason}. ` : '. ',
+// met says which holds stand in the way; where adds to each where it does.
+export const met = (holds, where = () => '') => (holds ?? []).map((x) => h('p', { class: 'note' }, 'Held', where(x), x.by ? ` by ${x.by}` : '', x.reason ? `: ${x.reason}. ` : '. ',
   h('a', { href: '#/holds' }, 'See the holds')));
 
 // remarks are what is worth knowing of a target beside its status.

@@ -11,9 +11,8 @@ export async function promoteView() {
     return [h('h1', {}, 'Promote'),
       h('p', { class: 'note' }, 'A promotion brings the versions of one target, such as staging, to another, such as production. This service has one target.')];
   }
-  const from = targetSelect(targets, null);
-  const to = targetSelect(targets, null);
-  to.value = targets[1].name;
+  const from = targetSelect(targets, 'Choose a target', true);
+  const to = targetSelect(targets, 'Choose a target', true);
   const images = h('input', { placeholder: 'every image', autocomplete: 'off', spellcheck: 'false' });
   const form = h('form', { onsubmit(event) {
     event.preventDefault();
@@ -28,7 +27,7 @@ export async function promoteView() {
   } },
   field('From', from), field('To', to),
   field('Images', images, 'Globs such as ghcr.io/octo-org/**; empty: all that both name.'),
-  h('p', { class: 'actions' }, h('button', { class: 'primary' }, 'Promote…')));
+  h('p', { class: 'actions' }, h('button', { class: 'primary' }, 'Show the plan')));
   return [h('h1', {}, 'Promote'),
     h('p', { class: 'lead' }, 'The target gets the versions and digests that the other one has, in one commit.'), form];
 }

@@ -57,10 +57,9 @@ Usage: sandbox [flags]
 The repository is refty-yapi/refty-infra-test, its branch main. GitHub's token is
 sandbox, and so is the secret of each webhook, unless CONFIG_FILE is set.
 Environment: LISTEN_ADDR (127.0.0.1:8080), API_TOKENS (none: everybody may call),
-DATA_DIR (a folder in DIR), and as of versions-service: CONFIG_FILE (with webhooks,
-without targets), WEBHOOK_…_SECRET, DATABASE_URL,
-UPDATE_TIMEOUT, GROUP_COMMITS, OVERRIDES, COMMIT_AUTHOR, COMMIT_SIGNING_KEY,
-CACHE_BYTES, LOG_LEVEL and LOG_FORMAT.
+DATA_DIR (a folder in DIR), and as of versions-service: CONFIG_FILE (its targets are
+parts of that repository), WEBHOOK_…_SECRET, DATABASE_URL, UPDATE_TIMEOUT,
+GROUP_COMMITS, OVERRIDES, COMMIT_AUTHOR, COMMIT_SIGNING_KEY, CACHE_BYTES, LOG_LEVEL and LOG_FORMAT.
 `
 
 // run is the program; it returns the exit code.

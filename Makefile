@@ -1,6 +1,7 @@
 # make help shows what there is.
 
 IMAGE    ?= ghcr.io/refty-yapi/refty-node-versions-service
+TARGET   ?= service
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
 BENCH    ?= ^Benchmark(Updates|Deliveries|Inventory|Table)$$
@@ -37,11 +38,11 @@ fuzz: ## fuzz every parser for FUZZTIME (10s) each
 bench: ## print what an update and a look at all images cost, how soon a webhook is answered, and how fast files are edited
 	$(POSTGRES) go test -p 1 ./cmd/internal/acceptance ./pkg/inventory ./pkg/manifest -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 30m
 
-image: ## build the container image IMAGE:VERSION
-	$(DOCKER) build -t $(IMAGE):$(VERSION) \
+image: ## build the container image IMAGE:VERSION, and with TARGET=sandbox that of the sandbox
+	$(DOCKER) build -t $(IMAGE):$(VERSION) --target $(TARGET) \
 	  --build-arg VERSION=$(VERSION) \
 	  --build-arg COMMIT=$$(git rev-parse HEAD) \
-	  --build-arg DATE=$$(date -u +%Y-%m-%dT%H:%M:%SZ) .
+	  --build-arg DATE=$$(git log -1 --format=%cI) .
 
 ci: ## run every check, as CI does
 	.ci/run

@@ -64,6 +64,7 @@ func (s *server) holdImage(ctx context.Context, g *gin.Context, in *HoldRequest)
 	if err != nil {
 		return response{}, asStoreError(err)
 	}
+	s.hintHold(ctx, stored)
 	return newResponse(http.StatusCreated, holdsRoute+"/"+stored.ID, holdView(stored))
 }
 
@@ -88,7 +89,16 @@ func (s *server) ReleaseHold(ctx context.Context, in ReleaseHoldRequestObject) (
 	if err := s.queue.RemoveHold(g.Request.Context(), in.Id); err != nil {
 		return nil, asStoreError(err)
 	}
+	s.hintHold(ctx, holds[i])
 	return ReleaseHold204Response{}, nil
+}
+
+// hintHold has the pull requests of the hold's target looked at: none is merged by itself
+// while a hold stands. When the store does not take the hint they are looked at later.
+func (s *server) hintHold(ctx context.Context, h queue.Hold) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordPatience)
+	defer cancel()
+	_ = s.queue.HintProposals(ctx, []string{h.Target})
 }
 
 // parseHold checks the fields of a body that matches the description. The error is an

@@ -1210,7 +1210,9 @@ type TargetUpdate struct {
 	// Holds The holds that the update met. In a dry run a note; the plan is what the update would be without them.
 	Holds *[]Hold `json:"holds,omitempty"`
 
-	// MergeError Why the pull request is not merged by itself though the target says so; it stays open.
+	// MergeError Why the pull request is not merged by itself, though the target says so; it stays open. A hold on one of its
+	// images, or a freeze of the target, stops the merge while it stands. Of a merge that a rule of GitHub's
+	// refuses, its words: GitHub is asked again until `merge_timeout` is over.
 	MergeError *string `json:"merge_error,omitempty"`
 
 	// NotBefore While the update waits for a target that is frozen, when that ends; left out when it is not known.

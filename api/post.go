@@ -143,6 +143,9 @@ func noteResults(g *gin.Context, results []update.Result) {
 	case len(commits) > 1:
 		note(g, slog.Any("commits", commits))
 	}
+	for _, r := range results {
+		note(g, worker.PullAttrs(r)...)
+	}
 	if failed != nil {
 		note(g, slog.Any("failed", failed))
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -81,7 +82,9 @@ func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateReques
 	return final, err
 }
 
-// await returns the update, and reports whether it ended in time.
+// await returns the update, and reports whether it ended in time. One with a pull request
+// that GitHub is asked to merge is waited for until it is merged, or will not be; when the
+// time is over it has ended as proposed.
 func (s *server) await(ctx context.Context, id string, wait time.Duration) (queue.Update, bool) {
 	if wait == 0 {
 		return queue.Update{}, false
@@ -89,8 +92,19 @@ func (s *server) await(ctx context.Context, id string, wait time.Duration) (queu
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	defer context.AfterFunc(s.stopping, cancel)()
-	u, err := s.queue.Wait(ctx, id)
-	return u, err == nil
+	u, err := s.queue.WaitUntil(ctx, id, func(u queue.Update) bool { return u.Status.Ended() && !isMerging(u) })
+	return u, err == nil || u.Status.Ended()
+}
+
+// isMerging reports whether GitHub is asked to merge a pull request of the update.
+func isMerging(u queue.Update) bool {
+	return slices.ContainsFunc(u.Tasks, func(t queue.Task) bool {
+		if t.Status != queue.Proposed {
+			return false
+		}
+		r, err := update.DecodeResult(t.Result)
+		return err == nil && r.Merging
+	})
 }
 
 // asStoreError wraps err as a *storeError, unless it is a fact about the update or

@@ -94,7 +94,7 @@ func concludeWell(u Update, standing bool) (response, error) {
 	for _, t := range u.Targets {
 		switch {
 		case location != "" || t.Status != u.Status:
-		case t.PullRequest != nil:
+		case t.Status == StatusProposed && t.PullRequest != nil:
 			location = t.PullRequest.Url
 		case t.Commit != nil:
 			location = t.Commit.Url

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ const (
 	opPulls    = "GET /repos/{owner}/{repo}/pulls"
 	opNewPull  = "POST /repos/{owner}/{repo}/pulls"
 	opEditPull = "PATCH /repos/{owner}/{repo}/pulls/{pull_number}"
+	opComments = "GET /repos/{owner}/{repo}/issues/{issue_number}/comments"
 	opComment  = "POST /repos/{owner}/{repo}/issues/{issue_number}/comments"
 
 	pullsWrite = "pull_requests=write"
@@ -247,10 +249,17 @@ func (p *Proposal) edit(ctx context.Context, number int, to *gh.PullRequest) (Pu
 	return pullRequest(edited), nil
 }
 
-// Comment adds a comment to a pull request.
+// saidBefore is how old a comment may be that an earlier try made.
+const saidBefore = time.Hour
+
+// Comment adds a comment to a pull request, unless it has the same one since an hour.
 func (p *Proposal) Comment(ctx context.Context, number int, text string) error {
 	at, err := p.b.findPlace(ctx)
 	if err != nil {
+		return err
+	}
+	said, err := p.isSaid(ctx, at, number, text)
+	if err != nil || said {
 		return err
 	}
 	if err := p.b.limits().admitCommit(ctx); err != nil {
@@ -261,4 +270,16 @@ func (p *Proposal) Comment(ctx context.Context, number int, text string) error {
 		_, resp, err = p.b.client.api.Issues.CreateComment(ctx, at.repo.Owner, at.repo.Name, number, &gh.IssueComment{Body: gh.String(cut(text, maxBody))})
 		return resp, err
 	}))
+}
+
+// isSaid reports whether the pull request has the comment.
+func (p *Proposal) isSaid(ctx context.Context, at place, number int, text string) (bool, error) {
+	since := p.b.client.now().Add(-saidBefore)
+	o := &gh.IssueListCommentsOptions{Since: &since, ListOptions: gh.ListOptions{PerPage: 100}}
+	var found []*gh.IssueComment
+	err := p.b.client.ask(ctx, request{op: opComments, repo: at.repo}, func(ctx context.Context) (resp *gh.Response, err error) {
+		found, resp, err = p.b.client.api.Issues.ListComments(ctx, at.repo.Owner, at.repo.Name, number, o)
+		return resp, err
+	})
+	return slices.ContainsFunc(found, func(c *gh.IssueComment) bool { return c.GetBody() == text }), needsPulls(err)
 }

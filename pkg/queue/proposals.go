@@ -28,7 +28,9 @@ type Proposal struct {
 	LookAt time.Time
 }
 
-// KeepProposal stores a proposal in place of the one of its target and name.
+// KeepProposal stores a proposal in place of the one of its target and name. One that was
+// hinted at meanwhile is looked at now, whatever LookAt says: the caller may have looked
+// before what the hint is about.
 func (q *Queue) KeepProposal(ctx context.Context, p Proposal) error {
 	if p.Target == "" || p.Name == "" || !plain(p.Target, p.Name) || len(p.Data) > maxProposal {
 		return errors.New("queue: a proposal has no target or name, or too much data")
@@ -36,7 +38,8 @@ func (q *Queue) KeepProposal(ctx context.Context, p Proposal) error {
 	err := q.write(ctx, func(ctx context.Context, c *change) error {
 		_, err := c.exec(ctx, `
 			INSERT INTO versions_proposal (target, name, data, look_at) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (target, name) DO UPDATE SET data = excluded.data, look_at = excluded.look_at`,
+			ON CONFLICT (target, name) DO UPDATE SET data = excluded.data,
+				look_at = CASE WHEN versions_proposal.look_at = 0 THEN 0 ELSE excluded.look_at END`,
 			p.Target, p.Name, p.Data, micros(p.LookAt))
 		return err
 	})
@@ -148,6 +151,26 @@ func (q *Queue) EndProposed(ctx context.Context, target, id, image string, o Out
 	})
 	if err != nil {
 		return fmt.Errorf("queue: end a proposed update: %w", err)
+	}
+	return nil
+}
+
+// NoteProposed replaces the result of the task of an update for an image on a target while
+// it is Proposed.
+func (q *Queue) NoteProposed(ctx context.Context, target, id, image string, result []byte) error {
+	err := q.write(ctx, func(ctx context.Context, c *change) error {
+		return each(ctx, c, func(scan func(...any) error) error {
+			var seq int64
+			err := scan(&seq)
+			c.noteTask(seq)
+			return err
+		}, `
+			UPDATE versions_task SET result = $1
+			WHERE seq = (SELECT seq FROM versions_update WHERE id = $2) AND target = $3 AND ($4 = '' OR image = $4) AND status = 'proposed'
+			RETURNING seq`, result, id, target, image)
+	})
+	if err != nil {
+		return fmt.Errorf("queue: note of a proposed update: %w", err)
 	}
 	return nil
 }

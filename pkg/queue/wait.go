@@ -12,13 +12,18 @@ const waitPoll = 250 * time.Millisecond
 // Wait returns an update once it has ended. When ctx ends first, Wait returns the update
 // as it is then, together with ctx's cause. It returns ErrNotFound for an unknown ID.
 func (q *Queue) Wait(ctx context.Context, id string) (Update, error) {
+	return q.WaitUntil(ctx, id, func(u Update) bool { return u.Status.Ended() })
+}
+
+// WaitUntil is Wait for what done says of the update.
+func (q *Queue) WaitUntil(ctx context.Context, id string, done func(Update) bool) (Update, error) {
 	woken, leave := q.waiters.join(id)
 	defer leave()
 	poll := time.NewTicker(waitPoll)
 	defer poll.Stop()
 	for {
 		u, err := q.now(ctx, id)
-		if err != nil || u.Status.Ended() {
+		if err != nil || done(u) {
 			return u, err
 		}
 		select {
@@ -26,7 +31,7 @@ func (q *Queue) Wait(ctx context.Context, id string) (Update, error) {
 		case <-poll.C:
 		case <-ctx.Done():
 			u, err := q.now(ctx, id)
-			if err != nil || u.Status.Ended() {
+			if err != nil || done(u) {
 				return u, err
 			}
 			return u, context.Cause(ctx)

@@ -11,50 +11,57 @@ import (
 )
 
 // Follow looks at the pull request of a branch that is kept in Options.Proposals, takes the
-// next step with it, and tells there what became of its updates. The error is for the log;
-// the branch is looked at again in any case.
-func (s *Service) Follow(ctx context.Context, id, branch string) error {
+// next step with it, and tells there what became of its updates. It returns what GitHub
+// refused of the labels, reviewers and the like of a pull request that it opened. The error
+// is for the log; the branch is looked at again in any case.
+func (s *Service) Follow(ctx context.Context, id, branch string) (refused []string, err error) {
 	at := slices.IndexFunc(s.targets, func(t *target) bool { return t.place().ID == id })
 	if at < 0 || s.targets[at].Propose == nil {
-		return nil
+		return nil, nil
 	}
 	t := s.targets[at]
-	var err error
 	t.branch.run(ctx, t, func(ctx context.Context) {
-		err = guard(func() error { return s.follow(ctx, t, branch) })
+		err = guard(func() (err error) {
+			refused, err = s.follow(ctx, t, branch)
+			return err
+		})
 	})
-	return err
+	return refused, err
 }
 
-func (s *Service) follow(ctx context.Context, t *target, branch string) error {
+func (s *Service) follow(ctx context.Context, t *target, branch string) (refused []string, err error) {
 	data, err := s.proposals.Recall(ctx, t.place().ID, branch)
 	if err != nil || data == nil {
-		return err
+		return nil, err
 	}
 	var known proposal
 	if err := json.Unmarshal(data, &known); err != nil {
-		return fmt.Errorf("read what is known of %s: %w", branch, err)
+		return nil, fmt.Errorf("read what is known of %s: %w", branch, err)
 	}
 	requests := known.requests()
 	if len(requests) == 0 {
-		return s.proposals.Forget(ctx, t.place().ID, branch)
+		return nil, s.proposals.Forget(ctx, t.place().ID, branch)
 	}
 	for i := range requests {
 		requests[i].proposal = branch
 		requests[i].Targets = nil
 	}
+	var results []Result
 	for attempt := 1; ; attempt++ {
-		_, err = s.attemptProposal(ctx, t, requests, true)
+		results, err = s.attemptProposal(ctx, t, requests, true)
 		if attempt == hurry || !errors.Is(err, github.ErrBranchMoved) {
 			break
 		}
 	}
 	var changed *PullChangedError
-	var refused *refusedError
-	if errors.As(err, &changed) || errors.As(err, &refused) {
-		return s.keep(ctx, t, branch, known, followLater)
+	var denied *refusedError
+	if errors.As(err, &changed) || errors.As(err, &denied) {
+		return nil, s.keep(ctx, t, branch, known, followLater)
 	}
-	return err
+	if len(results) > 0 {
+		refused = results[0].Refused
+	}
+	return refused, err
 }
 
 // settleFollowed takes the steps that nobody's request takes, and reports whether there is
@@ -69,14 +76,17 @@ func (s *Service) settleFollowed(ctx context.Context, d *draft) (done bool, err 
 		if err := s.proposals.End(ctx, d.t.place().ID, d.before.ids(), result); err != nil {
 			return false, err
 		}
-		d.before.Merge.Never = true
+		d.before.Merge.GaveUp = true
 		return true, s.keep(ctx, d.t, d.branch, d.before, followLater)
 	case len(d.sight.Pulls) == 0 && d.sight.Head == "": // nothing came of it
 		return true, s.proposals.Forget(ctx, d.t.place().ID, d.branch)
 	case len(d.sight.Pulls) > 0 && d.sight.Pulls[0].Merged && d.sight.Pulls[0].Number == d.before.Number:
 		return true, s.endMerged(ctx, d, d.sight.Pulls[0])
-	case len(d.sight.Pulls) > 0 && d.before.Closed:
-		return true, s.proposals.Forget(ctx, d.t.place().ID, d.branch)
+	case len(d.sight.Pulls) > 0 && d.before.Closed: // by an earlier try, which was cut short
+		if !d.before.owns(d.sight.Head) {
+			d.sight.Head = ""
+		}
+		return true, s.endWithdrawn(ctx, d, d.t.place())
 	}
 	return false, nil
 }

@@ -88,7 +88,7 @@ func (s *Service) checked(ctx context.Context, p *plan) (*plan, error) {
 		return nil, context.Cause(ctx)
 	}
 	again := newPlan(p.target, p.snapshot, p.requests)
-	again.answers = p.answers
+	again.answers, again.judged = p.answers, p.judged
 	changed := false
 	for i, a := range p.answers {
 		if check.TakeDigest && a.found && again.wanted[i].Digest.IsZero() {
@@ -106,6 +106,9 @@ func (s *Service) checked(ctx context.Context, p *plan) (*plan, error) {
 
 // asks reports whether an image's registry is asked.
 func (p *plan) asks(wanted int) bool {
+	if !slices.ContainsFunc(p.parts[:p.judged], func(parts []int) bool { return slices.Contains(parts, wanted) }) {
+		return false
+	}
 	return len(p.findings[wanted].files) > 0 || p.target.Gate.Registry.TakeDigest && p.isNamed(wanted)
 }
 
@@ -114,7 +117,7 @@ func (p *plan) asks(wanted int) bool {
 func (s *Service) gate(p *plan) error {
 	p.verdicts = make([]verdict, len(p.requests))
 	refused := map[int]Result{}
-	for i := range p.requests {
+	for i := range p.judged {
 		if err := s.pass(p, i); err != nil {
 			refused[i] = Result{Place: p.place(), Err: err}
 		}
@@ -273,6 +276,22 @@ func isRefused(err error) bool {
 	var denied *DeniedError
 	var absent *ImageNotFoundError
 	return errors.As(err, &denied) || errors.As(err, &absent)
+}
+
+// onlyFrozen reports whether the error of gate is that the target is frozen, for each of
+// the requests that it refuses.
+func onlyFrozen(err error) bool {
+	var refused *refusedError
+	if !errors.As(err, &refused) {
+		return false
+	}
+	for _, r := range refused.of {
+		var frozen *FrozenError
+		if !errors.As(r.Err, &frozen) {
+			return false
+		}
+	}
+	return true
 }
 
 // FrozenError reports that a target is frozen. Nothing was written.

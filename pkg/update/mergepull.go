@@ -28,6 +28,10 @@ type merge struct {
 	Next time.Time `json:"next,omitzero"`
 	// Never reports that the server cannot merge in the background.
 	Never bool `json:"never,omitempty"`
+	// GaveUp reports that its time is over.
+	GaveUp bool `json:"gave_up,omitempty"`
+	// Stopped reports that it was not asked for because of a hold or a freeze.
+	Stopped bool `json:"stopped,omitempty"`
 }
 
 // mergeWaits part the tries of a merge that failed: people and checks take their time.
@@ -37,36 +41,55 @@ var mergeWaits = backoff.Policy{First: 30 * time.Second, Most: 15 * time.Minute}
 const mergeError = "the server has no asynchronous merge: somebody has to merge the pull request"
 
 // mergeWhenReady asks GitHub to merge the pull request, or what became of a merge that it
-// was asked for. It returns a sentence where that cannot be done.
-func (s *Service) mergeWhenReady(ctx context.Context, d *draft, commit github.Commit) string {
+// was asked for. It returns what is to be said of it.
+func (s *Service) mergeWhenReady(ctx context.Context, d *draft, commit github.Commit) said {
 	if !d.settings.Merge {
-		return ""
+		return said{}
 	}
 	m := d.after.Merge
-	if m == nil || m.Head != commit.SHA {
+	if m == nil || m.Head != commit.SHA || m.GaveUp && !d.follow {
 		m = &merge{Head: commit.SHA, Since: s.clock()}
 		d.after.Merge = m
 	}
-	var err error
 	switch {
 	case m.Never:
-		return mergeError
+		return said{Error: mergeError}
+	case m.GaveUp:
+		return said{Error: d.mergeFailure(m).Error()}
+	}
+	if d.stop = s.whatStops(ctx, d); d.stop.why != "" {
+		m.Stopped = true
+		return said{Error: d.stop.sentence()}
+	}
+	if m.Stopped { // that time does not count
+		m.Stopped, m.Since, m.Next = false, s.clock(), time.Time{}
+	}
+	err := s.pursueMerge(ctx, d, m, commit)
+	switch {
+	case errors.Is(err, github.ErrNoAsyncMerge):
+		m.Never = true
+		return said{Error: mergeError}
+	case err != nil: // it is asked for again when the pull request is looked at next
+		return said{Merging: true, Error: "the merge could not be asked for and is tried again: " + FailureOf(err).Detail}
+	case m.Status == github.MergeFailed:
+		return said{Merging: true, Error: fmt.Sprintf("GitHub has not merged it, and is asked again: it says %q", m.Words)}
+	}
+	return said{Merging: true}
+}
+
+// pursueMerge takes the next step with a merge.
+func (s *Service) pursueMerge(ctx context.Context, d *draft, m *merge, commit github.Commit) error {
+	switch {
 	case m.Status == "", m.Status == github.MergeForgotten, m.Status == github.MergeFailed && s.mayAskAgain(d, m):
-		err = s.askMerge(ctx, d, m, commit)
-	case m.UUID != "" && (m.Status == github.MergePending || m.Status == github.MergeEnqueued):
-		var got github.Merging
-		if got, err = d.pr.MergeResult(ctx, d.open.Number, m.UUID); err == nil {
+		return s.askMerge(ctx, d, m, commit)
+	case m.UUID != "" && m.underWay():
+		got, err := d.pr.MergeResult(ctx, d.open.Number, m.UUID)
+		if err == nil {
 			m.take(got, s.clock())
 		}
+		return err
 	}
-	if errors.Is(err, github.ErrNoAsyncMerge) {
-		m.Never = true
-		return mergeError
-	}
-	if err != nil { // it is asked for again when the pull request is looked at next
-		return fmt.Sprintf("the merge could not be asked for and is tried again: %s", FailureOf(err).Detail)
-	}
-	return ""
+	return nil
 }
 
 // betweenMerges is the least that parts two tries, whoever hints at the pull request.
@@ -109,15 +132,19 @@ func (m *merge) take(got github.Merging, now time.Time) {
 }
 
 // next is how long the pull request may be left alone.
-func (d *draft) next() time.Duration {
-	m := d.after.Merge
+func (s *Service) next(d *draft) time.Duration {
+	m, now := d.after.Merge, s.clock()
 	switch {
-	case m == nil || m.Never:
+	case d.stop.why != "" && d.settings.Merge && m.underWay():
+		return 0
+	case d.stop.why != "" && !d.stop.until.IsZero():
+		return max(0, min(followLater, d.stop.until.Sub(now)))
+	case d.stop.why != "", m == nil, m.Never, m.GaveUp:
 		return followLater
 	case m.Status == github.MergeMerged:
 		return 0
-	case m.Status == github.MergePending, m.Status == "":
-		return followSoon
+	case m.Status == github.MergePending, m.Status == "": // at first it is a matter of a second or two
+		return max(time.Second, min(followSoon, now.Sub(m.Asked)))
 	case m.Status == github.MergeEnqueued:
 		return 6 * followSoon
 	}
@@ -128,10 +155,15 @@ func (d *draft) next() time.Duration {
 // is time.
 func (s *Service) gaveUp(d *draft) (Result, bool) {
 	m := d.before.Merge
-	if m == nil || m.Never || m.Status != github.MergeFailed || s.clock().Sub(m.Since) < cmp.Or(d.settings.MergeTimeout, defaultMergeTimeout) {
+	if m == nil || m.Never || m.GaveUp || m.Stopped || m.Status != github.MergeFailed ||
+		s.clock().Sub(m.Since) < cmp.Or(d.settings.MergeTimeout, defaultMergeTimeout) {
 		return Result{}, false
 	}
-	return Result{Place: d.t.place(), Err: &MergeFailedError{Number: d.open.Number, URL: d.open.URL, Words: m.Words}}, true
+	return Result{Place: d.t.place(), Err: d.mergeFailure(m)}, true
+}
+
+func (d *draft) mergeFailure(m *merge) *MergeFailedError {
+	return &MergeFailedError{Number: d.open.Number, URL: d.open.URL, Words: m.Words}
 }
 
 // MergeFailedError reports that GitHub did not merge a pull request within its time.

@@ -25,6 +25,7 @@ type plan struct {
 	namings  []naming      // the pairs that name a wanted image
 	mentions []mention     // files for suggestions, sorted by path
 	answers  []answer      // of registries, for each of wanted; none where nobody is asked
+	judged   int           // how many of the requests, the first ones, the gate judges and the ledger is told
 	verdicts []verdict     // for each request; none before the plan is judged
 }
 
@@ -45,7 +46,7 @@ type finding struct {
 
 // newPlan is an empty plan for requests that do not contradict each other.
 func newPlan(t *target, snapshot *github.Snapshot, requests []Request) *plan {
-	p := &plan{target: t, snapshot: snapshot, requests: requests, parts: make([][]int, len(requests))}
+	p := &plan{target: t, snapshot: snapshot, requests: requests, judged: len(requests), parts: make([][]int, len(requests))}
 	at := map[scoped]int{}
 	for i, r := range requests {
 		scope := r.Scope()
@@ -247,7 +248,9 @@ func (s *Service) land(ctx context.Context, p *plan) ([]Result, error) {
 func (p *plan) changeset(s *Service) github.Changeset {
 	return github.Changeset{
 		Edits: p.edits(), Message: p.message(), Author: p.target.Author,
-		BeforeRef: func(ctx context.Context, sha github.SHA) error { return s.announce(ctx, p.target, sha, p.requests) },
+		BeforeRef: func(ctx context.Context, sha github.SHA) error {
+			return s.announce(ctx, p.target, sha, p.requests[:p.judged])
+		},
 	}
 }
 

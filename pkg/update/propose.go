@@ -2,12 +2,9 @@ package update
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
@@ -43,6 +40,8 @@ type draft struct {
 	before   proposal // what is known of it
 	after    proposal // what it is to be
 	plan     *plan
+	frozen   error // why the requests are not taken now, though they may be later
+	stop     stop  // why the pull request is neither rebuilt nor merged now
 }
 
 // attemptProposal plans the requests, which share a pull request, on the base as it is now,
@@ -73,11 +72,17 @@ func (s *Service) attemptProposal(ctx context.Context, t *target, requests []Req
 	case !owned:
 		return nil, &PullChangedError{Branch: d.branch, Number: d.open.Number, URL: d.open.URL}
 	}
-	if commit, ok, err := d.standing(ctx); err != nil || ok {
-		if err != nil {
-			return nil, err
-		}
+	if d.stop = s.whatStops(ctx, d); follow && d.stop.why != "" {
+		return s.halt(ctx, d)
+	}
+	commit, ok, err := d.standing(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case ok:
 		return s.stand(ctx, d, commit)
+	case d.frozen != nil:
+		return nil, d.frozen
 	}
 	return s.bring(ctx, d)
 }
@@ -105,29 +110,15 @@ func (s *Service) see(ctx context.Context, d *draft) error {
 }
 
 // planDraft plans what the pull request is to hold: the requests and, in one for the whole
-// target, what it holds already.
+// target, what it holds already. The requests are judged; what it holds was when it came.
 func (s *Service) planDraft(ctx context.Context, d *draft) error {
 	d.after = proposal{Heads: d.before.Heads, Number: d.before.Number, URL: d.before.URL, Merge: d.before.Merge}
 	if !d.isOpen {
 		d.after.Number, d.after.URL, d.after.Merge = 0, "", nil
 	}
+	holding := d.holding()
 	wanted := slices.Clone(d.requests)
-	held := d.before
-	if !d.isOpen && d.before.Number != 0 {
-		held.Entries = nil // another pull request's
-	}
-	if d.settings.Group != GroupTarget {
-		own := held
-		own.Entries = nil
-		for _, e := range held.Entries {
-			if r, err := e.request(); err == nil && slices.ContainsFunc(d.requests, func(n Request) bool { return same(r, n) }) {
-				own.Entries = append(own.Entries, e)
-			}
-		}
-		held = own
-	}
-	d.after.Entries = held.joined(d.requests)
-	for _, e := range d.after.Entries {
+	for _, e := range holding.joined(d.requests) {
 		r, err := e.request()
 		if err == nil && !slices.ContainsFunc(d.requests, func(n Request) bool { return same(r, n) }) {
 			wanted = append(wanted, r)
@@ -137,23 +128,76 @@ func (s *Service) planDraft(ctx context.Context, d *draft) error {
 	if d.plan, err = s.plan(ctx, d.t, d.snapshot, wanted); err != nil {
 		return err
 	}
+	d.plan.judged = len(d.requests)
 	if err := s.judge(ctx, d.plan); err != nil {
 		return err
 	}
-	d.after.Entries = d.plan.keepWriting(d.after.Entries)
+	if err := s.passGate(ctx, d); err != nil {
+		return err
+	}
+	d.after.Entries = d.keepWriting(holding.joined(d.requests))
 	return checkContent(d.after, d.branch)
 }
 
+// holding is what is known of the pull request with those of its entries that it may go on
+// holding: all of them in one for the whole target, else those for the same as the requests.
+func (d *draft) holding() proposal {
+	held := d.before
+	if !d.isOpen && d.before.Number != 0 {
+		held.Entries = nil // another pull request's
+	}
+	if d.settings.Group == GroupTarget {
+		return held
+	}
+	held.Entries = slices.DeleteFunc(slices.Clone(held.Entries), func(e entry) bool {
+		r, err := e.request()
+		return err != nil || !slices.ContainsFunc(d.requests, func(n Request) bool { return asksAgain(n, r) })
+	})
+	return held
+}
+
+// passGate judges the requests by the target's gate. Its error is that of a request which
+// the target does not take; while it is frozen, d says so and what stands may go on
+// standing. The registry is not asked about what a pull request holds already.
+func (s *Service) passGate(ctx context.Context, d *draft) error {
+	if !d.follow {
+		var err error
+		if d.plan, err = s.checked(ctx, d.plan); err != nil {
+			return err
+		}
+		d.takeDigests()
+	}
+	err := s.gate(d.plan)
+	if onlyFrozen(err) || d.follow {
+		d.frozen, err = err, nil
+	}
+	return err
+}
+
+// takeDigests writes the digests that a registry told into the requests, so that the pull
+// request goes on with them.
+func (d *draft) takeDigests() {
+	d.requests = slices.Clone(d.requests)
+	for i := range d.requests {
+		r := &d.requests[i]
+		r.Images = slices.Clone(r.Images)
+		for n, part := range d.plan.parts[i] {
+			r.Images[n].Digest = d.plan.wanted[part].Digest
+		}
+	}
+}
+
 // keepWriting leaves out the entries that change nothing: the base has what they ask for.
-func (p *plan) keepWriting(entries []entry) []entry {
+func (d *draft) keepWriting(entries []entry) []entry {
+	asked := slices.Concat(d.requests, d.plan.requests[len(d.requests):])
 	var out []entry
 	for _, e := range entries {
 		r, err := e.request()
 		if err != nil {
 			continue
 		}
-		for i, n := range p.requests {
-			if same(r, n) && slices.ContainsFunc(p.parts[i], func(part int) bool { return len(p.findings[part].files) > 0 }) {
+		for i, n := range asked {
+			if same(r, n) && slices.ContainsFunc(d.plan.parts[i], func(part int) bool { return len(d.plan.findings[part].files) > 0 }) {
 				out = append(out, e)
 				break
 			}
@@ -162,106 +206,28 @@ func (p *plan) keepWriting(entries []entry) []entry {
 	return out
 }
 
-// owned reports whether the branch may be set: it is not there, or at a commit of the
-// service's own, or its commits are on the base.
-func (d *draft) owned(ctx context.Context) (bool, error) {
-	head := d.sight.Head
-	if head == "" || d.before.owns(head) || slices.ContainsFunc(d.requests, func(r Request) bool { return r.Sent == head }) {
-		return true, nil
-	}
-	if len(d.sight.Pulls) > 0 && d.sight.Pulls[0].Merged && d.sight.Pulls[0].Head == head {
-		return true, nil
-	}
-	landed, err := d.t.Repository.Landed(ctx, head)
-	if err != nil || landed != nil {
-		return landed != nil, err
-	}
-	if d.isOpen {
-		return false, nil
-	}
-	// Nothing is known of the branch, and it has no pull request: an update that was cut
-	// short, of a service that has lost its database since.
-	origin, err := d.pr.Origin(ctx, head)
-	return err == nil && len(d.sight.Pulls) == 0 && len(origin.Parents) == 1 && strings.Contains(origin.Message, "\nUpdate-Id: "), err
-}
-
-// standing returns the commit that the branch is at when it is what the plan would make.
-func (d *draft) standing(ctx context.Context) (github.Commit, bool, error) {
-	head := d.sight.Head
-	if head == "" {
-		return github.Commit{}, false, nil
-	}
-	tree, ok := d.snapshot.TreeWith(d.plan.edits())
-	if !ok {
-		return github.Commit{}, false, nil
-	}
-	origin, err := d.pr.Origin(ctx, head)
-	if err != nil {
-		return github.Commit{}, false, err
-	}
-	if len(origin.Parents) != 1 || origin.Tree != tree {
-		if d.follow && d.isOpen && len(origin.Parents) == 1 && !d.restless() && d.unaffected(origin) {
-			return d.commit(origin), true, nil
-		}
-		return github.Commit{}, false, nil
-	}
-	if origin.Parents[0] != d.snapshot.Commit {
-		return github.Commit{}, false, nil
-	}
-	return d.commit(origin), true, nil
-}
-
-func (d *draft) commit(o github.Origin) github.Commit {
-	return github.Commit{SHA: d.sight.Head, URL: commitURL(d.open.URL, d.sight.Head), Message: o.Message}
-}
-
-// commitURL is the page of a commit, from that of a pull request of the same repository.
-func commitURL(pull string, sha github.SHA) string {
-	repository, _, ok := strings.Cut(pull, "/pull/")
-	if !ok {
-		return ""
-	}
-	return repository + "/commit/" + string(sha)
-}
-
-// restless reports whether a new commit may help a merge that failed.
-func (d *draft) restless() bool {
-	return d.before.Merge != nil && d.before.Merge.Status == github.MergeFailed && d.before.Base != d.snapshot.Commit
-}
-
-// unaffected reports whether the base has moved and the pull request is what it was for
-// it: the same entries, whose files are as they were on the commit that it stands on.
-func (d *draft) unaffected(o github.Origin) bool {
-	return d.before.Base == o.Parents[0] && sameContent(d.before.Entries, d.after.Entries) && d.before.Blobs == d.plan.blobs()
-}
-
-// blobs stands for the files that the plan changes, as they are on the base.
-func (p *plan) blobs() string {
-	hash := sha256.New()
-	for _, f := range p.files {
-		fmt.Fprintf(hash, "%s %s\x00", f.entry.SHA, f.entry.Path)
-	}
-	return hex.EncodeToString(hash.Sum(nil))
-}
-
 // stand is the end where the branch holds the plan already: nothing is written, but for a
-// pull request that an earlier try did not come to.
+// pull request, or its labels, that an earlier try did not come to.
 func (s *Service) stand(ctx context.Context, d *draft, commit github.Commit) ([]Result, error) {
-	told, ok := readMarker(d.open.Body)
-	if d.isOpen && ok && sameContent(told.Entries, d.after.Entries) {
-		d.after.Number, d.after.URL, d.after.Base, d.after.Blobs = d.open.Number, d.open.URL, d.before.Base, d.before.Blobs
-		d.after.made(commit.SHA)
-		if d.after.Base == "" {
-			d.after.Base, d.after.Blobs = d.snapshot.Commit, d.plan.blobs()
-		}
-		failure := s.mergeWhenReady(ctx, d, commit)
-		if err := s.keep(ctx, d.t, d.branch, d.after, d.next()); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrLedger, err)
-		}
-		return d.results(commit, d.open, outcome{standing: true, mergeError: failure}), nil
-	}
 	d.after.made(commit.SHA)
-	return s.publish(ctx, d, commit)
+	told, ok := readMarker(d.open.Body)
+	if !d.isOpen || !ok || !sameContent(told.Entries, d.after.Entries) {
+		return s.publish(ctx, d, commit)
+	}
+	d.after.Number, d.after.URL, d.after.Base, d.after.Blobs = d.open.Number, d.open.URL, d.before.Base, d.before.Blobs
+	if d.after.Base == "" {
+		d.after.Base, d.after.Blobs = d.snapshot.Commit, d.plan.blobs()
+	}
+	out := outcome{standing: true}
+	if d.before.Bare {
+		out.refused = s.decorate(ctx, d)
+	}
+	out.said = s.mergeWhenReady(ctx, d, commit)
+	s.tell(ctx, d, out)
+	if err := s.keep(ctx, d.t, d.branch, d.after, s.next(d)); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLedger, err)
+	}
+	return d.results(commit, d.open, out), nil
 }
 
 // bring commits the plan to the branch, and opens or edits the pull request.
@@ -269,13 +235,15 @@ func (s *Service) bring(ctx context.Context, d *draft) ([]Result, error) {
 	changes := d.plan.changeset(s)
 	announce := changes.BeforeRef
 	changes.BeforeRef = func(ctx context.Context, sha github.SHA) error {
-		if err := announce(ctx, sha); err != nil {
-			return err
+		if !d.follow { // its updates have ended as proposed
+			if err := announce(ctx, sha); err != nil {
+				return err
+			}
 		}
 		d.after.made(sha)
 		stored := slices.ContainsFunc(d.requests, func(r Request) bool { return r.stored })
 		known := d.after
-		known.Number, known.URL = d.open.Number, d.open.URL
+		known.Number, known.URL, known.Bare = d.open.Number, d.open.URL, !d.isOpen || d.before.Bare
 		if err := s.keep(ctx, d.t, d.branch, known, followSoon); err != nil && stored {
 			return fmt.Errorf("%w: %w", ErrLedger, err)
 		}
@@ -312,20 +280,28 @@ func (s *Service) publish(ctx context.Context, d *draft, commit github.Commit) (
 		}
 		return nil, err
 	}
-	out := outcome{}
-	if opened {
-		out.refused = d.pr.Decorate(ctx, pull.Number, d.settings.People)
-		if d.settings.Draft && !pull.Draft {
-			out.refused = append(out.refused, "draft: the repository has no drafts")
-		}
-	}
 	d.open, d.isOpen = pull, true
 	d.after.Number, d.after.URL, d.after.Base, d.after.Blobs = pull.Number, pull.URL, d.snapshot.Commit, d.plan.blobs()
-	out.mergeError = s.mergeWhenReady(ctx, d, commit)
+	out := outcome{}
+	if opened || d.before.Bare {
+		out.refused = s.decorate(ctx, d)
+	}
+	out.said = s.mergeWhenReady(ctx, d, commit)
+	s.tell(ctx, d, out)
 	// A hint that is not kept costs reads, and the updates before stay open a while.
-	_ = s.keep(ctx, d.t, d.branch, d.after, d.next())
+	_ = s.keep(ctx, d.t, d.branch, d.after, s.next(d))
 	s.endReplaced(ctx, d)
 	return d.results(commit, pull, out), nil
+}
+
+// decorate gives a new pull request its labels, reviewers and assignees. It returns what
+// GitHub refused of them.
+func (s *Service) decorate(ctx context.Context, d *draft) (refused []string) {
+	refused = d.pr.Decorate(ctx, d.open.Number, d.settings.People)
+	if d.settings.Draft && !d.open.Draft {
+		refused = append(refused, "draft: the repository has no drafts")
+	}
+	return refused
 }
 
 // show opens the pull request, or brings the open one's texts up to date.
@@ -340,23 +316,11 @@ func (d *draft) show(ctx context.Context, text github.PullText) (pull github.Pul
 	return pull, false, err
 }
 
-// endReplaced ends the updates that the pull request proposed before and does not any more.
-func (s *Service) endReplaced(ctx context.Context, d *draft) {
-	if s.proposals == nil {
-		return
-	}
-	now := d.after.ids()
-	gone := slices.DeleteFunc(d.before.ids(), func(id string) bool { return slices.Contains(now, id) })
-	if len(gone) > 0 {
-		_ = s.proposals.End(ctx, d.t.place().ID, gone, Result{Place: d.plan.place(), Status: Superseded})
-	}
-}
-
 // outcome is what becomes of a pull request beside its commit.
 type outcome struct {
-	standing   bool
-	refused    []string
-	mergeError string
+	standing bool
+	refused  []string
+	said     said
 }
 
 // results are the answers to the requests that are asked for now.
@@ -369,138 +333,21 @@ func (d *draft) results(commit github.Commit, pull github.PullRequest, out outco
 		}
 		r.Status = Proposed
 		r.Pull = &Pull{Number: pull.Number, URL: pull.URL, Branch: d.branch, State: pull.State()}
-		r.Standing, r.Refused, r.MergeError = out.standing, out.refused, out.mergeError
+		r.Standing, r.Refused, r.MergeError, r.Merging = out.standing, out.refused, out.said.Error, out.said.Merging
 	}
 	return results
 }
 
-// settleClosed answers where the newest pull request is closed: somebody who closed it
-// without a merge does not want what it proposed.
-func (s *Service) settleClosed(ctx context.Context, d *draft) (results []Result, done bool, err error) {
-	if d.isOpen || len(d.sight.Pulls) == 0 {
-		return nil, false, nil
+// tell has what is said of the pull request stand with the updates that it holds, where
+// that is something else than before. What the requests of now are told is their result.
+func (s *Service) tell(ctx context.Context, d *draft, out outcome) {
+	news := out.said != d.before.Said || d.follow && len(out.refused) > 0
+	d.after.Said = out.said
+	if s.proposals == nil || !news {
+		return
 	}
-	newest := d.sight.Pulls[0]
-	if newest.Merged {
-		if d.before.Number == newest.Number {
-			err = s.endMerged(ctx, d, newest)
-		}
-		return nil, false, err
+	note := PullNote{MergeError: out.said.Error, Merging: out.said.Merging, Refused: out.refused}
+	if err := s.proposals.Note(ctx, d.t.place().ID, d.after.ids(), note); err != nil {
+		d.after.Said = d.before.Said // it is told at the next look
 	}
-	retried := slices.ContainsFunc(d.requests, func(r Request) bool { return r.Retried })
-	if d.before.Closed || retried || d.before.Number != 0 && d.before.Number != newest.Number {
-		return nil, false, nil
-	}
-	unwanted := !slices.ContainsFunc(d.requests, func(r Request) bool {
-		return !slices.ContainsFunc(d.before.requests(), func(old Request) bool { return same(old, r) })
-	})
-	if !unwanted && !d.follow {
-		return nil, false, nil
-	}
-	results = repeat(Result{
-		Place: d.t.place(), Status: Unchanged, Reason: PullRequestClosed,
-		Pull: &Pull{Number: newest.Number, URL: newest.URL, Branch: d.branch, State: newest.State()},
-	}, len(d.requests))
-	for i := range results {
-		results[i].planned = d.requests[i].Images
-	}
-	return results, true, s.endClosed(ctx, d, newest, results[0])
-}
-
-// endClosed ends the updates of a pull request that somebody closed, and keeps an eye on it
-// while it may be reopened.
-func (s *Service) endClosed(ctx context.Context, d *draft, pull github.PullRequest, result Result) error {
-	if s.proposals == nil {
-		return nil
-	}
-	p := d.before
-	if p.Seen.IsZero() {
-		p.Seen = s.clock()
-		if err := s.proposals.End(ctx, d.t.place().ID, p.ids(), result); err != nil {
-			return fmt.Errorf("%w: %w", ErrLedger, err)
-		}
-	}
-	if s.clock().Sub(p.Seen) > keptClosed {
-		if gone, err := d.pr.Delete(ctx, pull.Head); err != nil || !gone && p.owns(d.sight.Head) {
-			return err
-		}
-		return s.proposals.Forget(ctx, d.t.place().ID, d.branch)
-	}
-	p.Number, p.URL, p.Merge = pull.Number, pull.URL, nil
-	return s.keep(ctx, d.t, d.branch, p, followLater)
-}
-
-// endMerged deletes the branch of a pull request that was merged, where GitHub lets it, and
-// ends its updates. What is cut short is done by the next look.
-func (s *Service) endMerged(ctx context.Context, d *draft, pull github.PullRequest) error {
-	if d.sight.Head != "" && d.sight.Head == pull.Head {
-		gone, err := d.pr.Delete(ctx, d.sight.Head)
-		if err != nil && !errors.Is(err, github.ErrForbidden) && !errors.Is(err, github.ErrBranchProtected) {
-			return err
-		}
-		if gone {
-			d.sight.Head = ""
-		}
-	}
-	place := d.t.place()
-	place.Repo, place.Branch = d.snapshot.Repo, d.snapshot.Branch
-	err := s.end(ctx, d, Result{
-		Place: place, Status: Committed,
-		Commit: &github.Commit{SHA: pull.MergeCommit, URL: commitURL(pull.URL, pull.MergeCommit), Message: pull.Title},
-		Pull:   &Pull{Number: pull.Number, URL: pull.URL, Branch: d.branch, State: pull.State()},
-	})
-	d.before = proposal{Heads: d.before.Heads}
-	return err
-}
-
-// end ends all updates of a pull request that is over, and forgets it.
-func (s *Service) end(ctx context.Context, d *draft, result Result) error {
-	if s.proposals == nil {
-		return nil
-	}
-	target := d.t.place().ID
-	if len(d.before.Entries) > 0 {
-		if err := s.proposals.End(ctx, target, d.before.ids(), result); err != nil {
-			return fmt.Errorf("%w: %w", ErrLedger, err)
-		}
-	}
-	if err := s.proposals.Forget(ctx, target, d.branch); err != nil {
-		return fmt.Errorf("%w: %w", ErrLedger, err)
-	}
-	return nil
-}
-
-// withdraw is the end where the base has what is asked for. A pull request of the service's
-// own that proposes it is closed, with a comment that says why.
-func (s *Service) withdraw(ctx context.Context, d *draft, owned bool) ([]Result, error) {
-	results := d.plan.results(nil)[:len(d.requests)]
-	if !owned {
-		return results, nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pullPatience)
-	defer cancel()
-	if d.isOpen {
-		closed := d.before
-		closed.Closed = true
-		if _, err := d.pr.Close(ctx, d.open.Number, withMarker(d.open.Body, closed)); err != nil {
-			return nil, err
-		}
-		if err := d.pr.Comment(ctx, d.open.Number, closingComment(d.plan.place(), d.snapshot.Commit)); err != nil {
-			return nil, err
-		}
-	}
-	if d.sight.Head != "" {
-		if _, err := d.pr.Delete(ctx, d.sight.Head); err != nil {
-			return nil, err
-		}
-	}
-	return results, s.end(ctx, d, Result{Place: d.plan.place(), Status: Unchanged})
-}
-
-// withMarker is a body with another marker.
-func withMarker(body string, p proposal) string {
-	if at := strings.LastIndex(body, markerStart); at >= 0 {
-		body = strings.TrimRight(body[:at], "\n")
-	}
-	return body + "\n\n" + p.marker() + "\n"
 }

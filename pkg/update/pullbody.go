@@ -73,7 +73,7 @@ func (p *plan) pullDetails() string {
 		}
 		changes.add(fmt.Sprintf("| %s | %s | %s | %s |\n", code(w.Repository.String()), codes(f.from()), to, codes(paths(f.files))))
 	}
-	return "| image | from | to | files |\n| --- | --- | --- | --- |\n" + changes.String() + "\n" + p.asked() + p.leftAlone() + folded(p.diff()) +
+	return "| Image | From | To | Files |\n| --- | --- | --- | --- |\n" + changes.String() + "\n" + p.asked() + p.leftAlone() + folded(p.diff()) +
 		"\nTo keep an image where it is, put `# versions-service: hold` on its line, or hold it at the service. A version whose pull request " +
 		"is closed is not proposed again. To go back once it is merged, roll the image back at the service.\n"
 }
@@ -131,13 +131,12 @@ func paths(files []File) []string {
 func (p *plan) asked() string {
 	asked := part{most: maxAsked}
 	for _, r := range p.requests {
-		line := "- update " + code(r.ID)
+		line := "- Requested"
 		if r.Caller != "" {
-			line += ", asked for by " + code(r.Caller)
+			line += " by " + code(r.Caller)
 		}
-		for _, of := range []struct{ what, text string }{
-			{"from the repository", r.Source.Repository}, {"at the revision", r.Source.Revision}, {"by the run", r.Source.URL},
-		} {
+		line += ", update " + code(r.ID)
+		for _, of := range []struct{ what, text string }{{"from", r.Source.Repository}, {"at", r.Source.Revision}, {"run", r.Source.URL}} {
 			if of.text != "" {
 				line += ", " + of.what + " " + code(of.text)
 			}
@@ -165,7 +164,7 @@ func (p *plan) leftAlone() string {
 	if skipped.Len() == 0 {
 		return ""
 	}
-	return "\nLeft alone:\n\n| reference | why |\n| --- | --- |\n" + skipped.String()
+	return "\nLeft alone:\n\n| Reference | Why |\n| --- | --- |\n" + skipped.String()
 }
 
 // folded shows a diff, folded when it is long, and cut when it is very long.
@@ -247,8 +246,7 @@ func code(text string) string {
 	return "<code>" + b.String() + "</code>"
 }
 
-// closingComment is why the service closed a pull request.
-func closingComment(place Place, commit github.SHA) string {
-	return fmt.Sprintf("Closed: %s has at %s what this pull request proposes; there is nothing left to merge.",
-		code(place.String()), code(string(commit)))
+// closingComment is why the service closes a pull request. It is the same for each try.
+func closingComment(place Place) string {
+	return "There is nothing left to merge: " + code(place.String()) + " has what this pull request proposes, so it is closed."
 }

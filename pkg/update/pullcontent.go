@@ -22,6 +22,23 @@ type Proposals interface {
 	Forget(ctx context.Context, target, branch string) error
 	// End tells what became of the proposed updates with these ids.
 	End(ctx context.Context, target string, ids []string, result Result) error
+	// Note tells what is to be known of those that are still proposed.
+	Note(ctx context.Context, target string, ids []string, note PullNote) error
+}
+
+// PullNote is what is said of updates while they are proposed.
+type PullNote struct {
+	// MergeError and Merging are those of a Result.
+	MergeError string
+	Merging    bool
+	// Refused are those of a Result; none leaves it as it is.
+	Refused []string
+}
+
+// said is what the updates of a pull request were told of its merge.
+type said struct {
+	Error   string `json:"error,omitempty"`
+	Merging bool   `json:"merging,omitempty"`
 }
 
 const (
@@ -53,6 +70,9 @@ type proposal struct {
 	// Blobs stands for the files that it changes, as they were there.
 	Blobs string `json:"blobs,omitempty"`
 	Merge *merge `json:"merge,omitempty"`
+	// Bare reports that the open pull request may lack its labels, reviewers and the like.
+	Bare bool `json:"bare,omitempty"`
+	Said said `json:"said,omitzero"`
 }
 
 // entry is a request in a pull request.
@@ -83,6 +103,17 @@ func (e entry) all() []string { return append([]string{e.ID}, e.IDs...) }
 func same(a, b Request) bool {
 	return a.Scope() == b.Scope() && len(a.Images) == len(b.Images) &&
 		!slices.ContainsFunc(a.Images, func(m Image) bool { return !slices.ContainsFunc(b.Images, m.alike) })
+}
+
+// asksAgain reports whether a request asks for what an old one asked for, to which a
+// registry may have added the digest.
+func asksAgain(r, old Request) bool {
+	return r.Scope() == old.Scope() && len(r.Images) == len(old.Images) &&
+		!slices.ContainsFunc(r.Images, func(m Image) bool {
+			return !slices.ContainsFunc(old.Images, func(o Image) bool {
+				return o.Repository.Equal(m.Repository) && o.Version == m.Version && (m.Digest.IsZero() || m.Digest == o.Digest)
+			})
+		})
 }
 
 const (

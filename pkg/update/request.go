@@ -238,9 +238,11 @@ type Result struct {
 	// Reason is why nothing was written: PullRequestClosed, or "".
 	Reason string
 	// Refused says what GitHub did not take of a pull request's labels, reviewers and the
-	// like, and MergeError why it is not merged by itself.
+	// like, and MergeError why it is not merged by itself. Merging reports that it will be,
+	// once GitHub's rules allow it.
 	Refused    []string
 	MergeError string
+	Merging    bool
 	// Images are those of the request that were to be moved on the target. Of a result that
 	// has no Err, Superseded are those among them that were left to later requests, and
 	// Absent those that only other targets name; those that Holds cover were left out; the

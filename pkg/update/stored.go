@@ -194,6 +194,7 @@ type storedResult struct {
 	Reason         string         `json:"reason,omitempty"`
 	Refused        []string       `json:"refused,omitempty"`
 	MergeError     string         `json:"merge_error,omitempty"`
+	Merging        bool           `json:"merging,omitempty"`
 	Failure        *storedFailure `json:"failure,omitempty"`
 	// Problem is the failure of a row without a version.
 	Problem *storedFailure `json:"problem,omitempty"`
@@ -292,7 +293,7 @@ func EncodeResult(r Result) []byte {
 		stored := storedPull(*r.Pull)
 		s.Pull = &stored
 	}
-	s.Standing, s.Reason, s.Refused, s.MergeError = r.Standing, r.Reason, r.Refused, r.MergeError
+	s.Standing, s.Reason, s.Refused, s.MergeError, s.Merging = r.Standing, r.Reason, r.Refused, r.MergeError, r.Merging
 	if f, failed := r.Failure(); failed {
 		stored := storedFailure(f)
 		s.Failure = &stored
@@ -342,7 +343,7 @@ func DecodeResult(text []byte) (Result, error) {
 		r.WouldDeny = append(r.WouldDeny, Denial(d))
 	}
 	r.Name, r.Branch = s.Name, s.Branch
-	r.Standing, r.Reason, r.Refused, r.MergeError = s.Standing, s.Reason, s.Refused, s.MergeError
+	r.Standing, r.Reason, r.Refused, r.MergeError, r.Merging = s.Standing, s.Reason, s.Refused, s.MergeError, s.Merging
 	if s.Pull != nil {
 		pull := Pull(*s.Pull)
 		r.Pull = &pull

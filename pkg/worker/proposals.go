@@ -42,33 +42,48 @@ func (p *Proposals) Forget(ctx context.Context, target, branch string) error {
 
 // End gives the proposed updates the end of their pull request. What they changed stays in
 // their results.
-func (p *Proposals) End(ctx context.Context, target string, ids []string, result update.Result) error {
-	for _, id := range ids {
-		if err := p.endOne(ctx, target, id, result); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *Proposals) endOne(ctx context.Context, target, id string, end update.Result) error {
-	u, err := p.queue.Get(ctx, id)
-	if errors.Is(err, queue.ErrNotFound) { // its history is over, or was never stored
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, task := range u.Tasks {
-		if task.Target != target || task.Status != queue.Proposed {
-			continue
-		}
+func (p *Proposals) End(ctx context.Context, target string, ids []string, end update.Result) error {
+	return p.each(ctx, target, ids, func(id string, task queue.Task) error {
 		result := end
 		if before, err := update.DecodeResult(task.Result); err == nil && end.Err == nil {
 			result = ended(before, end)
 		}
-		if err := p.queue.EndProposed(ctx, target, id, task.Image, outcome(result, nil, time.Now())); err != nil {
+		return p.queue.EndProposed(ctx, target, id, task.Image, outcome(result, nil, time.Now()))
+	})
+}
+
+// Note adds to the results of the proposed updates.
+func (p *Proposals) Note(ctx context.Context, target string, ids []string, note update.PullNote) error {
+	return p.each(ctx, target, ids, func(id string, task queue.Task) error {
+		result, err := update.DecodeResult(task.Result)
+		if err != nil || result.Pull == nil { // of several images one has all
+			return nil //nolint:nilerr // another version of this program wrote it
+		}
+		result.MergeError, result.Merging = note.MergeError, note.Merging
+		if note.Refused != nil {
+			result.Refused = note.Refused
+		}
+		return p.queue.NoteProposed(ctx, target, id, task.Image, update.EncodeResult(result))
+	})
+}
+
+// each calls do for the tasks of updates on a target that are proposed.
+func (p *Proposals) each(ctx context.Context, target string, ids []string, do func(id string, task queue.Task) error) error {
+	for _, id := range ids {
+		u, err := p.queue.Get(ctx, id)
+		if errors.Is(err, queue.ErrNotFound) { // its history is over, or was never stored
+			continue
+		}
+		if err != nil {
 			return err
+		}
+		for _, task := range u.Tasks {
+			if task.Target != target || task.Status != queue.Proposed {
+				continue
+			}
+			if err := do(id, task); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -82,7 +97,7 @@ func ended(before, end update.Result) update.Result {
 	if before.Pull == nil {
 		return after
 	}
-	after.Standing = false
+	after.Standing, after.MergeError, after.Merging = false, "", false
 	if end.Commit != nil {
 		after.Commit = end.Commit
 	}
@@ -94,7 +109,7 @@ func ended(before, end update.Result) update.Result {
 
 // Follower looks at pull requests. *update.Service is one.
 type Follower interface {
-	Follow(ctx context.Context, target, branch string) error
+	Follow(ctx context.Context, target, branch string) (refused []string, err error)
 }
 
 // Follow has the pull requests looked at that are due, until ctx ends. follower is asked for
@@ -124,7 +139,12 @@ func (p *Proposals) Follow(ctx context.Context, follower func() Follower, log *s
 func (p *Proposals) followOne(ctx context.Context, follower Follower, one queue.Proposal, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, followTimeout)
 	defer cancel()
-	if err := follower.Follow(ctx, one.Target, one.Name); err != nil && ctx.Err() == nil {
+	refused, err := follower.Follow(ctx, one.Target, one.Name)
+	if len(refused) > 0 {
+		log.LogAttrs(ctx, slog.LevelWarn, "GitHub refused a part of a pull request",
+			slog.String("target", one.Target), slog.String("branch", one.Name), slog.Any("refused", refused))
+	}
+	if err != nil && ctx.Err() == nil {
 		log.LogAttrs(ctx, slog.LevelWarn, "looking at a pull request failed, it is tried again",
 			append([]slog.Attr{slog.String("target", one.Target), slog.String("branch", one.Name)}, update.ErrorAttrs(err)...)...)
 	}

@@ -257,6 +257,7 @@ func (w *Worker) logTried(ctx context.Context, item queue.Item, images []update.
 	if o.After > 0 {
 		attrs = append(attrs, slog.Duration("after", o.After))
 	}
+	attrs = append(attrs, PullAttrs(r)...)
 	level := slog.LevelInfo
 	if o.Parked && item.Task.LastError != "" {
 		level = slog.LevelDebug // it was said when the task was parked
@@ -268,4 +269,18 @@ func (w *Worker) logTried(ctx context.Context, item queue.Item, images []update.
 		}
 	}
 	w.log.LogAttrs(ctx, level, "stored update", attrs...)
+}
+
+// PullAttrs are what the log says of the pull request of a result.
+func PullAttrs(r update.Result) (attrs []slog.Attr) {
+	if r.Status == update.Proposed && r.Pull != nil {
+		attrs = append(attrs, slog.String("pull_request", r.Pull.URL))
+	}
+	if len(r.Refused) > 0 {
+		attrs = append(attrs, slog.Any("refused", r.Refused))
+	}
+	if r.MergeError != "" {
+		attrs = append(attrs, slog.String("merge_error", r.MergeError))
+	}
+	return attrs
 }

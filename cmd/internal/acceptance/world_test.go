@@ -61,6 +61,8 @@ type world struct {
 	stop       func() error
 	// watchEvery is how often files of settings are looked at; 0 is the default.
 	watchEvery time.Duration
+	// now replaces the program's clock; nil is the real one.
+	now func() time.Time
 }
 
 // option changes the environment or the repository before the program starts.
@@ -179,7 +181,7 @@ func (w *world) run() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	settings.WatchEvery = w.watchEvery
+	settings.WatchEvery, settings.Now = w.watchEvery, w.now
 	svc, err := service.New(settings, service.Build{Version: "test"}, w.logs)
 	if err != nil {
 		w.t.Fatal(err)

@@ -56,6 +56,9 @@ type Settings struct {
 	// WatchEvery is how often files of settings are looked at; 0 means every second.
 	// No variable sets it.
 	WatchEvery time.Duration
+	// Now replaces the clock of the store and of pull requests; nil means the real one. No
+	// variable sets it.
+	Now func() time.Time
 	// Warnings are probable mistakes that do not stop the start, which logs them.
 	Warnings []Warning
 

@@ -117,7 +117,7 @@ func (s *Service) reload(ctx context.Context, w *watcher) {
 func (s Settings) readAgain() (next Settings, err error) {
 	for range rereads {
 		next, err = readEnvironment(s.env, s.Trust.Callers)
-		next.Trial, next.AskAtStart, next.WatchEvery = s.Trial, s.AskAtStart, s.WatchEvery
+		next.Trial, next.AskAtStart, next.WatchEvery, next.Now = s.Trial, s.AskAtStart, s.WatchEvery, s.Now
 		if len(next.files.now().changed(next.files)) == 0 {
 			return next, err
 		}

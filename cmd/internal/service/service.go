@@ -112,6 +112,7 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 	idle := &configuration{updates: update.New(update.Options{
 		Share: s.GroupCommits, IndexBytes: s.CacheBytes / indexShare, Timeout: s.UpdateTimeout,
 		Observe: newUpdateMetrics(registry).observe, Ledger: svc.queue, Holds: holds, Proposals: worker.NewProposals(svc.queue),
+		Now: s.Now,
 	})}
 	idle.images = inventory.New(inventory.Options{Bytes: s.CacheBytes / sightShare, Learn: idle.updates.Learn})
 	registerWaiting(registry, idle.updates.Waiting)
@@ -218,7 +219,7 @@ func (s *Settings) openQueue(logger *slog.Logger, observe func(queue.Event)) (*q
 	ctx, cancel := context.WithTimeout(context.Background(), openPatience)
 	defer cancel()
 	stored, err := queue.Open(ctx, queue.Options{
-		URL: s.StoreURL, Logger: logger, Observe: observe,
+		URL: s.StoreURL, Logger: logger, Observe: observe, Now: s.Now,
 		Retention: s.Queue.Retention, MaxWaiting: s.Queue.MaxWaiting, MaxHistory: s.Queue.MaxHistory,
 		ApplyTimeout: min(s.UpdateTimeout, queue.MaxApplyTimeout),
 	})

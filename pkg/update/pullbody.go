@@ -3,6 +3,7 @@ package update
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
@@ -69,7 +70,7 @@ func (p *plan) pullDetails() string {
 		}
 		to := code(w.Version.String())
 		if !w.Digest.IsZero() {
-			to += "<br>" + code(w.Digest.String())
+			to += "<br>" + code(short(w.Digest.String()))
 		}
 		changes.add(fmt.Sprintf("| %s | %s | %s | %s |\n", code(w.Repository.String()), codes(f.from()), to, codes(paths(f.files))))
 	}
@@ -100,6 +101,16 @@ func (b *part) String() string {
 	return fmt.Sprintf("%s\n… and %d more.\n", b.Builder.String(), b.left)
 }
 
+// shortDigest is how much of a digest a table has room for; the difference has all of it.
+const shortDigest = len("sha256:") + 12
+
+func short(digest string) string {
+	if len(digest) <= shortDigest {
+		return digest
+	}
+	return clip(digest, shortDigest) + "…"
+}
+
 // from are the versions before.
 func (f *finding) from() []string {
 	var out []string
@@ -108,7 +119,7 @@ func (f *finding) from() []string {
 		for _, c := range file.Changes {
 			from := c.From
 			if c.FromDigest != "" {
-				from += "@" + c.FromDigest
+				from += "@" + short(c.FromDigest)
 			}
 			if from != "" && !seen[from] {
 				seen[from] = true
@@ -180,8 +191,18 @@ func folded(diff string) string {
 	return "\n<details><summary>The difference</summary>\n\n" + block + "\n</details>\n"
 }
 
-// fenced is a code block that the text in it cannot end.
+// fenced is a code block that the text in it cannot end. What nobody sees, or what changes
+// the direction of the text, is shown as U+FFFD.
 func fenced(language, text string) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\r':
+			return -1
+		case r != '\n' && r != '\t' && !unicode.IsPrint(r):
+			return utf8.RuneError
+		}
+		return r
+	}, text)
 	ticks, run := 3, 0
 	for _, c := range text {
 		if c == '`' {
@@ -192,7 +213,7 @@ func fenced(language, text string) string {
 		}
 	}
 	bar := strings.Repeat("`", ticks)
-	return bar + language + "\n" + strings.ReplaceAll(text, "\r", "") + "\n" + bar + "\n"
+	return bar + language + "\n" + text + "\n" + bar + "\n"
 }
 
 func indent(text string) string {

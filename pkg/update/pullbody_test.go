@@ -32,7 +32,7 @@ var markdown = goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.Wit
 var own = regexp.MustCompile(`^(?:` + strings.Join([]string{
 	`|Image|From|To|Files|Reference|Why`,           // the heads of the tables
 	`(?:◦|–)(?:<br>(?:◦|–))*(?:<br>and \d+ more)?`, // a cell
-	`Requested(?: by ◦)?, update ◦(?:, from ◦)?(?:, at ◦)?(?:, run ◦)?`,
+	`Requested(?: by [◦–])?, update ◦(?:, from [◦–])?(?:, at [◦–])?(?:, run [◦–])?`,
 	`… and \d+ more\.`,
 	`Left alone:`,
 	`To keep an image where it is, .*`,

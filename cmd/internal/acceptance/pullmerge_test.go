@@ -230,3 +230,35 @@ func TestMergesThatAreGivenUp(t *testing.T) {
 	w.checked()
 	w.hinted("check_suite", branch, "merged", func() bool { return w.statusOf(again.update.Id) == api.StatusCommitted })
 }
+
+// What GitHub does not take beside the texts is said in the answer and in one log line, by
+// name, whoever carries the update out; the rest is taken.
+func TestRefusedPeople(t *testing.T) {
+	t.Parallel()
+	w := start(t, withPulls(`reviewers: [octocat, hubot, ghost], team_reviewers: [platform, nobody], assignees: [hubot, ghost], labels: [deploy]`),
+		func(w *world) { w.repo.SetPeople([]string{"octocat", "hubot"}, []string{"platform"}) })
+	wantLines := func(t *testing.T, refused *[]string, n int) {
+		t.Helper()
+		var got []string
+		if refused != nil {
+			got = *refused
+		}
+		for i, name := range []string{"reviewer octocat: ", "reviewer ghost: ", "team nobody: ", "assignees ghost: "} {
+			if len(got) != 4 || !strings.HasPrefix(got[i], name) || len(got[i]) < len(name)+10 {
+				t.Errorf("refused %q", got)
+			}
+		}
+		if lines := strings.Count(w.logs.String(), `"refused":["reviewer octocat: `); lines != n {
+			t.Errorf("said in %d log lines, want %d", lines, n)
+		}
+	}
+	now := w.post(setTo(node, "v1"))
+	wantPull(t, now, http.StatusCreated, api.StatusProposed, 1)
+	wantLines(t, now.update.Targets[0].Refused, 1)
+	stored := w.post(setTo(worker, "v1"), "Prefer", "wait=50")
+	wantPull(t, stored, http.StatusCreated, api.StatusProposed, 2)
+	wantLines(t, stored.update.Targets[0].Refused, 2)
+	if p := w.onlyPull(2); strings.Join(p.Reviewers, ",")+strings.Join(p.Teams, ",")+strings.Join(p.Assignees, ",")+strings.Join(p.Labels, ",") != "hubotplatformhubotdeploy" {
+		t.Errorf("%+v", p)
+	}
+}

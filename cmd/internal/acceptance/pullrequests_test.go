@@ -108,6 +108,7 @@ func wantPull(t *testing.T, r reply, status int, state api.Status, number int) {
 func TestAPullRequestForAnImage(t *testing.T) {
 	t.Parallel()
 	w := start(t, withPulls(`title: "Deploy {name} {version}", body: "For {image}.", labels: [deploy], reviewers: [octocat, hubot]`))
+	refusedIn := func(log string) int { return strings.Count(log, `"refused":["reviewer octocat: `) }
 	before := w.head()
 	w.writes()
 	first := w.post(`{"image": "` + node + `", "version": "v1", "message": "Fixes #12, says @mona <b>", "source": {"repository": "octo-org/web", "url": "https://example.com/runs/1?a=|b"}}`)
@@ -120,8 +121,8 @@ func TestAPullRequestForAnImage(t *testing.T) {
 	if got, want := strings.Join(writes, ", "), "POST git/trees, POST git/commits, POST git/refs, POST pulls, POST issues/{number}/labels, POST pulls/{number}/requested_reviewers, POST pulls/{number}/requested_reviewers, POST pulls/{number}/requested_reviewers"; got != want {
 		t.Errorf("writes %s, want %s", got, want)
 	}
-	if target.Refused == nil || !strings.Contains((*target.Refused)[0], "Review cannot be requested from pull request author.") {
-		t.Errorf("refused %v", target.Refused)
+	if target.Refused == nil || !strings.Contains((*target.Refused)[0], "Review cannot be requested from pull request author.") || refusedIn(w.logs.String()) != 1 {
+		t.Errorf("refused %v, in %d log lines", target.Refused, refusedIn(w.logs.String()))
 	}
 	p := w.onlyPull(1)
 	if !strings.HasPrefix(p.Head, "versions/production-ghcr-io-refty-yapi-refty-node-refty-node-") || strings.Count(p.Head, "/") != 1 || p.Title != "Deploy refty-node v1" ||

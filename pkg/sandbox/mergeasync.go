@@ -67,6 +67,9 @@ func (r *Repository) runAsyncs(p *pull) error {
 			}
 			return nil
 		}
+		if p.running() != a {
+			return nil
+		}
 		if err := r.stepAsync(p, a); err != nil {
 			return err
 		}

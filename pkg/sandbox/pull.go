@@ -270,6 +270,9 @@ func (r *Repository) followBranches(p *pull) error {
 	}
 	if head != p.headHash {
 		p.Approvals, p.Updated = nil, r.clock()
+		if a := p.running(); a != nil && a.SHA != head.String() { // in a queue as well
+			a.end(r, asyncFailed, headMovedText)
+		}
 	}
 	pushed := head != p.headHash
 	p.headHash, p.baseHash = head, base

@@ -72,7 +72,7 @@ func (s *Service) mergeWhenReady(ctx context.Context, d *draft, commit github.Co
 	case err != nil: // it is asked for again when the pull request is looked at next
 		return said{Merging: true, Error: "the merge could not be asked for and is tried again: " + FailureOf(err).Detail}
 	case m.Status == github.MergeFailed:
-		return said{Merging: true, Error: fmt.Sprintf("GitHub has not merged it, and is asked again: it says %q", m.Words)}
+		return said{Merging: true, Error: "it is not merged yet, and GitHub is asked again; GitHub says: " + m.Words}
 	}
 	return said{Merging: true}
 }
@@ -80,7 +80,8 @@ func (s *Service) mergeWhenReady(ctx context.Context, d *draft, commit github.Co
 // pursueMerge takes the next step with a merge.
 func (s *Service) pursueMerge(ctx context.Context, d *draft, m *merge, commit github.Commit) error {
 	switch {
-	case m.Status == "", m.Status == github.MergeForgotten, m.Status == github.MergeFailed && s.mayAskAgain(d, m):
+	case m.Status == "", m.Status == github.MergeForgotten, m.Status == github.MergeFailed && s.mayAskAgain(d, m),
+		m.UUID == "" && m.underWay() && !s.clock().Before(m.Next): // somebody else's, of which only asking again tells
 		return s.askMerge(ctx, d, m, commit)
 	case m.UUID != "" && m.underWay():
 		got, err := d.pr.MergeResult(ctx, d.open.Number, m.UUID)
@@ -175,5 +176,5 @@ type MergeFailedError struct {
 
 // Error is a sentence for the caller.
 func (e *MergeFailedError) Error() string {
-	return fmt.Sprintf("GitHub did not merge pull request #%d, which stays open: GitHub says %q", e.Number, e.Words)
+	return fmt.Sprintf("GitHub did not merge pull request #%d, which stays open; GitHub says: %s", e.Number, e.Words)
 }

@@ -85,11 +85,11 @@ func killAtEachWrite(t *testing.T, after bool) {
 		settings := ""
 		switch point.endpoint {
 		case "/labels":
-			settings = "labels: [deploy]"
+			settings = ", pull_request: {labels: [deploy]}"
 		case "/merge-async":
-			settings = "merge: when_ready"
+			settings = ", pull_request: {merge: when_ready}"
 		}
-		config += fmt.Sprintf("  - {name: t%d, repository: octo-org/p%[1]d, branch: main, mode: pull_request, pull_request: {%s}}\n", i, settings)
+		config += fmt.Sprintf("  - {name: t%d, repository: octo-org/p%[1]d, branch: main, mode: pull_request%s}\n", i, settings)
 		options = append(options, withRepository(fmt.Sprintf("octo-org/p%d", i), map[string]string{"app.yaml": deployment(imageAt(i) + ":v0")}))
 	}
 	w := prepare(t, append(options, withConfig(config))...)
@@ -191,7 +191,7 @@ func (w *world) until(is func() bool, what string, args ...any) {
 func TestNoPullRequestGoesStale(t *testing.T) {
 	t.Parallel()
 	n := *pullImages
-	w := start(t, withPulls(`group: image`), withFiles(imageFiles(n)))
+	w := start(t, withPulls(`group: image`), withFiles(imageFiles(n)), func(w *world) { w.trial = true })
 	draw := rand.New(rand.NewPCG(*pullSeed, 1))
 	wanted := make([]string, n)
 	closed := make([]bool, n) // the version that is wanted was refused by somebody

@@ -63,6 +63,8 @@ type world struct {
 	watchEvery time.Duration
 	// now replaces the program's clock; nil is the real one.
 	now func() time.Time
+	// trial leaves the pace out by which GitHub's limits are kept.
+	trial bool
 }
 
 // option changes the environment or the repository before the program starts.
@@ -181,7 +183,7 @@ func (w *world) run() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	settings.WatchEvery, settings.Now = w.watchEvery, w.now
+	settings.WatchEvery, settings.Now, settings.Trial = w.watchEvery, w.now, w.trial
 	svc, err := service.New(settings, service.Build{Version: "test"}, w.logs)
 	if err != nil {
 		w.t.Fatal(err)

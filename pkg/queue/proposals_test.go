@@ -48,6 +48,11 @@ func TestProposals(t *testing.T) {
 		diff(t, "hinted at", []string{"a=1"}, w.due())
 		w.must(w.HintProposals(ctx, []string{"other", "infra"}))
 		diff(t, "hinted at all", 2, len(w.due()))
+		w.must(w.HintProposals(ctx, []string{"infra"}, "a"))
+		keep("a", "2", time.Hour) // by who looked before the hint
+		diff(t, "hinted at meanwhile", []string{"a=2"}, w.due())
+		keep("a", "3", time.Hour)
+		diff(t, "looked at since", []string{}, w.due())
 		p, found, err := w.FindProposal(ctx, "infra", "b")
 		if err != nil || !found || string(p.Data) != "2" {
 			t.Errorf("%+v, %v, %v", p, found, err)
@@ -83,8 +88,14 @@ func TestProposedUpdatesEndWithTheirPullRequest(t *testing.T) {
 			w.must(w.EndProposed(t.Context(), "infra", "unknown", "", o))
 			w.must(w.EndProposed(t.Context(), "infra", id, "", o))
 		}
+		w.must(w.NoteProposed(t.Context(), "infra", id, "", []byte("noted")))
+		u, err := w.WaitUntil(t.Context(), id, func(u queue.Update) bool { return string(u.Tasks[0].Result) == "noted" })
+		w.must(err)
+		diff(t, "noted", queue.Proposed, u.Status)
+		w.must(w.NoteProposed(t.Context(), "infra", id, "", []byte("open")))
 		end(queue.Outcome{Status: queue.Unchanged, Retriable: true})
-		u := wait()
+		w.must(w.NoteProposed(t.Context(), "infra", id, "", []byte("too late")))
+		u = wait()
 		diff(t, "closed", queue.Unchanged, u.Status)
 		diff(t, "its result", "open", string(u.Tasks[0].Result))
 		end(queue.Outcome{Status: queue.Failed})

@@ -6,9 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
@@ -42,146 +40,88 @@ func (w *world) openFor(i int) []sandbox.PullRequest {
 	return open
 }
 
-// killPoint is a write of a pull request at which the program is killed.
-type killPoint struct {
-	method, endpoint string
-	life             string // of the pull request, which is to be new, newer, or closed
-	waited           bool   // somebody waits for the answer, and nothing is stored
+// checkProposed expects one open pull request for the image, of one commit on the base, that
+// sets it to the version.
+func (w *world) checkProposed(i int, version string) {
+	w.t.Helper()
+	open := w.openFor(i)
+	if len(open) != 1 {
+		w.t.Errorf("image %d has %d open pull requests, want one", i, len(open))
+		return
+	}
+	content, err := w.repo.ReadFile(open[0].Head, fmt.Sprintf("images/%02d.yaml", i))
+	w.must(err)
+	if want := imageAt(i) + ":" + version; !strings.Contains(string(content), want) || !strings.Contains(open[0].Title, version) {
+		w.t.Errorf("image %d: pull request %q, want %s in\n%s", i, open[0].Title, want, content)
+	}
 }
 
-var killPoints = []killPoint{
-	{"POST", "git/trees", "new", false},
-	{"POST", "git/commits", "new", false},
-	{"POST", "git/refs", "new", false},
-	{"POST", "/pulls", "new", false},
-	{"POST", "/labels", "new", false},
-	{"PUT", "/merge-async", "new", false},
-	{"POST", "/pulls", "new", true},
-	{"POST", "git/trees", "newer", false},
-	{"PATCH", "git/refs", "newer", false},
-	{"PATCH", "/pulls", "newer", false},
-	{"POST", "/comments", "closed", false},
-	{"PATCH", "/pulls", "closed", false},
-	{"DELETE", "git/refs", "closed", false},
-}
-
-// The program is killed at each write that a pull request takes, before GitHub carries it
-// out or after: all of them at once, each in a repository of its own. Another run brings
-// what was stored to its end: never two pull requests, never a branch without one.
+// The program is killed at each write that a pull request takes, before it is carried out
+// and after. Another run brings what was stored to its end: never two pull requests, never
+// a branch without one.
 func TestPullRequestsAfterAKill(t *testing.T) {
 	t.Parallel()
-	for _, after := range []bool{false, true} {
-		t.Run(fmt.Sprintf("after=%t", after), func(t *testing.T) {
-			t.Parallel()
-			killAtEachWrite(t, after)
-		})
+	points := []struct {
+		method, endpoint string
+		inPlace          bool // a newer version for a pull request that is open
+	}{
+		{"POST", "git/trees", false},
+		{"POST", "git/commits", false},
+		{"POST", "git/refs", false},
+		{"POST", "/pulls", false},
+		{"POST", "/labels", false},
+		{"PATCH", "git/refs", true},
+		{"PATCH", "/pulls", true},
 	}
-}
-
-func killAtEachWrite(t *testing.T, after bool) {
-	config := "webhooks:\n  - {name: infra, kind: github, secrets: [{value: hub}]}\ntargets:\n"
-	options := []option{withData()}
-	for i, point := range killPoints {
-		settings := ""
-		switch point.endpoint {
-		case "/labels":
-			settings = ", pull_request: {labels: [deploy]}"
-		case "/merge-async":
-			settings = ", pull_request: {merge: when_ready}"
-		}
-		config += fmt.Sprintf("  - {name: t%d, repository: octo-org/p%[1]d, branch: main, mode: pull_request%s}\n", i, settings)
-		options = append(options, withRepository(fmt.Sprintf("octo-org/p%d", i), map[string]string{"app.yaml": deployment(imageAt(i) + ":v0")}))
-	}
-	w := prepare(t, append(options, withConfig(config))...)
+	w := prepare(t, withPulls(`labels: [deploy]`), withData(), withFiles(imageFiles(2*len(points)+1)))
 	p := w.spawn()
-	body := func(i int, version string) string {
-		return fmt.Sprintf(`{"image": %q, "version": %q, "repository": "octo-org/p%d"}`, imageAt(i), version, i)
-	}
-	var reached, all sync.WaitGroup
-	dead := make(chan struct{})
-	for i, point := range killPoints {
-		repo := w.others[fmt.Sprintf("octo-org/p%d", i)]
-		if point.life != "new" {
-			wantPull(t, p.post(body(i, "v1")), http.StatusCreated, api.StatusProposed, 1)
-		}
-		if point.life == "closed" {
-			_, err := repo.Commit("main", sandbox.Files{"app.yaml": {Content: []byte(deployment(imageAt(i) + ":v2"))}}, "By hand")
-			w.must(err)
-		}
-		reached.Add(1)
-		arrived := sync.OnceFunc(reached.Done)
-		here := sandbox.Call(func() { arrived(); <-dead }).On(point.method, point.endpoint).Once()
-		here.Repository = repo.Name()
-		w.hub.Inject(here)
-		if !after {
-			lost := sandbox.BadGateway().On(point.method, point.endpoint).Once()
-			lost.Repository = repo.Name()
-			w.hub.Inject(lost)
+	wanted := map[int]string{}
+	for n, point := range points {
+		for k, done := range []bool{false, true} {
+			i := 2*n + k
+			if point.inPlace {
+				wantPull(t, p.post(setTo(imageAt(i), "v1")), http.StatusCreated, api.StatusProposed, 0)
+			}
+			dying := p
+			w.hub.Inject(sandbox.Call(func() { _ = dying.cmd.Process.Kill(); <-dying.ended }).On(point.method, point.endpoint).Once())
+			if !done {
+				w.hub.Inject(sandbox.BadGateway().On(point.method, point.endpoint).Once())
+			}
+			_, _ = p.tryPost(setTo(imageAt(i), "v2"), "Prefer", "respond-async") // the answer may be lost with the program
+			<-dying.ended
+			p = w.spawn()
+			stored := p.get("/v1/updates?image=" + imageAt(i)).page.Updates
+			if len(stored) == 0 {
+				t.Fatalf("the update of image %d is not stored", i)
+			}
+			wanted[i] = stored[0].Id
 		}
 	}
-	ids := make([]string, len(killPoints))
-	for i, point := range killPoints {
-		if point.waited {
-			all.Go(func() {
-				if r, err := p.tryPost(body(i, "v2")); err == nil {
-					t.Errorf("answered %d by a program that was killed", r.status)
-				}
-			})
-			continue
-		}
-		ids[i] = p.post(body(i, "v2"), "Prefer", "respond-async").update.Id
+	for i, id := range wanted {
+		p.eventually(id, api.StatusProposed)
+		p.checkProposed(i, "v2")
 	}
-	reached.Wait()
-	p.kill()
-	close(dead)
-	all.Wait()
 
+	// Nobody comes back for a request that was waited for: its branch gets its pull request
+	// all the same.
+	last := 2 * len(points)
+	dying := p
+	w.hub.Inject(sandbox.Call(func() { _ = dying.cmd.Process.Kill(); <-dying.ended }).On("POST", "/pulls").Once())
+	w.hub.Inject(sandbox.BadGateway().On("POST", "/pulls").Once())
+	if r, err := p.tryPost(setTo(imageAt(last), "v2")); err == nil {
+		t.Fatalf("answered %d by a program that was killed", r.status)
+	}
 	p = w.spawn()
-	for i, point := range killPoints {
-		p.checkAfterKill(i, point, ids[i])
+	branch := strings.TrimSpace(w.git("", "for-each-ref", "--format=%(refname:lstrip=2)", fmt.Sprintf("refs/heads/versions/*image-%02d-*", last)))
+	p.hinted("push", branch, "finished", func() bool { return len(p.openFor(last)) == 1 })
+	p.checkProposed(last, "v2")
+	heads := map[string]bool{}
+	for _, pull := range w.pulls() {
+		heads[pull.Head] = true
 	}
-}
-
-// checkAfterKill expects what the point's update was to come to.
-func (p *process) checkAfterKill(i int, point killPoint, id string) {
-	p.t.Helper()
-	repo := p.others[fmt.Sprintf("octo-org/p%d", i)]
-	want := api.StatusProposed
-	switch {
-	case point.endpoint == "/merge-async":
-		want = api.StatusCommitted
-	case point.life == "closed":
-		want = api.StatusUnchanged
-	}
-	if point.waited {
-		p.until(func() bool { return len(repo.PullRequests()) == 1 }, "a pull request of %s", repo.Name())
-	} else {
-		p.eventually(id, want)
-	}
-	pulls := repo.PullRequests()
-	if len(pulls) != 1 {
-		p.t.Fatalf("%+v: %d pull requests", point, len(pulls))
-	}
-	pull := pulls[0]
-	p.until(func() bool { _, err := repo.Head(pull.Head); return (err == nil) == (want == api.StatusProposed) }, "the branch of %+v", point)
-	switch content, _ := repo.ReadFile(pull.Head, "app.yaml"); {
-	case want == api.StatusProposed && (pull.State != "open" || !strings.Contains(string(content), imageAt(i)+":v2") || !strings.Contains(pull.Title, "v2")):
-		p.t.Errorf("%+v: %s %q, with\n%s", point, pull.State, pull.Title, content)
-	case want == api.StatusCommitted && !pull.Merged:
-		p.t.Errorf("%+v: not merged", point)
-	case want == api.StatusUnchanged && (pull.State != "closed" || len(repo.PullRequests()[0].Comments) != 1):
-		p.t.Errorf("%+v: %s with %d comments", point, pull.State, len(pull.Comments))
-	case point.endpoint == "/labels" && strings.Join(pull.Labels, ",") != "deploy":
-		p.t.Errorf("%+v: labels %v", point, pull.Labels)
-	}
-}
-
-// until waits for what must come about.
-func (w *world) until(is func() bool, what string, args ...any) {
-	w.t.Helper()
-	for deadline := time.Now().Add(patience); !is(); <-time.After(betweenLooks) {
-		if time.Now().After(deadline) {
-			w.t.Fatalf("never: "+what+"\n%s", append(args, w.logs)...)
+	for name := range strings.FieldsSeq(w.git("", "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/versions")) {
+		if !heads[name] {
+			t.Errorf("the branch %s has no pull request", name)
 		}
 	}
 }

@@ -255,7 +255,7 @@ var failures = []struct {
 	{"caller gone", context.Canceled, update.CodeCanceled, "caller is gone", false, true},
 	{"foreign commits", &update.PullChangedError{Branch: "versions/a", Number: 3}, update.CodePullRequestChanged, "the branch of pull request #3 (versions/a) has commits that are not this service's", false, false},
 	{"full", &update.PullFullError{Branch: "versions/a"}, update.CodePullRequestChanged, "as many images as it has room for", false, false},
-	{"not merged", &update.MergeFailedError{Number: 3, Words: "no"}, update.CodeBranchProtected, `GitHub says "no"`, false, false},
+	{"not merged", &update.MergeFailedError{Number: 3, Words: "no"}, update.CodeBranchProtected, `GitHub says: no`, false, false},
 	{"protected", &github.Error{Kind: github.ErrBranchProtected}, update.CodeBranchProtected, "refty-infra-test@main: branch protected", false, false},
 	{"credential", &github.Error{Kind: github.ErrUnauthorized, Status: 401}, update.CodeUpstreamUnauthorized, "refused the credential", false, true},
 	{"permission", &github.Error{Kind: github.ErrForbidden, Detail: "needs contents=write"}, update.CodeUpstreamForbidden, "needs contents=write", false, false},

@@ -2,6 +2,7 @@ package inventory_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"weak"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/inventory"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
@@ -57,6 +59,22 @@ func (m *member) Read(_ context.Context, _ *github.Snapshot, entries []github.En
 	return nil
 }
 
+// A member has no past to tell of.
+
+func (*member) Ancestor(context.Context, github.Repo, github.SHA) (github.Ancestor, error) {
+	return github.Ancestor{}, errNoPast
+}
+
+func (*member) Differences(context.Context, github.Repo, github.SHA, github.SHA, func(string) bool) ([]github.Difference, bool, error) {
+	return nil, false, errNoPast
+}
+
+func (*member) Blobs(context.Context, github.Repo, []github.Entry, func(int, []byte) error) error {
+	return errNoPast
+}
+
+var errNoPast = errors.New("no past")
+
 // kept returns how many snapshots were read and how many are in memory still.
 func (c *crowd) kept() (read, kept int) {
 	c.mu.Lock()
@@ -69,17 +87,22 @@ func (c *crowd) kept() (read, kept int) {
 	return len(c.snapshots), kept
 }
 
+// targets returns n targets, each of a member.
+func (c *crowd) targets(n int) []update.Target {
+	var targets []update.Target
+	for i := range n {
+		targets = append(targets, update.Target{Name: fmt.Sprintf("target-%04d", i), Repository: &member{crowd: c, n: i}})
+	}
+	return targets
+}
+
 // Of 1,000 targets few are in memory at a time, and the references of one come before
 // many others are read.
 func TestThousandTargets(t *testing.T) {
 	t.Parallel()
 	const n, bytes = 1000, 256 << 10
 	all := &crowd{}
-	var targets []update.Target
-	for i := range n {
-		targets = append(targets, update.Target{Name: fmt.Sprintf("target-%04d", i), Repository: &member{crowd: all, n: i}})
-	}
-	inv := inventoryOf(t, bytes, targets...)
+	inv := inventoryOf(t, bytes, all.targets(n)...)
 	look := inv.Look()
 	if standing, err := look.Standings(t.Context(), inventory.Query{}); err != nil || len(standing) != n {
 		t.Fatalf("%d targets stand somewhere: %v", len(standing), err)
@@ -148,5 +171,31 @@ func TestLookAtOneCommit(t *testing.T) {
 	}
 	if got := versions(inv.Look()); !slices.Equal(got, []string{"2"}) {
 		t.Errorf("another look sees %v", got)
+	}
+}
+
+// A history of more targets than it may have is refused before anything of the past is
+// read, with their number.
+func TestHistoryOfManyTargets(t *testing.T) {
+	t.Parallel()
+	inv := inventoryOf(t, plenty, (&crowd{}).targets(inventory.MaxTrails+5)...)
+	of := func(name string) error {
+		repository, err := image.ParseRepository(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = inv.History(t.Context(), inventory.HistoryQuery{Image: repository, Limit: 1})
+		return err
+	}
+	var many *inventory.ManyTargetsError
+	if err := of("ghcr.io/octo-org/shared"); !errors.As(err, &many) || many.Targets != inventory.MaxTrails+5 {
+		t.Errorf("of all: %v", err)
+	}
+	var unnamed *inventory.NotNamedError
+	if err := of("ghcr.io/octo-org/none"); !errors.As(err, &unnamed) {
+		t.Errorf("of none: %v", err)
+	}
+	if err := of("ghcr.io/octo-org/own-3"); !errors.Is(err, errNoPast) {
+		t.Errorf("of one: %v", err)
 	}
 }

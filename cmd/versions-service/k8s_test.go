@@ -33,7 +33,7 @@ func TestManifestsRender(t *testing.T) {
 	want := map[string][]string{
 		"base":                    app,
 		"overlays/ha":             {"ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service", "ServiceAccount"},
-		"overlays/monitoring":     {"PrometheusRule", "ServiceMonitor"},
+		"overlays/monitoring":     {"ConfigMap", "PrometheusRule", "ServiceMonitor"},
 		"overlays/postgres-trial": {"NetworkPolicy", "Service", "StatefulSet"},
 		"overlays/sandbox":        app,
 		"overlays/single":         {"ConfigMap", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "Service", "ServiceAccount"},
@@ -352,16 +352,17 @@ func TestOnlyWebhooksAreShown(t *testing.T) {
 	}
 }
 
-// TestAlertsAreAboutMetrics holds the rules against the page's table, which another test
-// holds against the program, and has each alert say what to do.
+// TestAlertsAreAboutMetrics holds the rules and the dashboard against the page's table,
+// which another test holds against the program, and has each alert say what to do.
 func TestAlertsAreAboutMetrics(t *testing.T) {
 	t.Parallel()
 	_, others := rendered(t, "overlays/monitoring")
 	rules := others["PrometheusRule"]
 	page := string(read(t, filepath.Join(manifestDir, "README.md")))
-	names := regexp.MustCompile(`versions_service_[a-z_]+`).FindAllString(rules, -1)
+	dashboard := one[*corev1.ConfigMap](t, "overlays/monitoring").Data["dashboard.json"]
+	names := regexp.MustCompile(`versions_service_[a-z_]+`).FindAllString(rules+dashboard, -1)
 	for _, name := range names {
-		if !strings.Contains(page, "`"+name) {
+		if !strings.Contains(page, "`"+strings.TrimSuffix(name, "_bucket")+"`") {
 			t.Errorf("k8s/README.md has no row for %s", name)
 		}
 	}

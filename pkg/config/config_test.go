@@ -137,8 +137,16 @@ func TestFullExample(t *testing.T) {
 		},
 		HasRules:   true,
 		Registries: []config.Registry{{Host: "registry.example.internal:5000", Insecure: true}},
-		Queue:      config.Queue{Retention: 720 * time.Hour, MaxWaiting: 10000, MaxHistory: 256 << 20},
-		Limits:     config.Limits{WebhookBody: 1 << 20, Bodies: 32 << 20},
+		Notify: []config.Notify{{
+			Name: "chat",
+			HTTP: config.NotifyHTTP{
+				URL: "https://chat-relay.example.com/versions", Private: true, Insecure: true,
+				Secrets: []config.Secret{config.NewSecret("secret of CHAT_SECRET"), config.NewSecret("secret in /run/secrets/chat")},
+			},
+			On: []string{"committed", "failed", "held", "proposed"}, Targets: []string{"production"}, Link: "https://versions.example.com",
+		}},
+		Queue:  config.Queue{Retention: 720 * time.Hour, MaxWaiting: 10000, MaxHistory: 256 << 20},
+		Limits: config.Limits{WebhookBody: 1 << 20, Bodies: 32 << 20},
 	}
 	if diff := cmp.Diff(want, got, compared, withoutLines); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

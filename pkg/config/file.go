@@ -20,8 +20,10 @@ type File struct {
 	Audit bool
 	// Registries may have addresses that are not public.
 	Registries []Registry
-	Queue      Queue
-	Limits     Limits
+	// Notify are told how updates end.
+	Notify []Notify
+	Queue  Queue
+	Limits Limits
 }
 
 // Target is a branch that updates are written to, with the files and images that they

@@ -38,6 +38,7 @@ type Options struct {
 	CheckWebhook func(Webhook) error
 	CheckCaller  func(Caller) error
 	CheckRule    func(Rule) error
+	CheckNotify  func(Notify) error
 	// Callers are names of callers that exist outside of the file: a rule may name
 	// them, and a caller of the file may add secrets to one.
 	Callers []string
@@ -70,6 +71,7 @@ func (r *reader) read(root value, f *File) {
 			f.Audit = word == "audit"
 		}},
 		field{name: "registries", read: registries(&f.Registries)},
+		field{name: "notify", read: list(&f.Notify, notify)},
 		field{name: "queue", read: object(
 			field{name: "retention", read: duration(&f.Queue.Retention, minRetention, maxRetention)},
 			field{name: "max_waiting", read: number(&f.Queue.MaxWaiting, 1, maxWaiting)},
@@ -85,6 +87,7 @@ func (r *reader) read(root value, f *File) {
 	r.uniqueWebhooks(f.Webhooks)
 	r.knownTargets(f)
 	r.checkTrust(f)
+	r.checkNotify(f)
 }
 
 // reader collects what is wrong with one file.

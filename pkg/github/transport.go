@@ -28,6 +28,8 @@ type Call struct {
 	// Limit and Remaining are the hourly budget as this answer tells it; Limit is
 	// 0 when it does not.
 	Limit, Remaining int
+	// Expires is when the credential ends, as this answer tells it; zero when it does not.
+	Expires time.Time
 }
 
 // endpointArchive is Call.Endpoint of a download that no API host serves.
@@ -62,11 +64,24 @@ func (o *observer) RoundTrip(req *http.Request) (*http.Response, error) {
 	call.Status = resp.StatusCode
 	call.Limit, _ = strconv.Atoi(resp.Header.Get(headerLimit))
 	call.Remaining, _ = strconv.Atoi(resp.Header.Get(headerRemaining))
+	call.Expires = expiryOf(resp.Header)
 	resp.Body = &observedBody{ReadCloser: resp.Body, done: func(n int64, err error) {
 		call.Bytes, call.Err = n, err
 		o.report(ctx, call, start)
 	}}
 	return resp, nil
+}
+
+// expiryOf reads when a personal token ends. GitHub tells it in UTC, or in the time zone of
+// the token's owner.
+func expiryOf(h http.Header) time.Time {
+	text := h.Get(headerTokenExpires)
+	for _, layout := range []string{"2006-01-02 15:04:05 UTC", "2006-01-02 15:04:05 -0700"} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at.UTC()
+		}
+	}
+	return time.Time{}
 }
 
 func (o *observer) report(ctx context.Context, call Call, start time.Time) {

@@ -23,6 +23,7 @@ type change struct {
 	wakes   map[string]bool // branches that have due tasks
 	events  []Event         // to publish
 	ended   []string        // IDs of updates that ended
+	told    []string        // those of which somebody is told
 	kept    int64           // size of the updates that ended, in bytes
 }
 
@@ -52,11 +53,15 @@ func newChange(q *Queue, t tx, now time.Time) *change {
 	return &change{tx: t, q: q, now: now, changed: map[int64][]Event{}, wakes: map[string]bool{}}
 }
 
-// finish updates the status of each update whose tasks changed and wakes the branches.
+// finish updates the status of each update whose tasks changed, stores the notices and
+// wakes the branches.
 // It locks the updates in the order of seq, as every transaction does, so that two
 // transactions cannot wait for each other.
 func (c *change) finish(ctx context.Context) error {
 	if _, err := c.updateStatuses(ctx, slices.Sorted(maps.Keys(c.changed))...); err != nil {
+		return err
+	}
+	if err := c.storeNotices(ctx); err != nil {
 		return err
 	}
 	return c.wake(ctx, slices.Sorted(maps.Keys(c.wakes)))
@@ -111,6 +116,7 @@ func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]S
 	for i, seq := range seqs {
 		u := found[i]
 		since := c.now.Sub(fromMicros(u.accepted))
+		again := slices.ContainsFunc(c.changed[seq], func(e Event) bool { return e.Kind == TaskEnded })
 		for _, e := range c.changed[seq] {
 			e.Webhook, e.Since = u.webhook, since
 			c.events = append(c.events, e)
@@ -118,6 +124,9 @@ func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]S
 		delete(c.changed, seq)
 		now := aggregate(u.tasks, u.absentAs)
 		statuses[seq] = now
+		if now.Ended() && (again || now != u.status) {
+			c.tell(u.id, now)
+		}
 		if now == u.status {
 			continue
 		}

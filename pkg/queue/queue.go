@@ -45,6 +45,8 @@ type Options struct {
 	MaxHistory int64
 	// ApplyTimeout bounds one call of Apply. Default a minute, at most MaxApplyTimeout.
 	ApplyTimeout time.Duration
+	// Notices makes the messages that tell others how updates end. Optional.
+	Notices Notices
 	// Observe receives each Event once it is stored. It must not block. Optional.
 	Observe func(Event)
 	Now     func() time.Time // default time.Now
@@ -71,16 +73,20 @@ const (
 	TaskEnded     EventKind = "ended"     // with Status
 	UpdateEnded   EventKind = "update_ended"
 	WriteFailed   EventKind = "write_failed" // the store failed to take a change
+	NoticeStored  EventKind = "notice_stored"
+	NoticeDropped EventKind = "notice_dropped" // there is no room for it
 )
 
-// Event is something that happened in this process, for metrics. Record causes none,
-// because its updates have already ended.
+// Event is something that happened in this process, for metrics. Record causes none but
+// those of notices, because its updates have already ended.
 type Event struct {
 	Kind    EventKind
 	Status  Status        // of the ended
 	Target  string        // of a task
 	Webhook string        // the update's source, "" for an API caller's
 	Since   time.Duration // the update's age since it was accepted
+	// Endpoint is a notice's.
+	Endpoint string
 }
 
 // Queue is a store of updates and the workers on it. It is safe for concurrent use.

@@ -143,27 +143,37 @@ func (q *Queue) findBefore(ctx context.Context, f Filter, seq int64, limit int) 
 // result is consistent.
 func (q *Queue) find(ctx context.Context, condition string, args ...any) ([]updateRow, error) {
 	var found []updateRow
-	err := each(ctx, q.store.read(), func(scan func(...any) error) error {
-		var (
-			u updateRow
-			t taskRow
-		)
-		if err := scan(append(u.dest(), t.dest()...)...); err != nil {
-			return err
-		}
-		if len(found) == 0 || found[len(found)-1].seq != u.seq {
-			u.Update = u.value()
-			found = append(found, u)
-		}
-		if t.n >= 0 {
-			last := &found[len(found)-1]
-			last.Tasks = append(last.Tasks, t.value())
-		}
-		return nil
-	}, `SELECT `+updateColumns+`, `+taskColumns+`
-		FROM versions_update AS u LEFT JOIN versions_task AS t ON t.seq = u.seq
-		WHERE `+condition+` ORDER BY u.seq DESC, t.n`, args...)
+	s := findStatement(&found, condition, args...)
+	err := each(ctx, q.store.read(), s.row, s.text, s.args...)
 	return found, err
+}
+
+// findStatement is the statement of find.
+func findStatement(found *[]updateRow, condition string, args ...any) statement {
+	return statement{
+		text: `SELECT ` + updateColumns + `, ` + taskColumns + `
+			FROM versions_update AS u LEFT JOIN versions_task AS t ON t.seq = u.seq
+			WHERE ` + condition + ` ORDER BY u.seq DESC, t.n`,
+		args: args,
+		row: func(scan func(...any) error) error {
+			var (
+				u updateRow
+				t taskRow
+			)
+			if err := scan(append(u.dest(), t.dest()...)...); err != nil {
+				return err
+			}
+			if len(*found) == 0 || (*found)[len(*found)-1].seq != u.seq {
+				u.Update = u.value()
+				*found = append(*found, u)
+			}
+			if t.n >= 0 {
+				last := &(*found)[len(*found)-1]
+				last.Tasks = append(last.Tasks, t.value())
+			}
+			return nil
+		},
+	}
 }
 
 const cursorPrefix = "after:"

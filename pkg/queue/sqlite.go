@@ -191,8 +191,11 @@ func (s *sqliteStore) takeOver(ctx context.Context) error {
 		if _, err := t.exec(ctx, `DELETE FROM versions_underway`); err != nil {
 			return err
 		}
-		// A restart often removes the cause of a wait, so all tasks become due. Zero is due
-		// by every clock.
+		// A restart often removes the cause of a wait, so all tasks and notices become due.
+		// Zero is due by every clock.
+		if _, err := t.exec(ctx, `UPDATE versions_notice SET next_at = 0`); err != nil {
+			return err
+		}
 		_, err := t.exec(ctx, `UPDATE versions_task SET next_at = 0 WHERE status = 'queued'`)
 		return err
 	})

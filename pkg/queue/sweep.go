@@ -81,6 +81,9 @@ func (q *Queue) sweep(ctx context.Context) error {
 	if err := q.deleteKeys(ctx, now.Add(-keyRetention)); err != nil {
 		return fmt.Errorf("delete old idempotency keys: %w", err)
 	}
+	if err := q.deleteNotices(ctx, now.Add(-NoticeLife-noticeSlack)); err != nil {
+		return fmt.Errorf("delete old notices: %w", err)
+	}
 	return nil
 }
 

@@ -11,11 +11,8 @@
 // # Whom it asks
 //
 // The image's name says which host is asked, and that host's answers may name others,
-// by redirects and by the realm of its tokens. So that nobody can make the service call
-// around inside of its own network, each connection is refused unless its address is
-// public or its host is one of [Options.Hosts]; http:// is for hosts that are listed as
-// insecure. Behind a proxy, which looks names up itself, addresses and the name
-// localhost are checked, and other names are the proxy's to judge.
+// by redirects and by the realm of its tokens. So each request goes through package guard,
+// which refuses addresses that are not public unless their host is one of [Options.Hosts].
 //
 // # Bounds
 //

@@ -6,6 +6,8 @@ import (
 	"net/http"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/guard"
 )
 
 // Kind is a reason for which a question has no answer.
@@ -59,22 +61,17 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Facts about a request that ended it.
-var (
-	errPrivate = errors.New("the address is not public")
-	errPlain   = errors.New("http:// is not permitted")
-	errMany    = errors.New("the registry caused too many requests")
-	errLarge   = errors.New("the answer is too large")
-)
+// errMany is a fact about a request that ended it, beside those of package guard.
+var errMany = errors.New("the registry caused too many requests")
 
 // asError returns the *Error for the cause.
 func asError(host string, cause error) *Error {
 	e := &Error{Host: host, Kind: Away, Err: cause}
 	var answer *transport.Error
 	switch {
-	case errors.Is(cause, errPrivate):
+	case errors.Is(cause, guard.ErrPrivate):
 		e.Kind = Private
-	case errors.Is(cause, errPlain):
+	case errors.Is(cause, guard.ErrPlain):
 		e.Kind = Plain
 	case errors.As(cause, &answer):
 		e.Status = answer.StatusCode

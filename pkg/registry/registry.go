@@ -77,7 +77,7 @@ func New(o Options) (*Client, error) {
 		o.Remember = Remember
 	}
 	c := &Client{
-		transport: newGuard(o), auths: all, insecure: map[string]bool{}, slots: semaphore.NewWeighted(maxQuestions),
+		transport: newTransport(o), auths: all, insecure: map[string]bool{}, slots: semaphore.NewWeighted(maxQuestions),
 		known: otter.Must(&otter.Options[string, image.Digest]{
 			MaximumSize: maxKnown, ExpiryCalculator: otter.ExpiryWriting[string, image.Digest](o.Remember),
 		}),

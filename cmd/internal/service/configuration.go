@@ -35,7 +35,7 @@ func (s *Settings) configure(env Environment, before *caller.Callers) (named []s
 	}
 	s.Targets, s.Webhooks, s.Queue = file.Targets, file.Webhooks, file.Queue
 	s.WebhookBody, s.Bodies = file.Limits.WebhookBody, file.Limits.Bodies
-	s.registryHosts = file.Registries
+	s.registryHosts, s.Notify = file.Registries, file.Notify
 	switch {
 	case s.repository != "" && len(file.Targets) > 0:
 		return nil, errors.New("GITHUB_REPOSITORY: unset it; the targets are those of CONFIG_FILE")
@@ -114,7 +114,7 @@ func readConfig(path string, read func(string) ([]byte, error), o config.Options
 	if err != nil {
 		return nil, err
 	}
-	o.CheckTarget, o.CheckWebhook, o.CheckCaller, o.CheckRule = checkTarget, checkWebhook, checkCaller, checkRule
+	o.CheckTarget, o.CheckWebhook, o.CheckCaller, o.CheckRule, o.CheckNotify = checkTarget, checkWebhook, checkCaller, checkRule, checkNotify
 	return config.Parse(path, content, o)
 }
 

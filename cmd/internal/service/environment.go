@@ -26,7 +26,9 @@ type Settings struct {
 	// Targets has at least one element, from CONFIG_FILE or the variables.
 	Targets []config.Target
 	// Webhooks are the sources of CONFIG_FILE and of the variables.
-	Webhooks    []config.Webhook
+	Webhooks []config.Webhook
+	// Notify are told how updates end.
+	Notify      []config.Notify
 	WebhookBody int64 // 0: the default
 	Bodies      int64 // 0: the default
 	Queue       config.Queue

@@ -2,7 +2,9 @@ package service
 
 import (
 	"context"
+	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +19,7 @@ import (
 type githubMetrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	expiry   *expiryCollector // nil for a GitHub App, whose tokens are renewed by themselves
 }
 
 // newRegistry returns the metrics of the process and the build.
@@ -31,8 +34,9 @@ func newRegistry(build Build) *prometheus.Registry {
 	return registry
 }
 
-// newGitHubMetrics registers the metrics of requests to GitHub.
-func newGitHubMetrics(registry *prometheus.Registry) *githubMetrics {
+// newGitHubMetrics registers the metrics of requests to GitHub. personal reports whether
+// the credential is a personal token, which may end.
+func newGitHubMetrics(registry *prometheus.Registry, personal bool) *githubMetrics {
 	m := &githubMetrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "versions_service_github_requests_total",
@@ -44,12 +48,47 @@ func newGitHubMetrics(registry *prometheus.Registry) *githubMetrics {
 		}, []string{"method", "endpoint"}),
 	}
 	registry.MustRegister(m.requests, m.seconds)
+	if personal {
+		m.expiry = &expiryCollector{desc: prometheus.NewDesc("versions_service_github_credential_expiry_timestamp_seconds",
+			"When the personal token ends, as GitHub tells it; absent for one without an end and for a GitHub App.", nil, nil)}
+		registry.MustRegister(m.expiry)
+	}
 	return m
 }
 
 func (m *githubMetrics) observe(c github.Call) {
+	m.expiry.observe(c)
 	m.requests.WithLabelValues(c.Method, c.Endpoint, strconv.Itoa(c.Status)).Inc()
 	m.seconds.WithLabelValues(c.Method, c.Endpoint).Observe(c.Duration.Seconds())
+}
+
+// expiryCollector shows when the credential ends. Its nil value does nothing.
+type expiryCollector struct {
+	desc *prometheus.Desc
+	at   atomic.Int64 // seconds since 1970; 0 when there is no end
+}
+
+// observe takes in what an answer says. One that is no success may be of somebody in
+// between.
+func (e *expiryCollector) observe(c github.Call) {
+	if e == nil || c.Limit == 0 || c.Status >= http.StatusBadRequest {
+		return
+	}
+	at := int64(0)
+	if !c.Expires.IsZero() {
+		at = c.Expires.Unix()
+	}
+	e.at.Store(at)
+}
+
+// Describe implements prometheus.Collector.
+func (e *expiryCollector) Describe(out chan<- *prometheus.Desc) { out <- e.desc }
+
+// Collect implements prometheus.Collector.
+func (e *expiryCollector) Collect(out chan<- prometheus.Metric) {
+	if at := e.at.Load(); at > 0 {
+		out <- prometheus.MustNewConstMetric(e.desc, prometheus.GaugeValue, float64(at))
+	}
 }
 
 // updateMetrics count the outcomes of updates, of callers and of the queue.
@@ -148,12 +187,14 @@ func registerStore(registry *prometheus.Registry, q *queue.Queue) {
 			"How long the oldest of them waits.", nil, nil),
 		failed: prometheus.NewDesc("versions_service_queue_failed",
 			"Failed updates in the history, which can be retried.", nil, nil),
+		notices: prometheus.NewDesc("versions_service_notifications_waiting",
+			"Notifications that are not delivered yet, by endpoint.", []string{"endpoint"}, nil),
 	})
 }
 
 type storeCollector struct {
-	queue                       *queue.Queue
-	ok, waiting, oldest, failed *prometheus.Desc
+	queue                                *queue.Queue
+	ok, waiting, oldest, failed, notices *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
@@ -162,6 +203,7 @@ func (c *storeCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.waiting
 	out <- c.oldest
 	out <- c.failed
+	out <- c.notices
 }
 
 // Collect implements prometheus.Collector.
@@ -180,6 +222,13 @@ func (c *storeCollector) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(c.waiting, prometheus.GaugeValue, float64(stats.Waiting))
 	out <- prometheus.MustNewConstMetric(c.oldest, prometheus.GaugeValue, stats.Oldest.Seconds())
 	out <- prometheus.MustNewConstMetric(c.failed, prometheus.GaugeValue, float64(stats.Failed))
+	notices, err := c.queue.WaitingNotices(ctx)
+	if err != nil {
+		return
+	}
+	for endpoint, n := range notices {
+		out <- prometheus.MustNewConstMetric(c.notices, prometheus.GaugeValue, float64(n), endpoint)
+	}
 }
 
 // registerBudget registers what the client knows of GitHub's limits: by owner for a

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/inventory"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/notify"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/worker"
@@ -64,6 +66,8 @@ type Service struct {
 	reloads   *reloadMetrics
 	asked     chan struct{} // holds a value while a reload is asked for
 	handler   *api.Server
+	deliverer *notify.Deliverer
+	notified  *notifyMetrics
 	servers   []*http.Server // of the API, and of METRICS_ADDR
 	listeners []net.Listener // of each server
 }
@@ -77,6 +81,8 @@ type configuration struct {
 	updates  *update.Service
 	images   *inventory.Inventory
 	worker   *worker.Worker
+	// endpoints are those of settings.Notify, in the same order.
+	endpoints []*notify.Endpoint
 }
 
 // served is the configuration for the server.
@@ -96,9 +102,15 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 	if svc.client, err = s.newClient(svc.transport, registry, svc.logger, svc.standing); err != nil {
 		return nil, err
 	}
-	if svc.queue, err = s.openQueue(svc.logger, newQueueMetrics(registry).observe); err != nil {
+	queued := newQueueMetrics(registry)
+	svc.notified = newNotifyMetrics(registry)
+	if svc.queue, err = s.openQueue(svc.logger, notices{svc}, func(e queue.Event) {
+		queued.observe(e)
+		svc.observeNotices(e)
+	}); err != nil {
 		return nil, err
 	}
+	svc.deliverer = svc.newDeliverer()
 	defer func() {
 		if err != nil {
 			_ = svc.queue.Close()
@@ -185,12 +197,16 @@ func (s *Service) build(settings Settings, before *configuration) (*configuratio
 		return nil, err
 	}
 	next.worker = worker.New(next.updates, s.logger)
+	if next.endpoints, err = newEndpoints(settings.Notify, before); err != nil {
+		return nil, err
+	}
+	s.notified.begin(next.endpoints)
 	return next, nil
 }
 
 // newClient builds the client of GitHub with its metrics and log lines.
 func (s *Settings) newClient(transport http.RoundTripper, registry *prometheus.Registry, logger *slog.Logger, standing *standing) (*github.Client, error) {
-	calls := newGitHubMetrics(registry)
+	calls := newGitHubMetrics(registry, s.appID == 0)
 	client, err := github.NewClient(github.Options{
 		BaseURL:    s.APIURL,
 		Credential: s.Credential,
@@ -215,11 +231,11 @@ func (s *Settings) newClient(transport http.RoundTripper, registry *prometheus.R
 }
 
 // openQueue opens the store that the settings name.
-func (s *Settings) openQueue(logger *slog.Logger, observe func(queue.Event)) (*queue.Queue, error) {
+func (s *Settings) openQueue(logger *slog.Logger, told queue.Notices, observe func(queue.Event)) (*queue.Queue, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), openPatience)
 	defer cancel()
 	stored, err := queue.Open(ctx, queue.Options{
-		URL: s.StoreURL, Logger: logger, Observe: observe, Now: s.Now,
+		URL: s.StoreURL, Logger: logger, Notices: told, Observe: observe, Now: s.Now,
 		Retention: s.Queue.Retention, MaxWaiting: s.Queue.MaxWaiting, MaxHistory: s.Queue.MaxHistory,
 		ApplyTimeout: min(s.UpdateTimeout, queue.MaxApplyTimeout),
 	})
@@ -304,12 +320,11 @@ func (s *Service) Run(ctx context.Context) (err error) {
 		go s.ready.begin(context.WithoutCancel(ctx))
 	}
 	go s.watch(ctx)
-	followed := make(chan struct{})
-	go func() {
-		defer close(followed)
-		s.follow(ctx)
-	}()
-	defer func() { <-followed }() // it uses the store
+	beside, leave := context.WithCancel(ctx)
+	var following sync.WaitGroup
+	following.Go(func() { s.follow(beside) })
+	following.Go(func() { s.deliver(beside) })
+	defer func() { leave(); following.Wait() }() // they use the store
 	failed := make(chan error, len(s.servers))
 	for i, server := range s.servers {
 		go func() { failed <- server.Serve(s.listeners[i]) }()

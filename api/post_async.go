@@ -12,6 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/span"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
@@ -56,6 +57,7 @@ func (s *server) createStored(g *gin.Context, r update.Request, in *UpdateReques
 		idempotency.Answer = queued.keep()
 	}
 	var again *queue.AnsweredError
+	stored.Trace = span.Context(g.Request.Context())
 	switch _, err := s.queue.Accept(g.Request.Context(), []queue.Update{stored}, idempotency); {
 	case errors.As(err, &again):
 		noteOutcome(g, outcomeReplayed)

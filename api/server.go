@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/caller"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/inventory"
@@ -70,7 +71,9 @@ type Options struct {
 	Apart bool
 	// Metrics gets the server's collectors; GET /metrics shows it.
 	Metrics *prometheus.Registry
-	Logger  *slog.Logger
+	// Tracer makes a span of each request; nil means none.
+	Tracer trace.Tracer
+	Logger *slog.Logger
 }
 
 // Server answers every path. It is safe for concurrent use.
@@ -142,6 +145,7 @@ func New(o Options) (*Server, error) {
 		refusals:     newRefusals(),
 		strangers:    newStrangers(),
 		ready:        o.Ready,
+		tracer:       o.Tracer,
 		timeout:      o.UpdateTimeout,
 		metrics:      metrics,
 		logger:       o.Logger,
@@ -175,6 +179,7 @@ func (s *server) routes(first ...gin.HandlerFunc) *gin.Engine {
 	engine.ForwardedByClientIP = false // see proxies
 	engine.Use(
 		identify,
+		s.trace,
 		logRequests(s.logger, s.metrics),
 		writeErrors,
 		recoverPanics,
@@ -255,6 +260,7 @@ type server struct {
 	refusals     *refusals
 	strangers    *strangers
 	ready        func(context.Context) Readiness
+	tracer       trace.Tracer // nil: requests are not traced
 	timeout      time.Duration
 	metrics      *metrics
 	logger       *slog.Logger

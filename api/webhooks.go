@@ -14,6 +14,7 @@ import (
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/span"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/worker"
 )
@@ -95,6 +96,9 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 	if len(updates) == 0 {
 		note(c, slog.String("reason", *idle.Reason))
 		return cmp.Or(string(delivery.Refusal), string(idle.Status)), respondWebhook(c, http.StatusOK, "", idle)
+	}
+	for i := range updates {
+		updates[i].Trace = span.Context(c.Request.Context())
 	}
 	accepted, err := s.queue.Accept(c.Request.Context(), updates, nil)
 	if err != nil {

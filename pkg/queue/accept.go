@@ -105,7 +105,7 @@ func (q *Queue) Record(ctx context.Context, u Update) error {
 
 // check returns an error for values that a store cannot hold or the queue cannot process.
 func (u *Update) check() error {
-	texts := []string{u.Image, u.Version, u.Digest, u.Scope, u.Caller, u.Webhook, u.DeliveryID}
+	texts := []string{u.Image, u.Version, u.Digest, u.Scope, u.Caller, u.Webhook, u.DeliveryID, u.Trace}
 	known := make(map[imageAt]bool, len(u.Tasks))
 	for _, t := range u.Tasks {
 		texts = append(texts, t.Target, t.Branch, t.Hold, t.Image, t.Version, t.Digest)

@@ -117,8 +117,8 @@ func (a *admission) insertStatements(u *newUpdate, stored *int64) []statement {
 	statements := []statement{{
 		text: `
 			INSERT INTO versions_update (id, image, version, digest, scope, caller, webhook, delivery_id, request,
-				pushed_at, absent_as, status, accepted_at, finished_at, recorded, bytes)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+				pushed_at, absent_as, status, accepted_at, finished_at, recorded, bytes, trace)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 			ON CONFLICT DO NOTHING`,
 		done: func(n int64) { *stored = n },
 	}}
@@ -146,7 +146,7 @@ func (a *admission) insertStatements(u *newUpdate, stored *int64) []statement {
 	statements[0].args = []any{
 		u.ID, u.Image, u.Version, u.Digest, u.Scope, u.Caller, u.Webhook, u.DeliveryID, request,
 		micros(u.PushedAt), string(u.AbsentAs), string(u.Status), micros(u.AcceptedAt), micros(u.FinishedAt),
-		flag(u.record), bytes,
+		flag(u.record), bytes, u.Trace,
 	}
 	if u.Status.Ended() {
 		a.kept += bytes

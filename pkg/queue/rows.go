@@ -2,7 +2,7 @@ package queue
 
 // updateColumns are what an updateRow holds, of versions_update AS u.
 const updateColumns = `u.seq, u.id, u.image, u.version, u.digest, u.scope, u.caller, u.webhook, u.delivery_id,
-	u.request, u.pushed_at, u.absent_as, u.status, u.accepted_at, u.finished_at`
+	u.request, u.pushed_at, u.absent_as, u.status, u.accepted_at, u.finished_at, u.trace`
 
 // updateRow takes an update out of a query.
 type updateRow struct {
@@ -14,7 +14,7 @@ type updateRow struct {
 func (r *updateRow) dest() []any {
 	return []any{
 		&r.seq, &r.ID, &r.Image, &r.Version, &r.Digest, &r.Scope, &r.Caller, &r.Webhook, &r.DeliveryID,
-		&r.Request, &r.pushed, &r.AbsentAs, &r.Status, &r.accepted, &r.finished,
+		&r.Request, &r.pushed, &r.AbsentAs, &r.Status, &r.accepted, &r.finished, &r.Trace,
 	}
 }
 

@@ -44,6 +44,8 @@ type Update struct {
 	// pushes of one delivery need two.
 	DeliveryID string
 
+	// Trace is the span in which it was stored, as Trace Context has it; "" for none.
+	Trace string
 	// Request holds what Apply needs beyond these fields. The queue does not read it.
 	Request []byte
 	// PushedAt is when the image was pushed, as its sender says; zero when it does not.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/span"
 )
 
 // checkEvery is after how many files a plan looks whether its time is over.
@@ -67,7 +68,9 @@ func newPlan(t *target, snapshot *github.Snapshot, requests []Request) *plan {
 
 // plan reads the files of the snapshot that may name an image and edits them in
 // memory. Nothing is written.
-func (s *Service) plan(ctx context.Context, t *target, snapshot *github.Snapshot, requests []Request) (*plan, error) {
+func (s *Service) plan(ctx context.Context, t *target, snapshot *github.Snapshot, requests []Request) (_ *plan, err error) {
+	ctx, step := span.Start(ctx, "plan")
+	defer func() { step.End(err) }()
 	p := newPlan(t, snapshot, requests)
 	if err := s.fill(ctx, p); err != nil {
 		return nil, err
@@ -232,10 +235,12 @@ func (p *plan) writes() bool { return len(p.files) > 0 }
 
 // land commits the plan, if it writes anything, and returns a Result for each request.
 // The commit is announced to the ledger before the branch moves.
-func (s *Service) land(ctx context.Context, p *plan) ([]Result, error) {
+func (s *Service) land(ctx context.Context, p *plan) (_ []Result, err error) {
 	if !p.writes() {
 		return p.results(nil), nil
 	}
+	ctx, step := span.Start(ctx, "commit")
+	defer func() { step.End(err) }()
 	commit, err := p.target.Repository.Commit(ctx, p.snapshot, p.changeset(s))
 	if err != nil {
 		return nil, err

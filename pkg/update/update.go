@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/span"
 )
 
 // maxDryRuns bounds the dry runs under way: each may read a whole repository.
@@ -341,10 +342,12 @@ func (s *Service) Apply(ctx context.Context, id string, requests []Request) []Re
 
 // writeGuarded is write, but for a panic, which is everybody's error.
 func (s *Service) writeGuarded(ctx context.Context, t *target, requests []Request) (results []Result) {
+	ctx, step := span.Start(ctx, "write", "target", t.place().ID)
 	err := guard(func() error {
 		results = s.write(ctx, t, requests)
 		return nil
 	})
+	step.End(err)
 	if err != nil {
 		return repeat(t.failed(err), len(requests))
 	}

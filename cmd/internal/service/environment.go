@@ -83,6 +83,7 @@ type Settings struct {
 	registryAuth   []byte // a Docker config.json
 	registryHosts  []config.Registry
 	reread         func(name string) func() (string, error)
+	tracing        tracing
 	env            Environment
 	files          files
 }
@@ -127,7 +128,7 @@ const defaultListenAddr = ":8080"
 
 // variables are all that the program reads.
 func variables() []variable {
-	return slices.Concat(githubVariables(), serviceVariables(), webhookVariables())
+	return slices.Concat(githubVariables(), serviceVariables(), webhookVariables(), tracingVariables())
 }
 
 // webhookVariables enable a webhook source with the name of its kind, and bound what

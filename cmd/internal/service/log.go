@@ -36,10 +36,14 @@ func newLogger(w io.Writer, s Settings) *slog.Logger {
 			format = formatTint
 		}
 	}
+	var handler slog.Handler = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: s.LogLevel, ReplaceAttr: loggable})
 	if format == formatTint {
-		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: s.LogLevel, TimeFormat: time.TimeOnly, ReplaceAttr: loggable}))
+		handler = tint.NewTextHandler(w, &tint.Options{Level: s.LogLevel, TimeFormat: time.TimeOnly, ReplaceAttr: loggable})
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: s.LogLevel, ReplaceAttr: loggable}))
+	if s.tracing.on() {
+		handler = traced{handler}
+	}
+	return slog.New(handler)
 }
 
 // loggable makes an attribute fit for a log: a duration becomes a number of

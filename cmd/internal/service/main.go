@@ -106,7 +106,7 @@ func variablesHelp(w io.Writer) {
 	fmt.Fprint(w, `
 The service reads these variables. A secret X may come as X_FILE, the path of a file that
 holds it: GITHUB_TOKEN, GITHUB_APP_PRIVATE_KEY, API_TOKENS, COMMIT_SIGNING_KEY,
-DATABASE_URL and the secrets of webhooks. SIGHUP has it read its files again, as it does
+DATABASE_URL, OTEL_EXPORTER_OTLP_HEADERS and the secrets of webhooks. SIGHUP has it read its files again, as it does
 when they change.
 `)
 	writeVariables(w)

@@ -159,6 +159,8 @@ func (s Settings) allows(next Settings) error {
 		return errors.New("DATABASE_URL: it " + restart)
 	case next.Queue != s.Queue:
 		return errors.New("CONFIG_FILE: queue " + restart)
+	case !next.tracing.same(s.tracing):
+		return errors.New("OTEL_EXPORTER_OTLP_HEADERS or OTEL_EXPORTER_OTLP_CERTIFICATE: it " + restart)
 	case next.WebhookBody != s.WebhookBody || next.Bodies != s.Bodies:
 		return errors.New("CONFIG_FILE: limits " + restart)
 	case s.Trust.Policy != nil && !s.Trust.Policy.Watched() && next.Trust.Policy != nil && next.Trust.Policy.Watched():

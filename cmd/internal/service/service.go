@@ -67,6 +67,7 @@ type Service struct {
 	asked     chan struct{} // holds a value while a reload is asked for
 	handler   *api.Server
 	deliverer *notify.Deliverer
+	tracer    *tracer // nil: nothing is traced
 	notified  *notifyMetrics
 	servers   []*http.Server // of the API, and of METRICS_ADDR
 	listeners []net.Listener // of each server
@@ -99,7 +100,10 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 	registry := newRegistry(build)
 	svc := &Service{logger: newLogger(w, s), transport: newTransport(), reloads: newReloadMetrics(registry), asked: make(chan struct{}, 1)}
 	svc.standing = newStanding(registry, svc.logger)
-	if svc.client, err = s.newClient(svc.transport, registry, svc.logger, svc.standing); err != nil {
+	if svc.tracer, err = newTracer(s.tracing, build, svc.logger); err != nil {
+		return nil, err
+	}
+	if svc.client, err = s.newClient(svc.transport, registry, svc.logger, svc.standing, svc.tracer); err != nil {
 		return nil, err
 	}
 	queued := newQueueMetrics(registry)
@@ -153,6 +157,7 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 		LoopbackOnly:   s.noAuth && svc.onLoopback(),
 		Apart:          s.MetricsAddr != "",
 		Metrics:        registry,
+		Tracer:         svc.tracer.forAPI(),
 		Logger:         svc.logger,
 	})
 	if err != nil {
@@ -205,7 +210,7 @@ func (s *Service) build(settings Settings, before *configuration) (*configuratio
 }
 
 // newClient builds the client of GitHub with its metrics and log lines.
-func (s *Settings) newClient(transport http.RoundTripper, registry *prometheus.Registry, logger *slog.Logger, standing *standing) (*github.Client, error) {
+func (s *Settings) newClient(transport http.RoundTripper, registry *prometheus.Registry, logger *slog.Logger, standing *standing, spans *tracer) (*github.Client, error) {
 	calls := newGitHubMetrics(registry, s.appID == 0)
 	client, err := github.NewClient(github.Options{
 		BaseURL:    s.APIURL,
@@ -219,6 +224,7 @@ func (s *Settings) newClient(transport http.RoundTripper, registry *prometheus.R
 		Observe: func(ctx context.Context, c github.Call) {
 			calls.observe(c)
 			logCall(ctx, logger, c)
+			spans.called(ctx, c)
 		},
 		CredentialChanged: standing.credentialChanged,
 		BranchChanged:     standing.branchChanged,
@@ -346,6 +352,8 @@ func (s *Service) unpark(ctx context.Context) {
 
 // apply carries out stored updates with the configuration in force. It is a queue.Apply.
 func (s *Service) apply(ctx context.Context, batch queue.Batch) []queue.Outcome {
+	ctx, end := s.tracer.applied(ctx, batch)
+	defer end()
 	return s.running.Load().worker.Apply(ctx, batch)
 }
 
@@ -366,6 +374,7 @@ func (s *Service) stop(ctx context.Context) error {
 	go func() { drained <- s.stopQueue(ctx) }()
 	err := errors.Join(s.handler.Idle(ctx), <-drained)
 	s.closeServers(ctx)
+	s.tracer.stop(ctx)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return errors.New("stop: updates were cut off that did not end in time")

@@ -31,6 +31,12 @@
 // Waiting does not rely on the clock either: a time that was set at more than five
 // seconds after now was set before the clock was put back, and counts as reached.
 //
+// # Notices
+//
+// What tells others how an update ended ([Options].Notices) is stored in the transaction
+// that stores the end, and stays until it is delivered, a day at most. A process takes
+// notices for two minutes, so that one that dies delays them and loses none.
+//
 // # Invariants
 //
 //   - What Accept returned without an error is in the store, and stays until it

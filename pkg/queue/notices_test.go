@@ -88,6 +88,7 @@ func TestNotices(t *testing.T) {
 		w.until(failed, "it failed again", func(u queue.Update) bool { return u.Status == queue.Failed && u.FinishedAt.Equal(w.clock.now()) })
 		proposed := w.stored(update("four", "4"))
 		w.ends(proposed, queue.Proposed)
+		w.clock.advance(time.Second)
 		w.must(w.EndProposed(t.Context(), "infra", proposed, "four", queue.Outcome{Status: queue.Committed}))
 		_, bodies = w.dueNotices("a")
 		slices.Sort(bodies)

@@ -107,10 +107,12 @@ func (n notices) Of(u queue.Update) []queue.Notice {
 	return out
 }
 
-// concerns reports whether the update went to a target of the endpoint.
+// concerns reports whether the update went to a target of the endpoint: one that names the
+// image, unless none does.
 func concerns(e config.Notify, u queue.Update) bool {
+	named := slices.ContainsFunc(u.Tasks, func(t queue.Task) bool { return t.Status != queue.Absent })
 	return len(e.Targets) == 0 || slices.ContainsFunc(u.Tasks, func(t queue.Task) bool {
-		return t.Status != queue.Absent && slices.Contains(e.Targets, t.Target)
+		return (t.Status != queue.Absent || !named) && slices.Contains(e.Targets, t.Target)
 	})
 }
 

@@ -291,6 +291,7 @@ type traced struct{ slog.Handler }
 // Handle implements slog.Handler.
 func (h traced) Handle(ctx context.Context, r slog.Record) error {
 	if s := trace.SpanContextFromContext(ctx); s.IsValid() {
+		r = r.Clone()
 		r.AddAttrs(slog.String("trace_id", s.TraceID().String()), slog.String("span_id", s.SpanID().String()))
 	}
 	return h.Handler.Handle(ctx, r)

@@ -95,6 +95,7 @@ func TestPullRequestsAfterAKill(t *testing.T) {
 				t.Fatalf("the update of image %d is not stored", i)
 			}
 			wanted[i] = stored[0].Id
+			p.eventually(wanted[i], api.StatusProposed) // before the next fault, which would strike this one
 		}
 	}
 	for i, id := range wanted {

@@ -1,12 +1,12 @@
 package config_test
 
 import (
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/config"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cost"
 )
 
 const (
@@ -56,24 +56,19 @@ func growing() []repeated {
 	}
 }
 
-// parseCost is what a file takes of memory, freed memory included, and of time: the
-// least of three, since other tests may run beside it.
-func parseCost(content []byte) (bytes uint64, lasted time.Duration) {
+// parseCost is what a file takes of memory, freed memory included, and of the processor:
+// the least of three, since garbage may be collected beside one.
+func parseCost(content []byte) (bytes uint64, busy time.Duration) {
 	for i := range 3 {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		begin := time.Now()
-		_, _ = config.Parse("config.yaml", content, lookups())
-		took := time.Since(begin)
-		runtime.ReadMemStats(&after)
-		if taken := after.TotalAlloc - before.TotalAlloc; i == 0 || taken < bytes {
+		worked, taken := cost.Of(func() { _, _ = config.Parse("config.yaml", content, lookups()) })
+		if i == 0 || taken < bytes {
 			bytes = taken
 		}
-		if i == 0 || took < lasted {
-			lasted = took
+		if i == 0 || worked < busy {
+			busy = worked
 		}
 	}
-	return bytes, lasted
+	return bytes, busy
 }
 
 func checkCost(t *testing.T, r repeated) {

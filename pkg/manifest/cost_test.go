@@ -2,11 +2,11 @@ package manifest_test
 
 import (
 	"flag"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cost"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 )
 
@@ -86,27 +86,24 @@ func attacks() []attack {
 }
 
 // allocated returns how many bytes of memory an edit takes in all, freed ones
-// included, and how long it lasts: that of what the file names, of the indexes, and of
-// its versions alone. Nothing else may run beside it.
+// included, and how long a processor works for it: that of what the file names, of the
+// indexes, and of its versions alone. Nothing else may run beside it.
 func allocated(e *manifest.Editor, update manifest.Update, content []byte) (uint64, time.Duration) {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	begin := time.Now()
-	namings := e.Edit(content).Namings
-	manifest.IndexWords(content)
-	manifest.IndexPairs(content)
-	var overrides []manifest.Override
-	asked := map[manifest.Key]bool{}
-	for _, n := range namings {
-		if !asked[n.Key] {
-			asked[n.Key] = true
-			overrides = append(overrides, manifest.Override{Key: n.Key, Update: update})
+	busy, bytes := cost.Of(func() {
+		namings := e.Edit(content).Namings
+		manifest.IndexWords(content)
+		manifest.IndexPairs(content)
+		var overrides []manifest.Override
+		asked := map[manifest.Key]bool{}
+		for _, n := range namings {
+			if !asked[n.Key] {
+				asked[n.Key] = true
+				overrides = append(overrides, manifest.Override{Key: n.Key, Update: update})
+			}
 		}
-	}
-	manifest.EditOverrides("", content, overrides, manifest.Options{})
-	lasted := time.Since(begin)
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc, lasted
+		manifest.EditOverrides("", content, overrides, manifest.Options{})
+	})
+	return bytes, busy
 }
 
 const (
@@ -115,8 +112,8 @@ const (
 	few, many, maxGrowth = 1_000, 5_000, 12
 	// costFloor is left out of account: below it a fragment does not count.
 	costFloor = 1 << 20
-	// timeFloor is how long an edit may last in any case, so that the oracle judges
-	// by memory but for what is slow beyond doubt.
+	// timeFloor is how long a processor may work for an edit in any case, so that the
+	// oracle judges by memory but for what is slow beyond doubt.
 	timeFloor = 10 * time.Second
 )
 

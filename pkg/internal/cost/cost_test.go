@@ -1,0 +1,30 @@
+package cost_test
+
+import (
+	"crypto/sha256"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cost"
+)
+
+//nolint:paralleltest // it measures the memory of the process
+func TestOf(t *testing.T) {
+	const size = 4 << 20
+	var kept []byte
+	if _, bytes := cost.Of(func() { kept = make([]byte, size) }); bytes < size || bytes > 2*size {
+		t.Errorf("%d bytes of %d are counted", bytes, len(kept))
+	}
+	hash := func() { sha256.Sum256(kept) }
+	if busy, _ := cost.Of(hash); busy <= 0 {
+		t.Errorf("work takes %s", busy)
+	}
+	if runtime.GOOS != "linux" {
+		return
+	}
+	const wait = 20 * time.Millisecond
+	if busy, _ := cost.Of(func() { <-time.After(wait) }); busy >= wait {
+		t.Errorf("a wait of %s is counted as %s of work", wait, busy)
+	}
+}

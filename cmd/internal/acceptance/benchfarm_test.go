@@ -67,6 +67,38 @@ func newFarm(b *testing.B, binary string, files int) *farm {
 	return f
 }
 
+// newEstate makes so many repositories behind a slow line, the i-th of them with the
+// files of(i). Nothing runs in front of it yet.
+func newEstate(b *testing.B, binary string, repositories int, of func(i int) map[string]string) *farm {
+	b.Helper()
+	f := &farm{b: b, binary: binary}
+	var err error
+	f.hub, err = sandbox.New(sandbox.Options{Dir: b.TempDir()})
+	f.must(err)
+	b.Cleanup(func() { f.must(f.hub.Close()) })
+	for i := range repositories {
+		f.repo, err = f.hub.CreateRepository(estateName(i), sandbox.RepositoryOptions{Branch: "main", Empty: true})
+		f.must(err)
+		content := sandbox.Files{}
+		for path, text := range of(i) {
+			content[path] = sandbox.File{Content: []byte(text)}
+		}
+		_, err = f.repo.Commit("main", content, "Add the files")
+		f.must(err)
+	}
+	f.line = &slowLine{api: f.hub}
+	f.front = httptest.NewServer(f.line)
+	return f
+}
+
+// estateName is the i-th repository's; the first is that of a farm.
+func estateName(i int) string {
+	if i == 0 {
+		return repoName
+	}
+	return fmt.Sprintf("octo-org/infra-%d", i)
+}
+
 func (f *farm) close() {
 	f.steady.stop()
 	f.front.Close()
@@ -253,8 +285,12 @@ func (p *program) cpu() time.Duration {
 	return time.Duration(user+system) * tick
 }
 
-func (p *program) peak() int64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+func (p *program) peak() int64 { return peakOf(p.cmd.Process.Pid) }
+
+// peakOf is the most memory that a process held, in bytes; 0 where the system does not
+// tell.
+func peakOf(pid int) int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}

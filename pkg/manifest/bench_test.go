@@ -80,6 +80,11 @@ func ways(t testing.TB) []way {
 	}
 	name, absent := []byte(corpusImage), []byte(corpusAbsent)
 	return []way{
+		{"read for the first time, 1 % of the files match", func(f []byte) {
+			if hit.MayMatch(manifest.IndexWords(f)) && hit.Mentions(f) {
+				hit.Edit(f)
+			}
+		}},
 		{"Edit, 1 % of the files match", func(f []byte) { hit.Edit(f) }},
 		{"Edit, nothing matches", func(f []byte) { miss.Edit(f) }},
 		{"MayMatch on indexed words", func(f []byte) { miss.MayMatch(words[&f[0]]) }},

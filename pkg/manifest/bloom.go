@@ -2,8 +2,10 @@ package manifest
 
 import (
 	"bytes"
-	"slices"
 	"strings"
+	"sync"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // Words is a compact index of one file: the words that may be the last path part of an
@@ -14,14 +16,21 @@ import (
 // costs one look at the file, a false negative is impossible. The zero value is the index
 // of an empty file. Words are immutable and safe for concurrent use.
 type Words struct {
-	bits []byte
-	// all is set when the file may hide words, so that every image may match.
-	all bool
-	// pairs is set when a key may be that of a pair.
-	pairs bool
-	// releases is set when a key may list the files of values of a release.
-	releases bool
+	// filter is a byte of traits and then the bits. It is empty for a file without either.
+	filter string
 }
+
+// traits are what an index tells beside the words.
+type traits byte
+
+const (
+	// hidden is set when the file may hide words, so that every image may match.
+	hidden traits = 1 << iota
+	// pairKeys is set when a key may be that of a pair.
+	pairKeys
+	// releaseKeys is set when a key may list the files of values of a release.
+	releaseKeys
+)
 
 const (
 	// bitsPerWord and hashesPerWord make about one false hit in 150.
@@ -34,37 +43,159 @@ const (
 // IndexWords indexes one file.
 func IndexWords(content []byte) Words {
 	if isUTF16(content) || hidesWords(content) {
-		return Words{all: true}
+		return Words{string([]byte{byte(hidden)})}
 	}
-	var hashes []uint64
-	pairs, releases := false, false
-	for start, end := nextWord(content, 0); start < end; start, end = nextWord(content, end) {
+	words := wordSets.Get().(*wordSet)
+	defer words.release()
+	var found traits
+	for at := 0; ; {
+		start, end, class := nextClassed(content, at)
+		if start == end {
+			break
+		}
+		at = end
 		if hasColon(content, end) {
-			key := content[start:end]
-			pairs = pairs || (start == 0 || content[start-1] != '/') && maySayPair(key)
-			releases = releases || maySayRelease(key)
+			found |= traitsOf(content, start, end)
+			if isKey(content, end) {
+				continue
+			}
 		}
-		if isKey(content, end) {
-			continue
+		if class&classUpper == 0 {
+			words.add(content[start:end])
 		}
-		hashes = appendWord(hashes, content[start:end])
-		if inner := innerWord(content, start, end); inner < end {
-			hashes = appendWord(hashes, content[inner:end])
+		if inner := innerWord(content, start, end); inner < end && (class&classUpper == 0 || !hasUpper(content[inner:end])) {
+			words.add(content[inner:end])
 		}
 	}
-	slices.Sort(hashes)
-	hashes = slices.Compact(hashes)
-	if len(hashes) == 0 {
-		return Words{pairs: pairs, releases: releases}
+	return newWords(found, words.hashes)
+}
+
+// newWords packs an index.
+func newWords(found traits, hashes []uint64) Words {
+	if found == 0 && len(hashes) == 0 {
+		return Words{}
 	}
-	w := Words{bits: make([]byte, min(len(hashes)*bitsPerWord/8+1, maxFilter)), pairs: pairs, releases: releases}
+	size := 0
+	if len(hashes) > 0 {
+		size = min(len(hashes)*bitsPerWord/8+1, maxFilter)
+	}
+	packed := make([]byte, 1+size)
+	packed[0] = byte(found)
+	bits := packed[1:]
 	for _, h := range hashes {
 		for i := range uint64(hashesPerWord) {
-			bit := w.bit(h, i)
-			w.bits[bit/8] |= 1 << (bit % 8)
+			bit := bitOf(h, i, len(bits))
+			bits[bit/8] |= 1 << (bit % 8)
 		}
 	}
-	return w
+	return Words{string(packed)}
+}
+
+// traitsOf returns what the key between start and end tells.
+func traitsOf(content []byte, start, end int) (found traits) {
+	key := content[start:end]
+	if (start == 0 || content[start-1] != '/') && maySayPair(key) {
+		found |= pairKeys
+	}
+	if maySayRelease(key) {
+		found |= releaseKeys
+	}
+	return found
+}
+
+// wordSet collects the hashes of distinct words.
+type wordSet struct {
+	slots  []uint64 // a hash table; 0 is an empty slot
+	hashes []uint64
+}
+
+// smallWordSet and largeWordSet are how many slots a new set has, and one that is used
+// again at most.
+const smallWordSet, largeWordSet = 1 << 10, 1 << 15
+
+var wordSets = sync.Pool{New: func() any { return &wordSet{slots: make([]uint64, smallWordSet)} }}
+
+// release hands the set back for another file.
+func (s *wordSet) release() {
+	if len(s.slots) > largeWordSet {
+		return
+	}
+	clear(s.slots)
+	s.hashes = s.hashes[:0]
+	wordSets.Put(s)
+}
+
+// add adds a word without upper-case letters, if it may be a path part.
+func (s *wordSet) add(word []byte) {
+	if !isEdgeByte(word[0]) || !isEdgeByte(word[len(word)-1]) {
+		return
+	}
+	h := max(xxhash.Sum64(word), 1)
+	if !s.insert(h) {
+		return
+	}
+	if s.hashes = append(s.hashes, h); 2*len(s.hashes) <= len(s.slots) {
+		return
+	}
+	s.slots = make([]uint64, 4*len(s.slots))
+	for _, h := range s.hashes {
+		s.insert(h)
+	}
+}
+
+// insert reports whether the hash is a new one.
+func (s *wordSet) insert(h uint64) bool {
+	mask := uint64(len(s.slots) - 1)
+	for at := h & mask; ; at = (at + 1) & mask {
+		switch s.slots[at] {
+		case 0:
+			s.slots[at] = h
+			return true
+		case h:
+			return false
+		}
+	}
+}
+
+// The classes of bytes of which words are made.
+const className, classUpper byte = 1, 2
+
+var byteClasses = func() (classes [256]byte) {
+	for c := range classes {
+		if nameBytes[c] {
+			classes[c] = className
+		}
+		if 'A' <= c && c <= 'Z' {
+			classes[c] |= classUpper
+		}
+	}
+	return classes
+}()
+
+// nextClassed is nextWord, with the classes of the word's bytes.
+func nextClassed(content []byte, at int) (start, end int, class byte) {
+	for at < len(content) && byteClasses[content[at]] == 0 {
+		at++
+	}
+	start = at
+	for at < len(content) {
+		c := byteClasses[content[at]]
+		if c == 0 {
+			break
+		}
+		class |= c
+		at++
+	}
+	return start, at, class
+}
+
+func hasUpper(word []byte) bool {
+	for _, c := range word {
+		if 'A' <= c && c <= 'Z' {
+			return true
+		}
+	}
+	return false
 }
 
 // isKey reports whether the word that ends at offset end is a mapping key: no
@@ -127,59 +258,42 @@ func hasColon(content []byte, end int) bool {
 
 // MayHoldRelease reports whether the indexed file may tell of a release. A false
 // answer is certain, unless a key is written with ? before it.
-func (w Words) MayHoldRelease() bool { return w.all || w.releases }
+func (w Words) MayHoldRelease() bool { return w.traits()&(hidden|releaseKeys) != 0 }
 
 // MayHoldPair reports whether the indexed file may have fields of a pair: a name
 // that has no version, a version that has no name, or both. A false answer is
 // certain, unless a key is written with ? before it.
-func (w Words) MayHoldPair() bool { return w.all || w.pairs }
+func (w Words) MayHoldPair() bool { return w.traits()&(hidden|pairKeys) != 0 }
 
-// appendWord adds the hash of a word that may be a path part.
-func appendWord(hashes []uint64, word []byte) []uint64 {
-	if !isEdgeByte(word[0]) || !isEdgeByte(word[len(word)-1]) {
-		return hashes
+func (w Words) traits() traits {
+	if w.filter == "" {
+		return 0
 	}
-	h := uint64(hashOffset)
-	for _, c := range word {
-		if 'A' <= c && c <= 'Z' {
-			return hashes
-		}
-		h = (h ^ uint64(c)) * hashPrime
-	}
-	return append(hashes, h)
+	return traits(w.filter[0])
 }
 
 // isEdgeByte reports whether a path part may begin and end with c.
 func isEdgeByte(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }
 
-// hashWord is FNV-1a with 64 bits: the same in every process, so that an index
-// may be stored.
-func hashWord(word string) uint64 {
-	h := uint64(hashOffset)
-	for i := range len(word) {
-		h = (h ^ uint64(word[i])) * hashPrime
-	}
-	return h
-}
+// hashWord is the same in every process, so that an index may be stored.
+func hashWord(word string) uint64 { return max(xxhash.Sum64String(word), 1) }
 
-const hashOffset, hashPrime = 14695981039346656037, 1099511628211
-
-// bit returns the number of the i-th bit of a hash.
-func (w Words) bit(h, i uint64) uint64 {
+// bitOf returns the number of the i-th bit of a hash in so many bytes.
+func bitOf(h, i uint64, bytes int) uint64 {
 	low, high := h&0xFFFFFFFF, h>>32|1
-	return (low + i*high) % (uint64(len(w.bits)) * 8)
+	return (low + i*high) % (uint64(bytes) * 8)
 }
 
 func (w Words) has(word string) bool {
-	if w.all {
+	if w.traits()&hidden != 0 {
 		return true
 	}
-	if len(w.bits) == 0 {
+	if len(w.filter) <= 1 {
 		return false
 	}
-	h := hashWord(word)
+	bits, h := w.filter[1:], hashWord(word)
 	for i := range uint64(hashesPerWord) {
-		if bit := w.bit(h, i); w.bits[bit/8]&(1<<(bit%8)) == 0 {
+		if bit := bitOf(h, i, len(bits)); bits[bit/8]&(1<<(bit%8)) == 0 {
 			return false
 		}
 	}
@@ -187,7 +301,7 @@ func (w Words) has(word string) bool {
 }
 
 // Size returns about how many bytes of memory the index takes.
-func (w Words) Size() int { return 32 + cap(w.bits) }
+func (w Words) Size() int { return 16 + len(w.filter) }
 
 // MayMatch reports whether the indexed file may name one of the images: a false
 // answer is certain, a true one is worth a look at the content.

@@ -97,6 +97,9 @@ func NewLister(options Options, present []image.Pattern) (*Lister, error) {
 // kind have one Listing. It is comparable.
 type Kind struct{ json, pipeline bool }
 
+// Kinds returns every kind.
+func Kinds() []Kind { return []Kind{{}, {json: true}, {pipeline: true}, {json: true, pipeline: true}} }
+
 // KindOf returns the kind of a path in its repository, with slashes.
 func KindOf(name string) Kind { return Kind{json: IsJSON(name), pipeline: isPipelinePath(name)} }
 

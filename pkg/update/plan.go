@@ -107,8 +107,9 @@ func (s *Service) fill(ctx context.Context, p *plan) error {
 	}
 	err = t.Repository.Read(ctx, snapshot, entries, func(i int, content []byte) error {
 		return guard(func() error {
-			s.words.learn(entries[i].SHA, content)
-			p.edit(entries[i], by[i], content)
+			if by[i].MayMatch(s.words.learn(entries[i].SHA, content)) {
+				p.edit(entries[i], by[i], content)
+			}
 			return nil
 		})
 	})

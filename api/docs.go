@@ -2,16 +2,15 @@ package api
 
 import (
 	"crypto/sha256"
+	_ "embed" // the page
 	"encoding/base64"
-	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"strings"
 
 	"github.com/gin-gonic/gin"
-	"github.com/swaggest/swgui"
-	"github.com/swaggest/swgui/v5emb"
+	"github.com/swaggest/swgui/v5/static"
+	"github.com/vearutop/statigz"
 
 	openapi "github.com/refty-yapi/refty-node-versions-service"
 )
@@ -21,40 +20,35 @@ const (
 	contractRoute = "/openapi.yaml"
 )
 
-// inlineScript finds the scripts that Swagger UI's page holds.
+// docsPage is the page of Swagger UI. Rendered by a template, as that of package swgui, it
+// would have the linker keep every exported method of every type, because a template may
+// call any.
+//
+//go:embed docs/index.html
+var docsPage []byte
+
+// inlineScript finds the scripts that the page holds.
 var inlineScript = regexp.MustCompile(`(?s)<script>(.*?)</script>`)
 
 // docs serves Swagger UI, with all its files from this process.
 type docs struct {
-	ui     http.Handler
+	files  http.Handler
 	policy string
 }
 
-func newDocs() (*docs, error) {
-	ui := v5emb.NewHandlerWithConfig(swgui.Config{
-		Title:       "refty-node-versions-service",
-		SwaggerJSON: contractRoute,
-		BasePath:    docsRoute,
-		SettingsUI: map[string]string{
-			"tryItOutEnabled":      "true",
-			"persistAuthorization": "false",
-		},
-	})
-	page := httptest.NewRecorder()
-	ui.ServeHTTP(page, httptest.NewRequest(http.MethodGet, docsRoute, nil))
-	scripts := inlineScript.FindAllStringSubmatch(page.Body.String(), -1)
-	if page.Code != http.StatusOK || len(scripts) == 0 {
-		return nil, fmt.Errorf("render Swagger UI: status %d, %d scripts", page.Code, len(scripts))
+func newDocs() *docs {
+	return &docs{
+		files:  http.StripPrefix(docsRoute, statigz.FileServer(static.FS)),
+		policy: contentPolicy(inlineScript.FindAllSubmatch(docsPage, -1)),
 	}
-	return &docs{ui: ui, policy: contentPolicy(scripts)}, nil
 }
 
 // contentPolicy returns the Content-Security-Policy (CSP Level 3) that allows only
 // resources of this server and the page's own inline scripts, by their hashes.
-func contentPolicy(scripts [][]string) string {
+func contentPolicy(scripts [][][]byte) string {
 	var hashes []string
 	for _, s := range scripts {
-		sum := sha256.Sum256([]byte(s[1]))
+		sum := sha256.Sum256(s[1])
 		hashes = append(hashes, "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
 	}
 	return "default-src 'none'; script-src 'self' " + strings.Join(hashes, " ") +
@@ -64,11 +58,12 @@ func contentPolicy(scripts [][]string) string {
 // register adds Swagger UI and the contract, which need no caller.
 func (d *docs) register(engine *gin.Engine) {
 	engine.GET(contractRoute, func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openapi.YAML) })
-	engine.GET(docsRoute, d.serve)
-	engine.GET(docsRoute+"/*file", d.serve)
-}
-
-func (d *docs) serve(c *gin.Context) {
-	c.Header("Content-Security-Policy", d.policy)
-	d.ui.ServeHTTP(c.Writer, c.Request)
+	engine.GET(docsRoute, func(c *gin.Context) {
+		c.Header("Content-Security-Policy", d.policy)
+		c.Data(http.StatusOK, "text/html; charset=utf-8", docsPage)
+	})
+	engine.GET(docsRoute+"/*file", func(c *gin.Context) {
+		c.Header("Content-Security-Policy", d.policy)
+		d.files.ServeHTTP(c.Writer, c.Request)
+	})
 }

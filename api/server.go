@@ -121,10 +121,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register the metrics: %w", err)
 	}
-	docs, err := newDocs()
-	if err != nil {
-		return nil, err
-	}
+	docs := newDocs()
 	page, err := newPage()
 	if err != nil {
 		return nil, err

@@ -99,10 +99,10 @@ func (p Program) Run(ctx context.Context, args []string) int {
 
 func (p Program) root() *cobra.Command {
 	o := &options{}
+	version := false
 	root := &cobra.Command{
 		Use:           name,
 		Short:         "Sets an image to a version in every manifest of a GitHub repository, in one commit.",
-		Version:       p.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -115,6 +115,10 @@ func (p Program) root() *cobra.Command {
 			return fmt.Errorf("unknown command %q", args[0])
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				fmt.Fprintln(p.Stdout, p.Version)
+				return nil
+			}
 			if cmd.Flags().NFlag() > 0 {
 				return errors.New("the flags are for a command, such as bump")
 			}
@@ -122,7 +126,9 @@ func (p Program) root() *cobra.Command {
 		},
 	}
 	root.SuggestionsMinimumDistance = 2
-	root.SetVersionTemplate("{{.Version}}\n")
+	// Cobra's own flag prints by a template, with which the linker keeps every exported
+	// method of every type.
+	root.Flags().BoolVarP(&version, "version", "v", false, "version for "+name)
 	flags := root.PersistentFlags()
 	flags.StringVar(&o.server, "server", "", "URL of the service; VERSIONS_SERVICE_URL when left out")
 	flags.StringVar(&o.audience, "audience", "", "audience of the job's token; VERSIONS_SERVICE_AUDIENCE, or the server's origin, when left out")

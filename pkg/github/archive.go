@@ -19,12 +19,18 @@ const (
 	opArchive = "GET /repos/{owner}/{repo}/tarball/{ref}"
 	// archiveFrom is the least number of missing blobs for which the archive of the
 	// whole commit is downloaded.
-	archiveFrom = 40
+	archiveFrom = 4
 	// maxArchive bounds the files of a commit that is downloaded as an archive, in
-	// bytes. worthOfBlob is how many bytes more an archive may have for each request
-	// that it saves.
-	maxArchive  = 1 << 30
-	worthOfBlob = 4 << 20
+	// bytes.
+	maxArchive = 1 << 30
+	// archiveRate is how fast an archive arrives, in bytes of its files a second: they
+	// are packed to about a quarter.
+	archiveRate = 20 << 20
+	// worthOfRequest is the time that an archive may take longer for each request that
+	// it saves. GitHub allows one each 720 ms of an hour.
+	worthOfRequest = 150 * time.Millisecond
+	// scarce is how many times the missing blobs the rest of the hour's budget is to be.
+	scarce = 4
 	// aroundFile and aroundArchive bound what an archive holds beside the contents of
 	// its files, in bytes: headers, and what export-subst inserts.
 	aroundFile    = 4 << 10
@@ -36,13 +42,20 @@ const (
 )
 
 // archivePays reports whether one archive is cheaper than a request for each missing
-// blob.
+// blob, in time and in requests, or is all that is left of the hour's budget.
 func (r *reading) archivePays() bool {
-	if len(r.missing) < archiveFrom {
+	blobs, size := len(r.missing), r.snapshot.size()
+	if blobs < archiveFrom || size > maxArchive {
 		return false
 	}
-	size := r.snapshot.size()
-	return size <= maxArchive && size/int64(len(r.missing)) <= worthOfBlob
+	if left := r.branch.limits().known(); left.Limit > 0 && left.Remaining < scarce*blobs {
+		return true
+	}
+	trip := r.client.trip.get()
+	rounds := (blobs + parallelReads - 1) / parallelReads
+	one := 2*trip + worthOfRequest + time.Duration(float64(size)/archiveRate*float64(time.Second))
+	each := time.Duration(rounds)*trip + time.Duration(blobs)*worthOfRequest
+	return one <= each
 }
 
 // size is the sum of the files, in bytes.

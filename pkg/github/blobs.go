@@ -29,9 +29,14 @@ const (
 // and returns it unchanged.
 func (b *Branch) Read(ctx context.Context, s *Snapshot, entries []Entry, visit func(i int, content []byte) error) error {
 	r := &reading{branch: b, client: b.client, snapshot: s, entries: entries, visit: visit, missing: map[SHA][]int{}}
-	if err := r.fromCache(); err != nil {
+	if err := r.fromCache(); err != nil || len(r.missing) == 0 {
 		return err
 	}
+	leave, err := b.limits().enter(ctx, opBlob)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if err := r.fromArchive(ctx); err != nil {
 		return err
 	}

@@ -215,7 +215,8 @@ func TestReadOfOneContentInSeveralFiles(t *testing.T) {
 
 func TestCacheKeepsItsBound(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(o *github.Options) { o.CacheBytes = 3000 })
+	w := newWorld(t, func(o *github.Options) { o.CacheBytes = 8800 }) // with the branch and its listing
+	w.sb.Configure(func(s *sandbox.Settings) { s.NoTarball = true })
 	files := map[string]string{}
 	for i := range 10 {
 		files[fmt.Sprintf("f%d.yaml", i)] = fmt.Sprintf("%d", i) + strings.Repeat("x", 500)
@@ -264,7 +265,7 @@ func TestArchiveWithOtherBytes(t *testing.T) {
 
 func TestCacheKeepsWhatWasUsedLast(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(o *github.Options) { o.CacheBytes = 3000 }) // room for four
+	w := newWorld(t, func(o *github.Options) { o.CacheBytes = 8192 }) // room for four, the branch and its listing
 	files := map[string]string{}
 	for _, name := range "abcde" {
 		files[string(name)+".yaml"] = strings.Repeat(string(name), 500)

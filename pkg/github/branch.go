@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
-
-	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cache"
 )
 
 const (
@@ -22,10 +20,13 @@ const (
 	carriedContended = 20 * time.Millisecond
 	// keptWrites bounds the remembered commits of our own.
 	keptWrites = 64
+	// branchCost is about what a Branch takes beside its snapshot, with the entity tag of
+	// its head and its own writes, in bytes.
+	branchCost = 4 << 10
 )
 
-// Branch is one branch of one repository. It remembers the newest snapshot that
-// it knows and the commits that it made. It is safe for concurrent use; of several
+// Branch is one branch of one repository. It remembers the commits that it made and, as
+// long as Client.Memory has room, the newest snapshot that it knows. It is safe for concurrent use; of several
 // concurrent Commits on one snapshot, one wins and the others get ErrBranchMoved.
 type Branch struct {
 	client     *Client
@@ -42,8 +43,6 @@ type Branch struct {
 	own   ownWrites
 	races lostRaces
 	draft draftBox
-
-	proposals *cache.Cache[string, *Proposal] // by the name of the branch
 }
 
 // Remembered returns the newest snapshot that is known without asking GitHub:
@@ -51,11 +50,7 @@ type Branch struct {
 // Commit returns ErrBranchMoved. After that, or an *UnknownOutcomeError, nothing is
 // remembered until the next Snapshot.
 func (b *Branch) Remembered() (*Snapshot, bool) {
-	s, ok := b.known.remembered()
-	if !ok {
-		return nil, false
-	}
-	return s, true
+	return b.known.remembered()
 }
 
 // Snapshot returns the branch as GitHub has it now. That costs one request when
@@ -78,22 +73,41 @@ func (b *Branch) Snapshot(ctx context.Context) (*Snapshot, error) {
 	if s := b.known.confirm(h); s != nil {
 		return s.readAt(b.client.now()), nil
 	}
-	if b.stale(h.commit) {
-		if s, _ := b.known.get(); s != nil && s.Branch == h.branch {
-			return s, nil
+	own := b.known.at()
+	behind := b.stale(h.commit) && own.branch == h.branch
+	if behind {
+		if old, writes = b.known.get(); old != nil {
+			return old, nil
 		}
+		h = own
 	}
+	s, err := b.list(ctx, h, old)
+	if err != nil {
+		return nil, err
+	}
+	b.known.keep(s, writes)
+	if behind {
+		return s, nil
+	}
+	return s.readAt(b.client.now()), nil
+}
+
+// list reads the tree of a head, as far as old, which may be nil, does not hold it.
+func (b *Branch) list(ctx context.Context, h head, old *Snapshot) (*Snapshot, error) {
 	var known *listing
 	if old != nil {
 		known = old.listing
 	}
+	leave, err := b.limits().enter(ctx, opTree)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	list, err := b.client.list(ctx, h.repo, h.tree, known)
 	if err != nil {
 		return nil, err
 	}
-	s := &Snapshot{Repo: h.repo, Branch: h.branch, Commit: h.commit, Tree: h.tree, Entries: list.files, listing: list}
-	b.known.keep(s, writes)
-	return s.readAt(b.client.now()), nil
+	return &Snapshot{Repo: h.repo, Branch: h.branch, Commit: h.commit, Tree: h.tree, Entries: list.files, listing: list}, nil
 }
 
 // readAt returns the same snapshot as one that was asked for.

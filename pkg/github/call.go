@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	gh "github.com/google/go-github/v62/github"
@@ -21,6 +22,10 @@ const (
 	// parallelReads bounds the reads in flight for one credential; GitHub's own
 	// limit is 100 of any kind.
 	parallelReads = 16
+	// parallelReadings bounds the trees and sets of files that are read at the same time
+	// for one credential, however many branches are asked for: each is held in memory
+	// until it is read, and may have parallelReads requests of its own.
+	parallelReadings = 16
 )
 
 // pauses part the attempts of one request: anything up to a quarter of a second
@@ -86,8 +91,33 @@ func (c *Client) send(ctx context.Context, r request, timeout time.Duration, sen
 	}
 	attempt, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	begun := c.now()
 	resp, err := send(attempt)
+	if err == nil && (r.op == opBlob || r.op == opBranch) {
+		c.trip.add(c.now().Sub(begun))
+	}
 	return translate(ctx, r.op, resp, err)
+}
+
+// roundTrip is how long a small answer takes, of late. It is safe for concurrent use.
+type roundTrip struct{ nanoseconds atomic.Int64 }
+
+// firstTrip is taken for the round trip before any is known.
+const firstTrip = 100 * time.Millisecond
+
+func (t *roundTrip) get() time.Duration {
+	if known := t.nanoseconds.Load(); known > 0 {
+		return time.Duration(known)
+	}
+	return firstTrip
+}
+
+func (t *roundTrip) add(took time.Duration) {
+	known := t.nanoseconds.Load()
+	if known == 0 {
+		known = int64(took)
+	}
+	t.nanoseconds.Store(max(known+(int64(took)-known)/8, 1)) // of two at once, one may not count
 }
 
 // worthRepeating reports whether the same request may succeed soon.

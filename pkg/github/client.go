@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	gh "github.com/google/go-github/v62/github"
 
@@ -37,12 +38,8 @@ type Options struct {
 	// Transport carries every request, those for archives included; nil means a
 	// copy of http.DefaultTransport.
 	Transport http.RoundTripper
-	// CacheBytes bounds the memory of the blob cache; 0 means 128 MiB,
-	// a negative number none.
+	// CacheBytes is the budget of Memory; 0 means 128 MiB, a negative number none.
 	CacheBytes int64
-	// PastBytes bounds the memory for commits and folders of the past; 0 means an
-	// eighth of CacheBytes, a negative number none.
-	PastBytes int64
 	// Author and Committer of the commits; nil leaves them to GitHub, which takes
 	// the credential's own identity and signs an App's commits.
 	Author, Committer *Signature
@@ -75,8 +72,16 @@ type Client struct {
 	api      *gh.Client
 	archives *http.Client // without the credential
 	budgets  *budgets
+	memory   *cache.Budget
 	blobs    *cache.Cache[SHA, []byte]
-	past     past
+	// snapshots holds the newest one of each branch.
+	snapshots *cache.Cache[cache.Key, *Snapshot]
+	proposals *cache.Cache[proposalKey, *Proposal]
+	past      past
+	trip      roundTrip
+	// fewerEntries is how many entries a new tree may have, once GitHub took too long for
+	// one; 0 before.
+	fewerEntries atomic.Int64
 
 	author, committer *Signature
 
@@ -95,6 +100,10 @@ type Client struct {
 
 type branchKey struct{ owner, name, branch string }
 
+func (k branchKey) key() cache.Key {
+	return cache.Key{Variant: unique.Make(k.owner + "/" + k.name + " " + k.branch)}
+}
+
 // NewClient returns a Client and makes no request. The error says what is wrong
 // with the options and holds no secret.
 func NewClient(o Options) (*Client, error) {
@@ -108,8 +117,8 @@ func NewClient(o Options) (*Client, error) {
 	}
 	c := &Client{
 		budgets:   newBudgets(func() *limiter { return newLimiter(o.Now, o.Sleep, !o.Unpaced) }),
-		blobs:     cache.New[SHA](o.CacheBytes, blobCost),
-		past:      newPast(o.PastBytes),
+		memory:    cache.NewBudget(o.CacheBytes),
+		proposals: cache.New(cache.NewBudget(keptProposals), "pull requests", proposalKey.key, func(*Proposal) int64 { return 1 }),
 		author:    o.Author,
 		committer: o.Committer,
 		now:       o.Now,
@@ -121,6 +130,9 @@ func NewClient(o Options) (*Client, error) {
 		credentialChanged: o.CredentialChanged,
 		branchChanged:     o.BranchChanged,
 	}
+	c.blobs = cache.NewYielding(c.memory, "files", SHA.Key, blobCost)
+	c.snapshots = cache.New(c.memory, "listings", func(k cache.Key) cache.Key { return k }, (*Snapshot).cost)
+	c.past = newPast(c.memory)
 	c.connect(o, base)
 	if err := c.Become(o.Credential, o.SigningKey); err != nil {
 		return nil, err
@@ -134,9 +146,6 @@ func withDefaults(o Options) Options {
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCacheBytes
-	}
-	if o.PastBytes == 0 {
-		o.PastBytes = o.CacheBytes / pastShare
 	}
 	if o.Transport == nil {
 		o.Transport = ownTransport()
@@ -200,10 +209,9 @@ func (c *Client) Branch(repo Repo, branch string) *Branch {
 	defer c.mu.Unlock()
 	b := c.branches[key]
 	if b == nil {
-		b = &Branch{
-			client: c, asked: repo, configured: branch, standing: standing{now: c.now},
-			proposals: cache.New[string](keptProposals, func(*Proposal) int64 { return 1 }),
-		}
+		b = &Branch{client: c, asked: repo, configured: branch, standing: standing{now: c.now}}
+		b.known.snapshots, b.known.key = c.snapshots, key.key()
+		c.memory.Reserve(branchCost)
 		if c.branchChanged != nil {
 			b.standing.changed = func(state State) { c.branchChanged(repo, branch, state) }
 		}
@@ -211,6 +219,10 @@ func (c *Client) Branch(repo Repo, branch string) *Branch {
 	}
 	return b
 }
+
+// Memory is the budget that everything shares which is remembered of repositories. What
+// others remember of their files may share it as well.
+func (c *Client) Memory() *cache.Budget { return c.memory }
 
 // Status is what Check finds out about the credential and a repository.
 type Status struct {

@@ -101,7 +101,7 @@ func (b *Branch) commit(ctx context.Context, s *Snapshot, c Changeset) (Commit, 
 		return Commit{}, translate(ctx, opNewTree, nil, err)
 	}
 	next, checked := s.listing.edited(c.Edits)
-	tree, made, err := b.build(ctx, s, c, func(tree SHA) error {
+	tree, made, err := b.build(ctx, s, c, next.certain(checked), func(tree SHA) error {
 		switch {
 		case checked && tree != next.root():
 			return nonsense(opNewTree, http.StatusCreated, fmt.Errorf("the tree is %s, the edits give %s", tree, next.root()))
@@ -138,13 +138,15 @@ func (s *Snapshot) changedBy(edits []Edit) bool {
 }
 
 // build makes the tree, which check must accept, and a commit of it, or takes a
-// draft of both.
-func (b *Branch) build(ctx context.Context, s *Snapshot, c Changeset, check func(SHA) error) (tree SHA, made Commit, err error) {
+// draft of both. next is as for newTree.
+func (b *Branch) build(
+	ctx context.Context, s *Snapshot, c Changeset, next *listing, check func(SHA) error,
+) (tree SHA, made Commit, err error) {
 	if d, ok := b.takeDraft(ctx, s, c); ok {
 		return d.tree, d.made, check(d.tree)
 	}
 	stands := b.confirm(ctx, s)
-	tree, err = b.newTree(ctx, s, c.Edits)
+	tree, err = b.newTree(ctx, s, c.Edits, next)
 	if moved := stands(); moved != nil {
 		return "", Commit{}, moved
 	}
@@ -241,7 +243,7 @@ func notReplicated(e *Error) bool {
 		return false
 	}
 	return slices.ContainsFunc([]string{
-		"tree sha does not exist", "parent sha does not exist", "not a valid tree oid", "is not a valid blob",
+		"tree sha does not exist", "parent sha does not exist", "not a valid tree", "is not a valid blob",
 	}, func(words string) bool { return strings.Contains(e.text, words) })
 }
 

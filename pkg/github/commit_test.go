@@ -209,6 +209,20 @@ func TestTreeThatTakesTooLongIsSplit(t *testing.T) {
 	for path, content := range files {
 		w.wantFile(path, content)
 	}
+
+	// The next ones have so few entries from the start: each has the folders that it has
+	// room for, and one more names them.
+	w.sb.Configure(func(s *sandbox.Settings) { s.NewTreeEntries = 50 })
+	s, _ = b.Remembered()
+	for path := range files {
+		files[path] = "image: x:3\n"
+	}
+	_, err = b.Commit(t.Context(), s, change(s, files))
+	w.must(err)
+	w.wantSpent(newTree, newTree, newTree, newTree, newCommit, updateRef)
+	for path, content := range files {
+		w.wantFile(path, content)
+	}
 }
 
 func TestWritesAreRepeatedWhileGitHubFails(t *testing.T) {
@@ -246,7 +260,7 @@ func TestLargeEditsGoOneByOne(t *testing.T) {
 	}
 	_, err := b.Commit(t.Context(), s, change(s, files))
 	w.must(err)
-	w.wantSpent(newTree, newTree, newTree, newCommit, updateRef)
+	w.wantSpent(newTree, newTree, newTree, newTree, newCommit, updateRef) // the last one names what the others made
 	for name, content := range files {
 		w.wantFile(name, content)
 	}

@@ -174,7 +174,7 @@ func TestSameAgainAfterOwnWrite(t *testing.T) {
 
 func TestManyEditsAreOneCommit(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ files, trees int }{{100, 1}, {101, 2}, {350, 4}} {
+	for _, test := range []struct{ files, trees int }{{100, 1}, {1000, 1}, {1400, 2}, {inShort(2100, 5000), inShort(4, 8)}} {
 		t.Run(fmt.Sprint(test.files), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)

@@ -53,7 +53,7 @@ func (b *Branch) draftNext(ctx context.Context, c Changeset) {
 	go func() {
 		defer close(d.done)
 		base := &Snapshot{Repo: on.repo, Branch: on.branch, Commit: on.commit, Tree: on.tree}
-		if d.tree, d.err = b.newTree(ctx, base, c.Edits); d.err == nil {
+		if d.tree, d.err = b.newTree(ctx, base, c.Edits, nil); d.err == nil {
 			d.made, d.err = b.newCommit(ctx, base, d.tree, c)
 		}
 	}()

@@ -3,6 +3,7 @@ package github
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -31,6 +32,22 @@ func ListTree(answer []byte) error {
 	}
 	l.edited(edits)
 	return nil
+}
+
+// EditListing returns what computes the tree after one edit of a folder of so many files,
+// again and again on what came before.
+func EditListing(files int) func() {
+	l := &listing{dirs: []Entry{{Mode: modeTree}, {Path: "apps", Mode: modeTree}}}
+	for i := range files {
+		l.files = append(l.files, Entry{Path: fmt.Sprintf("apps/app-%05d.yaml", i), Mode: ModeFile, SHA: blobSHA([]byte{byte(i)}), Size: 1})
+	}
+	l.dirs[1].SHA = treeSHA(l.children("apps"))
+	l.dirs[0].SHA = treeSHA(l.children(""))
+	n := 0
+	return func() {
+		n++
+		l, _ = l.edited([]Edit{{Path: "apps/app-00007.yaml", Mode: ModeFile, Content: []byte(fmt.Sprint(n))}})
+	}
 }
 
 // NewPace returns what a commit waits for.

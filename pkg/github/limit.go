@@ -68,6 +68,7 @@ type limiter struct {
 	sleep func(context.Context, time.Duration) error
 
 	reads        chan struct{} // one place for each read in flight
+	readings     chan struct{} // one place for each tree or set of files that is read
 	minute, hour *rate.Limiter // nil: not paced
 
 	mu      sync.Mutex
@@ -76,7 +77,7 @@ type limiter struct {
 }
 
 func newLimiter(now func() time.Time, sleep func(context.Context, time.Duration) error, paced bool) *limiter {
-	l := &limiter{now: now, sleep: sleep, reads: make(chan struct{}, parallelReads)}
+	l := &limiter{now: now, sleep: sleep, reads: make(chan struct{}, parallelReads), readings: make(chan struct{}, parallelReadings)}
 	if paced {
 		l.minute = rate.NewLimiter(rate.Every(time.Minute/minuteRefill), minuteBurst)
 		l.hour = rate.NewLimiter(rate.Every(time.Hour/hourRefill), hourBurst)
@@ -96,6 +97,16 @@ func (l *limiter) admit(ctx context.Context) error {
 		if err := l.wait(ctx, *refusal); err != nil {
 			return err
 		}
+	}
+}
+
+// enter waits for a place to read a tree, or a set of files. leave gives it back.
+func (l *limiter) enter(ctx context.Context, op string) (leave func(), err error) {
+	select {
+	case l.readings <- struct{}{}:
+		return func() { <-l.readings }, nil
+	case <-ctx.Done():
+		return nil, translate(ctx, op, nil, ctx.Err())
 	}
 }
 

@@ -2,6 +2,7 @@ package github
 
 import (
 	"cmp"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -16,6 +17,8 @@ type listing struct {
 	dirs    []Entry // directories, the root first with the path ""
 	// split are the directories that are too large for one recursive answer.
 	split map[string]bool
+	// proven are the directories whose entries are known to hash to their names.
+	proven map[string]bool
 }
 
 // root returns the name of the tree.
@@ -52,12 +55,44 @@ func below(entries []Entry, dir string) []Entry {
 
 // sorted sorts a new listing and returns it.
 func (l *listing) sorted() *listing {
-	for _, entries := range [][]Entry{l.files, l.modules, l.dirs} {
-		if !slices.IsSortedFunc(entries, byPath) {
-			slices.SortFunc(entries, byPath)
+	for _, entries := range []*[]Entry{&l.files, &l.modules, &l.dirs} {
+		if !slices.IsSortedFunc(*entries, byPath) {
+			slices.SortFunc(*entries, byPath)
 		}
+		*entries = packed(*entries)
 	}
 	return l
+}
+
+// packPieces is how many entries have their texts in one piece of memory. One that is
+// used elsewhere keeps its piece in memory.
+const packPieces = 256
+
+// packed returns the entries with their texts in a few large pieces of memory and no
+// room to spare. It changes them.
+func packed(entries []Entry) []Entry {
+	for piece := range slices.Chunk(entries, packPieces) {
+		size := 0
+		for i := range piece {
+			size += len(piece[i].Path) + len(piece[i].SHA)
+		}
+		var b strings.Builder
+		b.Grow(size)
+		for i := range piece {
+			b.WriteString(piece[i].Path)
+			b.WriteString(string(piece[i].SHA))
+		}
+		text := b.String()
+		for i := range piece {
+			e := &piece[i]
+			n, m := len(e.Path), len(e.SHA)
+			e.Path, e.SHA, text = text[:n], SHA(text[n:n+m]), text[n+m:]
+		}
+	}
+	if cap(entries)-len(entries) > len(entries)/16 {
+		entries = slices.Clone(entries)
+	}
+	return entries
 }
 
 // add adds the entries of one answer, whose paths are relative to dir.
@@ -96,7 +131,7 @@ func (l *listing) edited(edits []Edit) (next *listing, checked bool) {
 			continue
 		}
 		next.files[i].SHA, next.files[i].Size = blobSHA(e.Content), int64(len(e.Content))
-		for dir := path.Dir(e.Path); dir != "."; dir = path.Dir(dir) {
+		for dir := path.Dir(e.Path); dir != "." && !above[dir]; dir = path.Dir(dir) {
 			above[dir] = true
 		}
 	}
@@ -104,20 +139,37 @@ func (l *listing) edited(edits []Edit) (next *listing, checked bool) {
 	dirs := make([]string, 0, len(above))
 	for dir := range above {
 		dirs = append(dirs, dir)
-		checked = checked && l.dir(dir) != "" && treeSHA(l.children(dir)) == l.dir(dir)
+		checked = checked && l.hashesTo(dir, l.dir(dir))
 	}
 	slices.SortFunc(dirs, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // the deepest first
+	next.proven = make(map[string]bool, len(l.proven)+len(dirs))
+	maps.Copy(next.proven, l.proven)
 	for _, dir := range dirs {
 		i, ok := find(next.dirs, dir)
 		switch {
 		case !ok:
 		case checked:
 			next.dirs[i].SHA = treeSHA(next.children(dir))
+			next.proven[dir] = true
 		default:
 			next.dirs[i].SHA = ""
+			delete(next.proven, dir)
 		}
 	}
 	return next, checked
+}
+
+// hashesTo reports whether the entries of a directory hash to the name of its tree.
+func (l *listing) hashesTo(dir string, tree SHA) bool {
+	return tree != "" && (l.proven[dir] || treeSHA(l.children(dir)) == tree)
+}
+
+// certain returns the listing if the hashes of its directories are reliable, else nil.
+func (l *listing) certain(checked bool) *listing {
+	if !checked {
+		return nil
+	}
+	return l
 }
 
 // whole returns the directories of a truncated listing that are complete all the same:
@@ -137,19 +189,26 @@ func (l *listing) whole() map[string]bool {
 
 // children returns the entries directly in a directory.
 func (l *listing) children(dir string) []child {
+	from := 0 // of a name in a path
+	if dir != "" {
+		from = len(dir) + 1
+	}
 	var out []child
 	for _, entries := range [][]Entry{l.files, l.modules, l.dirs} {
 		entries = below(entries, dir)
 		for i := 0; i < len(entries); {
-			e := entries[i]
-			name := strings.TrimPrefix(e.Path[min(len(dir), len(e.Path)):], "/")
-			first, _, deeper := strings.Cut(name, "/")
+			e := &entries[i]
+			name := e.Path[min(from, len(e.Path)):]
+			slash := strings.IndexByte(name, '/')
 			switch {
 			case name == "": // the root itself
 				i++
-			case deeper:
-				i += len(below(entries[i:], path.Join(dir, first)))
+			case slash >= 0:
+				i += len(below(entries[i:], e.Path[:from+slash]))
 			default:
+				if out == nil {
+					out = make([]child, 0, min(len(entries)-i, maxListed/8))
+				}
 				out = append(out, child{name: name, mode: e.Mode, sha: e.SHA})
 				i++
 			}

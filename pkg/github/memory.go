@@ -4,11 +4,13 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cache"
 )
 
 // A Branch remembers four things, each behind a lock of its own: its place, its newest
 // snapshot, its own latest writes, and the head that won the last lost race. Each type
-// is safe for concurrent use; its zero value remembers nothing.
+// is safe for concurrent use; but for newest's caches, its zero value remembers nothing.
 
 // whereabouts is the place of a branch, and its head with the entity tag of the answer
 // that held it.
@@ -52,12 +54,16 @@ func (m *whereabouts) forget() place {
 	return old
 }
 
-// newest is the newest snapshot that is known.
+// newest is the newest snapshot that is known. Its head is known for ever, the snapshot
+// itself as long as there is memory for it.
 type newest struct {
-	mu       sync.Mutex
-	snapshot *Snapshot // nil before the first read
-	left     SHA       // a commit that the branch has left, or may have left
-	writes   uint64    // own writes so far
+	snapshots *cache.Cache[cache.Key, *Snapshot]
+	key       cache.Key
+
+	mu     sync.Mutex
+	head   head   // zero before the first read
+	left   SHA    // a commit that the branch has left, or may have left
+	writes uint64 // own writes so far
 }
 
 // get returns the snapshot, even if the branch has left it, and the number of own
@@ -65,14 +71,34 @@ type newest struct {
 func (m *newest) get() (*Snapshot, uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.snapshot, m.writes
+	return m.snapshotLocked(), m.writes
+}
+
+// snapshotLocked returns nil when the snapshot is not remembered.
+func (m *newest) snapshotLocked() *Snapshot {
+	s, ok := m.snapshots.Get(m.key)
+	if !ok || s.Commit != m.head.commit {
+		return nil
+	}
+	return s
+}
+
+// at returns the head of the snapshot.
+func (m *newest) at() head {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.head
 }
 
 // remembered returns the snapshot unless the branch has left it.
 func (m *newest) remembered() (*Snapshot, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.snapshot, m.snapshot != nil && m.snapshot.Commit != m.left
+	s := m.snapshotLocked()
+	if s == nil || s.Commit == m.left {
+		return nil, false
+	}
+	return s, true
 }
 
 // leave notes that the branch is no longer at the commit, or may not be.
@@ -86,8 +112,8 @@ func (m *newest) leave(commit SHA) {
 func (m *newest) leaveAll() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.snapshot != nil {
-		m.left = m.snapshot.Commit
+	if m.head.commit != "" {
+		m.left = m.head.commit
 	}
 }
 
@@ -95,12 +121,11 @@ func (m *newest) leaveAll() {
 func (m *newest) confirm(h head) *Snapshot {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := m.snapshot
-	if s == nil || s.Commit != h.commit || s.Repo != h.repo || s.Branch != h.branch {
+	if m.head.commit != h.commit || m.head.repo != h.repo || m.head.branch != h.branch {
 		return nil
 	}
 	m.left = ""
-	return s
+	return m.snapshotLocked()
 }
 
 // keep stores a snapshot whose reading began after that many own writes, unless there
@@ -108,8 +133,8 @@ func (m *newest) confirm(h head) *Snapshot {
 func (m *newest) keep(s *Snapshot, writes uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.writes == writes || m.snapshot == nil {
-		m.snapshot, m.left = s, ""
+	if m.writes == writes || m.head.commit == "" {
+		m.storeLocked(s)
 	}
 }
 
@@ -117,8 +142,13 @@ func (m *newest) keep(s *Snapshot, writes uint64) {
 func (m *newest) wrote(s *Snapshot) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.snapshot, m.left = s, ""
+	m.storeLocked(s)
 	m.writes++
+}
+
+func (m *newest) storeLocked(s *Snapshot) {
+	m.head, m.left = head{repo: s.Repo, branch: s.Branch, commit: s.Commit, tree: s.Tree}, ""
+	m.snapshots.Replace(m.key, s)
 }
 
 // ownWrites are the latest commits that this process put on the branch.

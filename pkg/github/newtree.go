@@ -6,48 +6,177 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path"
 	"strings"
 	"unicode/utf8"
 
 	gh "github.com/google/go-github/v62/github"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
 	opNewTree = "POST /repos/{owner}/{repo}/git/trees"
 	opNewBlob = "POST /repos/{owner}/{repo}/git/blobs"
-	// maxTreeEntries and maxTreeBytes bound one request that makes a tree. GitHub
-	// documents no limit; users report timeouts from 200 files or 2.5 MB on.
-	maxTreeEntries = 100
-	maxTreeBytes   = 1 << 20
+	// maxTreeBytes and maxTreeEntries bound one request that makes a tree. GitHub documents
+	// no limit; users report timeouts from 2.5 MB on, which were 200 files. Where GitHub says
+	// that a request was too much for it, later ones have half of its entries, and
+	// leastTreeEntries at least.
+	maxTreeBytes     = 1 << 20
+	maxTreeEntries   = 1000
+	leastTreeEntries = 50
+	// sideBySideFrom is the least number of requests for one tree that are sent side by
+	// side, parallelTrees of them at a time.
+	sideBySideFrom = 3
+	parallelTrees  = 4
 	// workflows is the folder whose files only a special permission may change.
 	workflows = ".github/workflows/"
 )
 
-// newTree makes the tree of the snapshot with the edits, in as many requests as their
-// size needs. Each request builds on the tree of the one before.
-func (b *Branch) newTree(ctx context.Context, s *Snapshot, edits []Edit) (SHA, error) {
-	tree := s.Tree
-	for len(edits) > 0 {
-		n := chunk(edits)
-		next, err := b.graft(ctx, s.Repo, tree, edits[:n])
-		if err != nil {
+// newTree makes the tree of the snapshot with the edits, which are sorted by path. next
+// is the listing with them, nil when its hashes are not known.
+//
+// What is too much for one request is made in several. Two come one after the other,
+// more side by side: then each has the files of some folders, and one more names the
+// folders.
+func (b *Branch) newTree(ctx context.Context, s *Snapshot, edits []Edit, next *listing) (SHA, error) {
+	if b.client.fits(edits) {
+		return b.graft(ctx, s.Repo, s.Tree, edits)
+	}
+	requests := b.client.together(units("", edits, b.client.fits))
+	if len(requests) < sideBySideFrom || next == nil {
+		return b.chain(ctx, s, requests)
+	}
+	group, each := errgroup.WithContext(ctx)
+	group.SetLimit(parallelTrees)
+	var names []*gh.TreeEntry
+	for _, request := range requests {
+		for _, u := range request {
+			names = append(names, u.named(next))
+		}
+		group.Go(func() error {
+			_, err := b.graft(each, s.Repo, s.Tree, editsOf(request))
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return "", err
+	}
+	tree, err := b.postTree(ctx, s.Repo, s.Tree, names)
+	if tookTooLong(err) {
+		return b.chain(ctx, s, requests)
+	}
+	return tree, err
+}
+
+// chain makes a tree by one request after the other, each of which builds on the tree of
+// the one before.
+func (b *Branch) chain(ctx context.Context, s *Snapshot, requests [][]unit) (tree SHA, err error) {
+	tree = s.Tree
+	for _, request := range requests {
+		if tree, err = b.graft(ctx, s.Repo, tree, editsOf(request)); err != nil {
 			return "", err
 		}
-		tree, edits = next, edits[n:]
 	}
 	return tree, nil
 }
 
-// chunk returns how many of the edits fit into one request, at least one.
-func chunk(edits []Edit) int {
-	size := 0
-	for n, e := range edits {
-		size += jsonSize(e)
-		if n > 0 && (size > maxTreeBytes || n == maxTreeEntries) {
-			return n
+// unit are edits that one request makes: all below a folder, or of a single file.
+type unit struct {
+	folder string // or "" for a file
+	edits  []Edit
+}
+
+func editsOf(units []unit) []Edit {
+	var edits []Edit
+	for _, u := range units {
+		edits = append(edits, u.edits...)
+	}
+	return edits
+}
+
+// units splits the edits below a folder, which are sorted by path, into the largest
+// folders that fit into a request, and the files beside them.
+func units(folder string, edits []Edit, fits func([]Edit) bool) []unit {
+	if folder != "" && fits(edits) {
+		return []unit{{folder, edits}}
+	}
+	var all []unit
+	for len(edits) > 0 {
+		n := 1
+		name, _, deeper := strings.Cut(strings.TrimPrefix(edits[0].Path[len(folder):], "/"), "/")
+		if !deeper {
+			all = append(all, unit{"", edits[:1]})
+		} else {
+			sub := path.Join(folder, name)
+			for n < len(edits) && strings.HasPrefix(edits[n].Path, sub+"/") {
+				n++
+			}
+			all = append(all, units(sub, edits[:n], fits)...)
+		}
+		edits = edits[n:]
+	}
+	return all
+}
+
+// named is the entry of what the unit becomes.
+func (u unit) named(next *listing) *gh.TreeEntry {
+	if u.folder != "" {
+		return &gh.TreeEntry{
+			Path: gh.String(u.folder), Mode: gh.String(string(modeTree)), Type: gh.String("tree"), SHA: gh.String(string(next.dir(u.folder))),
 		}
 	}
-	return len(edits)
+	e := u.edits[0]
+	return &gh.TreeEntry{
+		Path: gh.String(e.Path), Mode: gh.String(string(e.writtenMode())), Type: gh.String("blob"), SHA: gh.String(string(blobSHA(e.Content))),
+	}
+}
+
+// together puts units into as few requests as keep their order.
+func (c *Client) together(all []unit) [][]unit {
+	var requests [][]unit
+	entries, size, most := 0, 0, c.treeEntries()
+	for _, u := range all {
+		bytes := 0
+		for _, e := range u.edits {
+			bytes += jsonSize(e)
+		}
+		if len(requests) == 0 || entries+len(u.edits) > most || size+bytes > maxTreeBytes {
+			requests, entries, size = append(requests, nil), 0, 0
+		}
+		last := len(requests) - 1
+		requests[last] = append(requests[last], u)
+		entries, size = entries+len(u.edits), size+bytes
+	}
+	return requests
+}
+
+// fits reports whether one request may have all of the edits. A single one always fits.
+func (c *Client) fits(edits []Edit) bool {
+	if len(edits) > c.treeEntries() {
+		return false
+	}
+	size := 0
+	for n, e := range edits {
+		if size += jsonSize(e); n > 0 && size > maxTreeBytes {
+			return false
+		}
+	}
+	return true
+}
+
+// treeEntries is how many entries a request for a tree may have.
+func (c *Client) treeEntries() int {
+	if learned := int(c.fewerEntries.Load()); learned > 0 {
+		return learned
+	}
+	return maxTreeEntries
+}
+
+// tooMuch takes in that a tree of so many entries was too much for GitHub.
+func (c *Client) tooMuch(entries int) {
+	if entries = max(entries/2, leastTreeEntries); entries < c.treeEntries() {
+		c.fewerEntries.Store(int64(entries))
+	}
 }
 
 // jsonSize estimates the bytes of an edit in a request's body.
@@ -81,6 +210,7 @@ func (b *Branch) graft(ctx context.Context, repo Repo, base SHA, edits []Edit) (
 	if !tookTooLong(err) || len(edits) == 1 {
 		return tree, err
 	}
+	b.client.tooMuch(len(edits))
 	half := len(edits) / 2
 	if tree, err = b.graft(ctx, repo, base, edits[:half]); err != nil {
 		return "", err
@@ -96,11 +226,7 @@ func tookTooLong(err error) bool {
 // treeEntry returns an edit as GitHub takes it. Text is part of the entry; content
 // that is not UTF-8, which JSON cannot hold, is stored as a blob first.
 func (b *Branch) treeEntry(ctx context.Context, repo Repo, e Edit) (*gh.TreeEntry, error) {
-	mode := ModeFile
-	if e.Mode == ModeExecutable {
-		mode = e.Mode
-	}
-	entry := &gh.TreeEntry{Path: gh.String(e.Path), Mode: gh.String(string(mode)), Type: gh.String("blob")}
+	entry := &gh.TreeEntry{Path: gh.String(e.Path), Mode: gh.String(string(e.writtenMode())), Type: gh.String("blob")}
 	if utf8.Valid(e.Content) {
 		entry.Content = gh.String(string(e.Content))
 		return entry, nil
@@ -108,6 +234,14 @@ func (b *Branch) treeEntry(ctx context.Context, repo Repo, e Edit) (*gh.TreeEntr
 	sha, err := b.postBlob(ctx, repo, e.Content)
 	entry.SHA = gh.String(string(sha))
 	return entry, err
+}
+
+// writtenMode is the mode with which the edit is written.
+func (e Edit) writtenMode() Mode {
+	if e.Mode == ModeExecutable {
+		return e.Mode
+	}
+	return ModeFile
 }
 
 func (b *Branch) postBlob(ctx context.Context, repo Repo, content []byte) (SHA, error) {

@@ -19,8 +19,6 @@ import (
 
 const (
 	opCommits = "GET /repos/{owner}/{repo}/commits"
-	// pastShare is which part of CacheBytes the past gets unless Options say so.
-	pastShare = 8
 	// ancestorsPage is how many commits one request brings, GitHub's own limit.
 	ancestorsPage = 100
 	// maxKeptMessage is how much of the end of a message is kept, in bytes.
@@ -37,9 +35,10 @@ type past struct {
 	fetching  *singleflight.Group // of folders
 }
 
-func newPast(bytes int64) past {
+func newPast(memory *cache.Budget) past {
 	return past{
-		folders: cache.New[SHA](bytes/2, folderCost), ancestors: cache.New[SHA](bytes/2, Ancestor.cost), fetching: &singleflight.Group{},
+		folders:   cache.New(memory, "folders", SHA.Key, folderCost),
+		ancestors: cache.New(memory, "commits", SHA.Key, Ancestor.cost), fetching: &singleflight.Group{},
 	}
 }
 
@@ -129,11 +128,7 @@ func ancestorOf(one *gh.RepositoryCommit) Ancestor {
 // At returns the tree of a commit of the branch's past as a snapshot, to Read from.
 // Nothing can be committed on it.
 func (b *Branch) At(ctx context.Context, now *Snapshot, commit, tree SHA) (*Snapshot, error) {
-	list, err := b.client.list(ctx, now.Repo, tree, now.listing)
-	if err != nil {
-		return nil, err
-	}
-	return &Snapshot{Repo: now.Repo, Branch: now.Branch, Commit: commit, Tree: tree, Entries: list.files, listing: list}, nil
+	return b.list(ctx, head{repo: now.Repo, branch: now.Branch, commit: commit, tree: tree}, now)
 }
 
 // Differences returns the files that differ between two trees, sorted by path, where

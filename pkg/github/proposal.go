@@ -8,8 +8,11 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	gh "github.com/google/go-github/v62/github"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cache"
 )
 
 const (
@@ -53,15 +56,26 @@ func (s Sight) Open() (PullRequest, bool) {
 
 // Proposal returns the branch head of pull requests into b. It makes no request.
 func (b *Branch) Proposal(head string) *Proposal {
-	if p, ok := b.proposals.Get(head); ok {
+	known, key := b.client.proposals, proposalKey{b.known.key, head}
+	if p, ok := known.Get(key); ok {
 		return p
 	}
 	made := &Proposal{b: b, head: head}
-	b.proposals.Put(head, made)
-	if p, ok := b.proposals.Get(head); ok { // another's, when two came at once
+	known.Put(key, made)
+	if p, ok := known.Get(key); ok { // another's, when two came at once
 		return p
 	}
 	return made
+}
+
+// proposalKey is a base and the name of a branch of pull requests into it.
+type proposalKey struct {
+	base cache.Key
+	head string
+}
+
+func (k proposalKey) key() cache.Key {
+	return cache.Key{Variant: unique.Make(k.base.Variant.Value() + " " + k.head)}
 }
 
 // Look reads where the branch is and its pull requests, side by side. Answers that
@@ -130,10 +144,10 @@ func (p *Proposal) commit(ctx context.Context, s *Snapshot, c Changeset, from SH
 	if err := p.b.limits().admitCommit(ctx); err != nil {
 		return Commit{}, translate(ctx, opNewTree, nil, err)
 	}
-	tree, checked := s.TreeWith(c.Edits)
-	_, made, err := p.b.build(ctx, s, c, func(built SHA) error {
-		if checked && built != tree {
-			return nonsense(opNewTree, http.StatusCreated, fmt.Errorf("the tree is %s, the edits give %s", built, tree))
+	next, checked := s.listing.edited(c.Edits)
+	_, made, err := p.b.build(ctx, s, c, next.certain(checked), func(built SHA) error {
+		if checked && built != next.root() {
+			return nonsense(opNewTree, http.StatusCreated, fmt.Errorf("the tree is %s, the edits give %s", built, next.root()))
 		}
 		return nil
 	})

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cache"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/inventory"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
@@ -78,7 +79,7 @@ func (*branch) Landed(context.Context, github.SHA) (*github.Landing, error) { re
 // inventoryOf returns the inventory of targets.
 func inventoryOf(t testing.TB, bytes int64, targets ...update.Target) *inventory.Inventory {
 	t.Helper()
-	inv, err := inventory.New(inventory.Options{Bytes: bytes}).With(targets)
+	inv, err := inventory.New(inventory.Options{Memory: cache.NewBudget(bytes)}).With(targets)
 	if err != nil {
 		t.Fatal(err)
 	}

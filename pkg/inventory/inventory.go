@@ -15,19 +15,13 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
-const (
-	// maxOpen is how many targets are looked into at the same time.
-	maxOpen = 16
-	// frameShare is which part of the memory is for what is remembered of whole
-	// snapshots; the rest is for files.
-	frameShare = 8
-)
+// maxOpen is how many targets are looked into at the same time.
+const maxOpen = 16
 
 // Options say what Inventories share.
 type Options struct {
-	// Bytes bounds the memory for what is remembered of files; zero or less remembers
-	// nothing.
-	Bytes int64
+	// Memory is what is remembered of files a part of. Nil remembers nothing.
+	Memory *cache.Budget
 	// Learn is told the content of every file that is read, one at a time for each
 	// branch. It may be nil.
 	Learn func(sha github.SHA, content []byte)
@@ -48,16 +42,17 @@ type target struct {
 	update.Target
 	id     string
 	lister *manifest.Lister
-	// sight is equal for targets whose options make the same of a file, and whole for
-	// those that look into the same files besides.
-	sight, whole text
+	// sights are, for each kind of file, equal for targets whose options make the same of
+	// a file. whole is equal for those that look into the same files besides.
+	sights map[manifest.Kind]text
+	whole  string
 }
 
 // New returns an Inventory without targets.
 func New(o Options) *Inventory {
 	inv := &Inventory{
-		records: cache.New[recordKey](o.Bytes-o.Bytes/frameShare, (*record).cost),
-		frames:  cache.New[frameKey](o.Bytes/frameShare, (*frame).cost),
+		records: cache.New(o.Memory, "references", recordKey.key, (*record).cost),
+		frames:  cache.New(o.Memory, "targets", frameKey.key, (*frame).cost),
 		learn:   o.Learn,
 	}
 	if inv.learn == nil {
@@ -79,7 +74,11 @@ func (inv *Inventory) With(targets []update.Target) (*Inventory, error) {
 		}
 		sight := fmt.Sprintf("%t %t %q %q", t.SkipEmbedded, t.Unpin, t.Proxies, t.Present)
 		whole := fmt.Sprintf("%s %q %q %q %q", sight, t.Include, t.Exclude, t.Files, t.Overrides)
-		other.targets = append(other.targets, &target{Target: t, id: id, lister: lister, sight: unique.Make(sight), whole: unique.Make(whole)})
+		sights := map[manifest.Kind]text{}
+		for _, kind := range manifest.Kinds() {
+			sights[kind] = unique.Make(fmt.Sprint(kind, sight))
+		}
+		other.targets = append(other.targets, &target{Target: t, id: id, lister: lister, sights: sights, whole: whole})
 		if other.reading[t.Repository] = inv.reading[t.Repository]; other.reading[t.Repository] == nil {
 			other.reading[t.Repository] = make(chan struct{}, 1)
 		}

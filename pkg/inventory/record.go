@@ -25,8 +25,16 @@ type record struct {
 // recordKey is what a record depends on.
 type recordKey struct {
 	blob  github.SHA
-	kind  manifest.Kind
-	sight text
+	sight text // of the target, and of the kind of the file
+}
+
+func (k recordKey) key() cache.Key {
+	key := k.blob.Key()
+	if key.Variant != (text{}) { // a fake's name
+		return cache.Key{Variant: unique.Make(string(k.blob) + " " + k.sight.Value())}
+	}
+	key.Variant = k.sight
+	return key
 }
 
 // reference is a Reference without what its file and its target add.

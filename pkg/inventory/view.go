@@ -2,9 +2,11 @@ package inventory
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sort"
 	"strings"
+	"unique"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cache"
@@ -35,9 +37,15 @@ type frame struct {
 
 // frameKey is what a frame depends on.
 type frameKey struct {
-	whole text
+	whole string
 	repo  github.Repo // a release may tell of it by name
 	tree  github.SHA
+}
+
+func (k frameKey) key() cache.Key {
+	key := k.tree.Key()
+	key.Variant = unique.Make(fmt.Sprint(k.whole, k.repo, k.tree))
+	return key
 }
 
 // cost returns about how many bytes of memory the frame takes.
@@ -199,7 +207,7 @@ func (inv *Inventory) missing(t *target, s *github.Snapshot, files []int32, reco
 }
 
 func (t *target) key(entry github.Entry) recordKey {
-	return recordKey{blob: entry.SHA, kind: manifest.KindOf(entry.Path), sight: t.sight}
+	return recordKey{blob: entry.SHA, sight: t.sights[manifest.KindOf(entry.Path)]}
 }
 
 // domain returns the registry of a normalised name.

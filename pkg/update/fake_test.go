@@ -10,6 +10,7 @@ import (
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cache"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
@@ -105,7 +106,7 @@ func (b *branch) Commit(ctx context.Context, s *github.Snapshot, c github.Change
 
 func newService(b *branch, share bool) *update.Service {
 	return update.New(update.Options{
-		Targets: []update.Target{{Repo: target, Branch: "main", Repository: b}}, Share: share, IndexBytes: 1 << 20,
+		Targets: []update.Target{{Repo: target, Branch: "main", Repository: b}}, Share: share, Memory: cache.NewBudget(1 << 20),
 	})
 }
 

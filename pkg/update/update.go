@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cache"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/span"
 )
 
@@ -23,10 +24,9 @@ type Options struct {
 	Targets []Target
 	// Share lets requests that wait for the same branch share one commit.
 	Share bool
-	// IndexBytes bounds the memory for what is remembered of files that were read:
-	// a file that cannot name an image is not read again. Zero or less remembers
-	// nothing.
-	IndexBytes int64
+	// Memory is what is remembered of files that were read a part of: a file that cannot
+	// name an image is not read again. Nil remembers nothing.
+	Memory *cache.Budget
 	// Timeout bounds Update, and is what a request that its context ended is told;
 	// zero means that the contexts alone bound it.
 	Timeout time.Duration
@@ -69,8 +69,8 @@ type Service struct {
 // New returns a Service.
 func New(o Options) *Service {
 	s := &Service{
-		share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.IndexBytes - o.IndexBytes/pairShare),
-		pairs: newPairIndex(o.IndexBytes / pairShare),
+		share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.Memory),
+		pairs: newPairIndex(o.Memory),
 		order: newOrder(), ledger: o.Ledger, holds: o.Holds, timeout: o.Timeout, observe: o.Observe, random: rand.Float64,
 		proposals: o.Proposals, clock: o.Now,
 	}

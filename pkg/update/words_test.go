@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cache"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
@@ -28,7 +29,7 @@ func TestFilesThatCannotMatchAreNotReadAgain(t *testing.T) {
 				b.files[fmt.Sprintf("other/%03d.yaml", i)] = fmt.Sprintf("image: octo-org/b%d:1\n", i)
 			}
 			s := update.New(update.Options{
-				Targets: []update.Target{{Repo: target, Branch: "main", Repository: b}}, IndexBytes: tt.bytes,
+				Targets: []update.Target{{Repo: target, Branch: "main", Repository: b}}, Memory: cache.NewBudget(tt.bytes),
 			})
 			one(t.Context(), t, s, request(t, "octo-org/a", "2"))
 			b.reads = 0

@@ -246,7 +246,7 @@ func TestCostOfOverrides(t *testing.T) {
 		for _, mode := range []string{"ignore", "report", "edit"} {
 			w := start(t, onMain, withFiles(charts), withEnv("OVERRIDES", mode))
 			wantCommitted(t, w.post(mission))
-			cold := append(slices.Repeat([]string{callBlob}, sampleBlobs+6), callHead, callTree, callNewTree, callNewCommit, callUpdateRef)
+			cold := []string{callTarball, callHead, callTree, callNewTree, callNewCommit, callUpdateRef}
 			w.wantSpent(0, cold...)
 			mark := w.mark()
 			wantCommitted(t, w.post(setTo(node, "warm")))
@@ -257,7 +257,7 @@ func TestCostOfOverrides(t *testing.T) {
 		t.Parallel()
 		w := start(t, onMain, withFiles(charts), withEnv("OVERRIDES", "edit"))
 		wantCommitted(t, w.post(setTo(web, "2")))
-		cold := append(slices.Repeat([]string{callBlob}, sampleBlobs+6), callHead, callTree, callNewTree, callNewCommit, callUpdateRef)
+		cold := []string{callTarball, callHead, callTree, callNewTree, callNewCommit, callUpdateRef}
 		w.wantSpent(0, cold...)
 		mark := w.mark()
 		wantCommitted(t, w.post(setTo(web, "3")))

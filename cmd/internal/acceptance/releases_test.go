@@ -3,7 +3,6 @@ package acceptance_test
 import (
 	"maps"
 	"net/http"
-	"slices"
 	"testing"
 )
 
@@ -98,7 +97,7 @@ func TestCostOfReleases(t *testing.T) {
 		"charts/web/Chart.yaml": "name: web\n", "charts/web/values.yaml": naming(web), "sites/eu/web.yaml": pinning("1"),
 		"apps/web.yaml": application("[{repoURL: " + here + ", path: charts/web, helm: {valueFiles: [/sites/eu/web.yaml]}}]"),
 	}
-	cold := append(slices.Repeat([]string{callBlob}, sampleBlobs+len(files)), callHead, callTree, callNewTree, callNewCommit, callUpdateRef)
+	cold := []string{callTarball, callHead, callTree, callNewTree, callNewCommit, callUpdateRef}
 	t.Run("plain manifests", func(t *testing.T) {
 		t.Parallel()
 		w := start(t, onMain, withFiles(files), withEnv("OVERRIDES", "edit"))

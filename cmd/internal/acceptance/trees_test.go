@@ -67,14 +67,14 @@ func TestLargeEdit(t *testing.T) {
 		files map[string]string
 		trees int // at least
 	}{
-		{"250 files", versioned(manyFiles(250)), 3},
+		{"250 files", versioned(manyFiles(250)), 1},
 		{"2.5 MB", files, 3},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := start(t, onMain, withFiles(tt.files))
-			w.hub.Configure(func(s *sandbox.Settings) { s.NewTreeEntries, s.NewTreeBytes = 100, 1<<20+4096 })
+			w.hub.Configure(func(s *sandbox.Settings) { s.NewTreeEntries, s.NewTreeBytes = 1000, 1<<20+4096 })
 			before := w.head()
 			wantCommitted(t, w.post(mission))
 			got := w.spentSince(0)

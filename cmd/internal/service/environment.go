@@ -126,6 +126,10 @@ const (
 // defaultListenAddr is every address of the machine, as a container needs it.
 const defaultListenAddr = ":8080"
 
+// defaultCache is the memory for what is remembered where no limit of the container says
+// how much there is.
+const defaultCache = "128MiB"
+
 // variables are all that the program reads.
 func variables() []variable {
 	return slices.Concat(githubVariables(), serviceVariables(), webhookVariables(), tracingVariables())
@@ -324,7 +328,7 @@ func serviceVariables() []variable {
 			}
 			return nil
 		}},
-		{name: "CACHE_BYTES", fallback: "128MiB", help: "memory for files that were read; 0 for none", set: func(s *Settings, v string) error {
+		{name: "CACHE_BYTES", fallback: defaultCache, help: "memory for all that is remembered of repositories; 0 for none; by default a quarter of the container's limit, if there is one", set: func(s *Settings, v string) error {
 			return size(v, &s.CacheBytes)
 		}},
 		{name: "LOG_LEVEL", fallback: "info", help: "debug, info, warn or error; debug shows every request to GitHub", set: func(s *Settings, v string) error {

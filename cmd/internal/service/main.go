@@ -122,6 +122,7 @@ func (b Build) serve(ctx context.Context, env Environment, stderr io.Writer) int
 		return exitMisused
 	}
 	settings.AskAtStart = true
+	settings.fitMemory(limitMemory())
 	service, err := New(settings, b, stderr)
 	if err != nil {
 		fmt.Fprintf(stderr, "versions-service: %v\n", err)

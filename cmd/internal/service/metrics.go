@@ -266,3 +266,38 @@ func (c budgetCollector) Collect(out chan<- prometheus.Metric) {
 		gauge("versions_service_github_rate_limit_reset_timestamp_seconds", "When the hour's budget is full again.", reset)
 	}
 }
+
+// registerMemory registers what is remembered in the memory of CACHE_BYTES.
+func registerMemory(registry *prometheus.Registry, client *github.Client) {
+	of := []string{"of"}
+	registry.MustRegister(&memoryCollector{
+		client: client,
+		limit:  prometheus.NewDesc("versions_service_cache_limit_bytes", "The memory of CACHE_BYTES.", nil, nil),
+		used: prometheus.NewDesc("versions_service_cache_bytes",
+			"What is remembered of repositories, in bytes of memory.", of, nil),
+		evicted: prometheus.NewDesc("versions_service_cache_evicted_total",
+			"What was forgotten for want of memory, and may have to be read again.", of, nil),
+	})
+}
+
+type memoryCollector struct {
+	client               *github.Client
+	limit, used, evicted *prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (c *memoryCollector) Describe(out chan<- *prometheus.Desc) {
+	out <- c.limit
+	out <- c.used
+	out <- c.evicted
+}
+
+// Collect implements prometheus.Collector.
+func (c *memoryCollector) Collect(out chan<- prometheus.Metric) {
+	memory := c.client.Memory()
+	out <- prometheus.MustNewConstMetric(c.limit, prometheus.GaugeValue, float64(max(memory.Bound(), 0)))
+	for _, use := range memory.Uses() {
+		out <- prometheus.MustNewConstMetric(c.used, prometheus.GaugeValue, float64(use.Bytes), use.Name)
+		out <- prometheus.MustNewConstMetric(c.evicted, prometheus.CounterValue, float64(use.Evicted), use.Name)
+	}
+}

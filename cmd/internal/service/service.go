@@ -31,14 +31,6 @@ const (
 	// answerMargin is how much longer than an update its answer may take: once GitHub
 	// was told to move a branch, the outcome is awaited.
 	answerMargin = 45 * time.Second
-	// sightShare is the divisor of CACHE_BYTES that gives the memory for what is
-	// remembered of files' image references.
-	sightShare = 8
-	// pastShare is the one for commits and folders of the past.
-	pastShare = 8
-	// indexShare is the divisor of CACHE_BYTES that gives the memory for indexes of
-	// files; the rest is for the files. An index is about a tenth of its file.
-	indexShare = 4
 	// maxHeaderBytes is far above what a caller needs.
 	maxHeaderBytes = 64 << 10
 	// stopGrace is how long a stop lets updates of callers go on. After it, those end
@@ -126,11 +118,11 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 		return nil, err
 	}
 	idle := &configuration{updates: update.New(update.Options{
-		Share: s.GroupCommits, IndexBytes: s.CacheBytes / indexShare, Timeout: s.UpdateTimeout,
+		Share: s.GroupCommits, Memory: svc.client.Memory(), Timeout: s.UpdateTimeout,
 		Observe: newUpdateMetrics(registry).observe, Ledger: svc.queue, Holds: holds, Proposals: worker.NewProposals(svc.queue),
 		Now: s.Now,
 	})}
-	idle.images = inventory.New(inventory.Options{Bytes: s.CacheBytes / sightShare, Learn: idle.updates.Learn})
+	idle.images = inventory.New(inventory.Options{Memory: svc.client.Memory(), Learn: idle.updates.Learn})
 	registerWaiting(registry, idle.updates.Waiting)
 	first, err := svc.build(s, idle)
 	if err != nil {
@@ -216,8 +208,7 @@ func (s *Settings) newClient(transport http.RoundTripper, registry *prometheus.R
 		BaseURL:    s.APIURL,
 		Credential: s.Credential,
 		Transport:  transport,
-		CacheBytes: s.CacheBytes - s.CacheBytes/indexShare - s.CacheBytes/sightShare - s.CacheBytes/pastShare,
-		PastBytes:  s.CacheBytes / pastShare,
+		CacheBytes: s.CacheBytes,
 		Author:     s.Author,
 		SigningKey: s.SigningKey,
 		Unpaced:    s.Trial,
@@ -233,6 +224,7 @@ func (s *Settings) newClient(transport http.RoundTripper, registry *prometheus.R
 		return nil, fmt.Errorf("GitHub client: %w", err)
 	}
 	registerBudget(registry, client)
+	registerMemory(registry, client)
 	return client, nil
 }
 

@@ -1,59 +1,59 @@
 package cache
 
-import (
-	"math"
+import "unique"
 
-	"github.com/maypok86/otter/v2"
-)
-
-// Overhead is about what the cache itself needs for each value, in bytes: a cost in
-// bytes includes it.
+// Overhead is about what the budget itself needs for each value, in bytes: a cost
+// includes it.
 const Overhead = 128
 
-// Cache is a map with a bound. It is safe for concurrent use. Values are shared:
-// whoever puts or gets one must not change it.
-type Cache[K comparable, V any] struct {
-	bound int64
-	cost  func(V) int64
-	kept  *otter.Cache[K, V] // nil when the bound has no room for anything
+// Key names a value of a cache. Either part may be left out.
+type Key struct {
+	// Name is that of an object of git.
+	Name [20]byte
+	// Variant is any text.
+	Variant unique.Handle[string]
 }
 
-// New returns a cache whose values cost at most bound in total. cost is called once for
-// each value that is put; it returns a positive number and must not use the cache. A
-// cache with a bound of zero or less keeps nothing.
-func New[K comparable, V any](bound int64, cost func(V) int64) *Cache[K, V] {
-	c := &Cache[K, V]{bound: min(bound, math.MaxUint32), cost: cost}
-	if bound <= 0 {
-		return c
-	}
-	c.kept = otter.Must(&otter.Options[K, V]{
-		MaximumWeight: uint64(bound),
-		Weigher:       func(_ K, v V) uint32 { return uint32(cost(v)) }, //nolint:gosec // Put keeps out what is more
-		Executor:      func(work func()) { work() },                     // so that the bound holds when a method returns
-	})
-	return c
+// Cache is a map from K to V that shares the memory of a Budget. It is safe for
+// concurrent use. Values are shared: whoever puts or gets one must not change it.
+type Cache[K, V any] struct {
+	budget *Budget
+	tally  *tally
+	key    func(K) Key
+}
+
+// New returns a cache of values that are remembered for as long as the budget has room.
+// The name is that of its Use. cost returns a positive number of bytes, always the same
+// for a value, and must not use a cache. A budget that is nil or without room keeps
+// nothing.
+func New[K, V any](b *Budget, name string, key func(K) Key, cost func(V) int64) *Cache[K, V] {
+	return &Cache[K, V]{b, b.register(name, indexes, costOf(cost)), key}
+}
+
+// NewYielding is New for values that are large for what it takes to get them again: they
+// have what room the other caches leave.
+func NewYielding[K, V any](b *Budget, name string, key func(K) Key, cost func(V) int64) *Cache[K, V] {
+	return &Cache[K, V]{b, b.register(name, contents, costOf(cost)), key}
+}
+
+func costOf[V any](cost func(V) int64) func(any) int64 {
+	return func(v any) int64 { return cost(v.(V)) }
 }
 
 // Get returns the value of a key, if it is kept.
 func (c *Cache[K, V]) Get(key K) (v V, ok bool) {
-	if c.kept == nil {
+	kept, ok := c.budget.get(c.tally, c.key(key))
+	if !ok {
 		return v, false
 	}
-	return c.kept.GetIfPresent(key)
+	return kept.(V), true
 }
 
-// Put keeps a value, unless the key has one already or the value alone costs more
-// than the bound.
-func (c *Cache[K, V]) Put(key K, v V) {
-	if c.kept != nil && c.cost(v) <= c.bound {
-		c.kept.SetIfAbsent(key, v)
-	}
-}
+// Put keeps a value, unless the key has one already.
+func (c *Cache[K, V]) Put(key K, v V) { c.budget.put(c.tally, c.key(key), v, false) }
+
+// Replace keeps a value in place of the one that the key has.
+func (c *Cache[K, V]) Replace(key K, v V) { c.budget.put(c.tally, c.key(key), v, true) }
 
 // Cost returns the total cost of the kept values.
-func (c *Cache[K, V]) Cost() int64 {
-	if c.kept == nil {
-		return 0
-	}
-	return int64(c.kept.WeightedSize()) //nolint:gosec // the bound is an int64
-}
+func (c *Cache[K, V]) Cost() int64 { return c.tally.bytes.Load() }

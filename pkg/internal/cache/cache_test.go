@@ -1,37 +1,117 @@
 package cache_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cache"
 )
 
+// named is the key of a small number.
+func named(n int) (k cache.Key) {
+	binary.LittleEndian.PutUint64(k.Name[:], uint64(n)) //nolint:gosec // any number is a name
+	return k
+}
+
 func bytesOf(s string) int64 { return int64(len(s)) }
+
+// alone returns the one cache of a budget.
+func alone[V any](bound int64, cost func(V) int64) *cache.Cache[int, V] {
+	return cache.New(cache.NewBudget(bound), "alone", named, cost)
+}
 
 func TestKeepsAValue(t *testing.T) {
 	t.Parallel()
-	c := cache.New[string](100, bytesOf)
-	if _, ok := c.Get("a"); ok {
+	c := alone(100, bytesOf)
+	if _, ok := c.Get(1); ok {
 		t.Error("there is a value before any was put")
 	}
-	c.Put("a", "first")
-	c.Put("a", "second")
-	if v, ok := c.Get("a"); !ok || v != "first" || c.Cost() != 5 {
+	c.Put(1, "first")
+	c.Put(1, "second")
+	if v, ok := c.Get(1); !ok || v != "first" || c.Cost() != 5 {
 		t.Errorf("%q %v, cost %d", v, ok, c.Cost())
+	}
+	c.Replace(1, "second")
+	if v, ok := c.Get(1); !ok || v != "second" || c.Cost() != 6 {
+		t.Errorf("%q %v, cost %d after it was replaced", v, ok, c.Cost())
 	}
 }
 
 func TestValueBeyondTheBoundIsNotKept(t *testing.T) {
 	t.Parallel()
 	for _, bound := range []int64{-1, 0, 4} {
-		c := cache.New[string](bound, bytesOf)
-		c.Put("a", "five!")
-		if _, ok := c.Get("a"); ok || c.Cost() != 0 {
-			t.Errorf("a value of 5 is kept in a cache of %d", bound)
+		c := alone(bound, bytesOf)
+		c.Replace(1, "four")
+		c.Replace(1, "five!")
+		c.Put(2, "five!")
+		for key := range 3 {
+			if v, ok := c.Get(key); ok || c.Cost() != 0 {
+				t.Errorf("%q is kept in a cache of %d", v, bound)
+			}
 		}
+	}
+	c := cache.New(nil, "none", named, bytesOf)
+	c.Put(1, "a")
+	if _, ok := c.Get(1); ok {
+		t.Error("a value is kept in no memory")
+	}
+}
+
+// TestCachesAreApart has two caches of one budget use the same keys.
+func TestCachesAreApart(t *testing.T) {
+	t.Parallel()
+	b := cache.NewBudget(1000)
+	one, two := cache.New(b, "one", named, bytesOf), cache.NewYielding(b, "two", named, func(n []int) int64 { return int64(len(n)) })
+	one.Put(1, "text")
+	two.Put(1, []int{1, 2, 3})
+	if s, ok := one.Get(1); !ok || s != "text" {
+		t.Errorf("one has %q %v", s, ok)
+	}
+	if n, ok := two.Get(1); !ok || len(n) != 3 {
+		t.Errorf("two has %v %v", n, ok)
+	}
+	want := []cache.Use{{Name: "one", Values: 1, Bytes: 4}, {Name: "two", Values: 1, Bytes: 3}}
+	if diff := cmp.Diff(want, b.Uses()); diff != "" {
+		t.Errorf("uses (-want +got)\n%s", diff)
+	}
+}
+
+// TestYieldingCacheHasTheRest fills a budget with large values and then with small ones,
+// which are kept in their place.
+func TestYieldingCacheHasTheRest(t *testing.T) {
+	t.Parallel()
+	const bound = 64_000
+	b := cache.NewBudget(bound)
+	large := cache.NewYielding(b, "large", named, func(int) int64 { return 1_000 })
+	small := cache.New(b, "small", named, func(int) int64 { return 10 })
+	for key := range 60 {
+		large.Put(key, key)
+	}
+	if large.Cost() < 50_000 {
+		t.Errorf("%d bytes of large values while there is nothing else", large.Cost())
+	}
+	for key := range 5_000 {
+		small.Put(key, key)
+		if used := b.Bytes(); used > bound {
+			t.Fatalf("%d bytes of %d after %d small values", used, bound, key)
+		}
+	}
+	if small.Cost() != 50_000 || large.Cost() < 8_000 || large.Cost() > 14_000 {
+		t.Errorf("%d bytes of small values and %d of large ones", small.Cost(), large.Cost())
+	}
+	if evicted := b.Uses()[0].Evicted; evicted < 40 {
+		t.Errorf("%d large values were given up", evicted)
+	}
+	b.Reserve(30_000)
+	if used := b.Bytes(); used > bound || small.Cost() > 26_000 {
+		t.Errorf("%d bytes of %d are used, %d of small values", used, bound, small.Cost())
 	}
 }
 
@@ -39,23 +119,30 @@ func TestValueBeyondTheBoundIsNotKept(t *testing.T) {
 func TestBoundHolds(t *testing.T) {
 	t.Parallel()
 	const bound = 10_000
-	c := cache.New[int](bound, func(n int) int64 { return int64(n) })
+	b := cache.NewBudget(bound)
+	caches := []*cache.Cache[int, int]{
+		cache.New(b, "one", named, func(n int) int64 { return int64(n) }),
+		cache.NewYielding(b, "two", named, func(n int) int64 { return int64(n) }),
+	}
 	var all sync.WaitGroup
 	for caller := range 4 {
 		all.Go(func() {
 			random := rand.New(rand.NewPCG(1, uint64(caller)))
 			for range 5_000 {
-				key := random.IntN(3_000)
+				key, c := random.IntN(3_000), caches[random.IntN(2)]
 				if v, ok := c.Get(key); ok && v != 1+key%700 {
 					t.Errorf("%d has the value %d", key, v)
+				}
+				if key%3 == 0 {
+					c.Replace(key, 1+key%700)
 				}
 				c.Put(key, 1+key%700)
 			}
 		})
 	}
 	all.Wait()
-	if cost := c.Cost(); cost > bound || cost < bound/2 {
-		t.Errorf("cost %d of %d", cost, bound)
+	if used := b.Bytes(); used > bound || used < bound/2 || used != caches[0].Cost()+caches[1].Cost() {
+		t.Errorf("%d of %d bytes are used, %d and %d", used, bound, caches[0].Cost(), caches[1].Cost())
 	}
 }
 
@@ -67,7 +154,7 @@ func TestScanLeavesWhatFits(t *testing.T) {
 	for _, keys := range []int{1_100, 2_000, 5_000} {
 		t.Run(fmt.Sprint(keys), func(t *testing.T) {
 			t.Parallel()
-			c := cache.New[int](room*10, func(int) int64 { return 10 })
+			c := alone(room*10, func(int) int64 { return 10 })
 			hits := 0
 			for pass := range 5 {
 				hits = 0
@@ -88,7 +175,7 @@ func TestScanLeavesWhatFits(t *testing.T) {
 // TestWhatIsUsedStays uses a few keys again and again while a crowd passes once.
 func TestWhatIsUsedStays(t *testing.T) {
 	t.Parallel()
-	c := cache.New[int](1_000, func(int) int64 { return 10 })
+	c := alone(1_000, func(int) int64 { return 10 })
 	misses := 0
 	for stranger := range 10_000 {
 		used := stranger % 20
@@ -103,8 +190,35 @@ func TestWhatIsUsedStays(t *testing.T) {
 	}
 }
 
+// TestOverhead holds the memory of many small values against their cost.
+//
+//nolint:paralleltest // it measures the memory of the process
+func TestOverhead(t *testing.T) {
+	const values = 50_000
+	b := cache.NewBudget(1 << 30)
+	c := cache.New(b, "small", named, func(s string) int64 { return int64(len(s)) + 16 + cache.Overhead })
+	before := heap()
+	for key := range values {
+		c.Put(key, strings.Repeat("x", 64))
+	}
+	taken := heap() - before
+	if taken > b.Bytes()*5/4 || taken < b.Bytes()/2 {
+		t.Errorf("%d values take %d bytes each and are counted as %d", values, taken/values, b.Bytes()/values)
+	}
+	t.Logf("%d bytes each, counted as %d", taken/values, b.Bytes()/values)
+	runtime.KeepAlive(c)
+}
+
+// heap returns what is in use after a collection.
+func heap() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc) //nolint:gosec // far below
+}
+
 func BenchmarkGet(b *testing.B) {
-	c := cache.New[int](1<<20, func(int) int64 { return 64 })
+	c := alone(1<<20, func(int) int64 { return 64 })
 	for key := range 1_000 {
 		c.Put(key, key)
 	}

@@ -4,9 +4,9 @@
 //
 // # Model
 //
-// A [Client] holds one credential: its budget, its pace and its blob cache are
-// shared by everything that is done with it. A [Branch] is one branch of one
-// repository and remembers the newest [Snapshot] it knows. A snapshot is the
+// A [Client] holds one credential: its budget, its pace and its memory are shared by
+// everything that is done with it. A [Branch] is one branch of one repository and
+// remembers the newest [Snapshot] it knows. A snapshot is the
 // branch at one commit: the commit, its tree and the list of its files. From it
 // the caller plans a [Changeset], and [Branch.Commit] puts that on the branch as
 // exactly one commit whose parent is the snapshot's commit.
@@ -14,11 +14,11 @@
 // A [Proposal] is the other way for a changeset: one commit on a branch of its own, and
 // a pull request of it into the Branch.
 //
-// What is named by its content (blobs, trees, commits) is never asked for
-// twice, and every blob that arrives is hashed and compared with the name it was
-// asked by. The tree that GitHub builds is compared with the one that the edits
-// must give before a commit is made of it. Only the head of a branch can
-// change; it is read with If-None-Match.
+// What is named by its content (blobs, trees, commits) is not asked for twice while
+// there is memory for it, and every blob that arrives is hashed and compared with the
+// name it was asked by. The tree that GitHub builds is compared with the one that the
+// edits must give before a commit is made of it. Only the head of a branch can change; it
+// is read with If-None-Match.
 //
 // GitHub's reads lag behind its writes by some seconds. So for ten seconds after a
 // write of a Branch, a head that is that write's parent is taken for an old answer,
@@ -27,6 +27,11 @@
 // within it, a branch that is back at such a parent is still read as the own write,
 // and a commit may bring back what was taken away. After it neither can happen but
 // between the look and the update of the ref, which GitHub offers no way to join.
+//
+// Blobs come one by one, or from one archive of the commit where that is cheaper in
+// time and in requests. The tree of a commit is made by one request, or by several side
+// by side when the edits are too many for one: each makes some folders, and one more
+// names them.
 //
 // # Invariants
 //

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/runtime"
 )
 
@@ -5917,17 +5916,7 @@ func (sh *strictHandler) CreateHold(ctx *gin.Context, params CreateHoldParams) {
 	request.Params = params
 
 	var body CreateHoldJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
+	err := json.NewDecoder(ctx.Request.Body).Decode(&body)
 	if err != nil {
 		sh.options.RequestErrorHandlerFunc(ctx, err)
 		return
@@ -6014,17 +6003,7 @@ func (sh *strictHandler) CreatePromotion(ctx *gin.Context, params CreatePromotio
 	request.Params = params
 
 	var body CreatePromotionJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
+	err := json.NewDecoder(ctx.Request.Body).Decode(&body)
 	if err != nil {
 		sh.options.RequestErrorHandlerFunc(ctx, err)
 		return
@@ -6058,17 +6037,7 @@ func (sh *strictHandler) CreateRollback(ctx *gin.Context, params CreateRollbackP
 	request.Params = params
 
 	var body CreateRollbackJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
+	err := json.NewDecoder(ctx.Request.Body).Decode(&body)
 	if err != nil {
 		sh.options.RequestErrorHandlerFunc(ctx, err)
 		return
@@ -6128,17 +6097,7 @@ func (sh *strictHandler) CreateUpdate(ctx *gin.Context, params CreateUpdateParam
 	request.Params = params
 
 	var body CreateUpdateJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
+	err := json.NewDecoder(ctx.Request.Body).Decode(&body)
 	if err != nil {
 		sh.options.RequestErrorHandlerFunc(ctx, err)
 		return

@@ -62,8 +62,8 @@ func (b *Branch) newTree(ctx context.Context, s *Snapshot, edits []Edit, next *l
 		return "", err
 	}
 	tree, err := b.postTree(ctx, s.Repo, s.Tree, names)
-	if tookTooLong(err) {
-		return b.chain(ctx, s, requests)
+	if refused := new(Error); errors.As(err, &refused) && refused.Status == http.StatusUnprocessableEntity {
+		return b.chain(ctx, s, requests) // a server that names no folders, or too few at a time
 	}
 	return tree, err
 }

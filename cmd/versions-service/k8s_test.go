@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"io/fs"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -35,6 +36,7 @@ func TestManifestsRender(t *testing.T) {
 		"overlays/ha":             {"ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service", "ServiceAccount"},
 		"overlays/monitoring":     {"ConfigMap", "PrometheusRule", "ServiceMonitor"},
 		"overlays/postgres-trial": {"NetworkPolicy", "Service", "StatefulSet"},
+		"overlays/restore":        {"Pod"},
 		"overlays/sandbox":        app,
 		"overlays/single":         {"ConfigMap", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "Service", "ServiceAccount"},
 		"overlays/webhooks":       {"HTTPRoute", "Ingress"},
@@ -278,6 +280,57 @@ func TestImageHasTheDataFolder(t *testing.T) {
 	for _, line := range []string{"ENV DATA_DIR=/data", "VOLUME /data", "COPY --from=build --chown=65532:65532 /data /data"} {
 		if !slices.Contains(strings.Split(dockerfile, "\n"), line) {
 			t.Errorf("the Dockerfile has no line %q", line)
+		}
+	}
+}
+
+// TestImagesAndUsers has the sandbox run the image that holds it, and a restored file
+// belong to the user that the service runs as.
+func TestImagesAndUsers(t *testing.T) {
+	t.Parallel()
+	images := map[string]string{}
+	for _, dir := range services {
+		name, _, _ := strings.Cut(one[*appsv1.Deployment](t, dir).Spec.Template.Spec.Containers[0].Image, ":")
+		images[dir] = path.Base(name)
+	}
+	const program = "refty-node-versions-service"
+	want := map[string]string{"base": program, "overlays/single": program, "overlays/ha": program, "overlays/sandbox": program + "-sandbox"}
+	if diff := cmp.Diff(want, images); diff != "" {
+		t.Errorf("images (-want +got):\n%s", diff)
+	}
+	restored := one[*corev1.Pod](t, "overlays/restore").Spec
+	single := one[*appsv1.Deployment](t, "overlays/single").Spec.Template.Spec
+	if diff := cmp.Diff(single.SecurityContext, restored.SecurityContext); diff != "" {
+		t.Errorf("the service's pod and the one beside its volume (-want +got):\n%s", diff)
+	}
+	if claim := one[*corev1.PersistentVolumeClaim](t, "overlays/single").Name; restored.Volumes[0].PersistentVolumeClaim.ClaimName != claim {
+		t.Errorf("the volume is %+v, want the claim %s", restored.Volumes[0], claim)
+	}
+}
+
+// TestMessagesOfThePage finds each message that the page explains in the code.
+func TestMessagesOfThePage(t *testing.T) {
+	t.Parallel()
+	_, section, _ := strings.Cut(string(read(t, filepath.Join(manifestDir, "README.md"))), "\n## Troubleshooting\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	messages := regexp.MustCompile("(?m)^\\| `([^`]+)`").FindAllStringSubmatch(section, -1)
+	if len(messages) < 10 {
+		t.Fatalf("only %d messages are explained", len(messages))
+	}
+	var code strings.Builder
+	for _, root := range []string{"../../api", "../../cmd/internal/service", "../../pkg"} {
+		if err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
+				code.Write(read(t, name))
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, message := range messages {
+		if !strings.Contains(code.String(), message[1]) {
+			t.Errorf("no code says %q", message[1])
 		}
 	}
 }

@@ -113,6 +113,8 @@ func pods(t *testing.T, dir string) map[string]corev1.PodTemplateSpec {
 			templates[object.Name] = object.Spec.Template
 		case *appsv1.StatefulSet:
 			templates[object.Name] = object.Spec.Template
+		case *corev1.Pod:
+			templates[object.Name] = corev1.PodTemplateSpec{ObjectMeta: object.ObjectMeta, Spec: object.Spec}
 		}
 	}
 	return templates

@@ -452,11 +452,16 @@ func (s *Settings) check() error {
 	if err := s.checkAPIURL(); err != nil {
 		return fmt.Errorf("GITHUB_API_URL: %w", err)
 	}
+	s.findStore()
+	return nil
+}
+
+// findStore makes the store's URL, which is a file in the data folder unless another is named.
+func (s *Settings) findStore() {
 	s.StoreURL = s.databaseURL
 	if s.StoreURL == "" {
 		s.StoreURL = "sqlite:" + filepath.Join(s.dataDir, "versions-service.db")
 	}
-	return nil
 }
 
 // writeVariables prints the table of variables.

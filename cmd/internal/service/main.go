@@ -85,6 +85,10 @@ func (b Build) Program(env Environment, stdout, stderr io.Writer) cli.Program {
 				Run: func(context.Context, []string) int { fmt.Fprint(stdout, config.Schema()); return exitOK },
 			},
 			{
+				Use: "backup", Short: "write a copy of the SQLite queue to the standard output", Long: backupHelp,
+				Run: func(ctx context.Context, _ []string) int { return backup(ctx, env, stdout, stderr) },
+			},
+			{
 				Use: "healthcheck", Short: "exit 0 when the service on LISTEN_ADDR is alive", Long: "Asks the service that runs in the same environment whether it is alive.",
 				Run: func(ctx context.Context, _ []string) int { return healthcheck(ctx, env, stderr) },
 			},

@@ -116,17 +116,15 @@ func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]S
 	for i, seq := range seqs {
 		u := found[i]
 		since := c.now.Sub(fromMicros(u.accepted))
-		again := slices.ContainsFunc(c.changed[seq], func(e Event) bool { return e.Kind == TaskEnded })
-		for _, e := range c.changed[seq] {
+		events := c.changed[seq]
+		for _, e := range events {
 			e.Webhook, e.Since = u.webhook, since
 			c.events = append(c.events, e)
 		}
 		delete(c.changed, seq)
 		now := aggregate(u.tasks, u.absentAs)
 		statuses[seq] = now
-		if now.Ended() && (again || now != u.status) {
-			c.tell(u.id, now)
-		}
+		c.tell(u.id, u.status, now, events)
 		if now == u.status {
 			continue
 		}

@@ -76,7 +76,7 @@ func (a *admission) finishNew(u *newUpdate) {
 		return
 	}
 	u.FinishedAt = a.now
-	a.tell(u.ID, u.Status)
+	a.tell(u.ID, Queued, u.Status, nil)
 	if !u.record {
 		a.end(u.ID, Event{Kind: UpdateEnded, Status: u.Status, Webhook: u.Webhook})
 	}

@@ -45,10 +45,14 @@ type Notices interface {
 	Of(Update) []Notice
 }
 
-// tell notes that an update ended, or ended in another way than before, so that its
-// notices are stored.
-func (c *change) tell(id string, s Status) {
-	if n := c.q.options.Notices; n != nil && n.Wanted(s) {
+// tell notes an update so that its notices are stored, if it ended, in another way than
+// before or on another target. events are those of its tasks.
+func (c *change) tell(id string, before, now Status, events []Event) {
+	n := c.q.options.Notices
+	if n == nil || !now.Ended() || !n.Wanted(now) {
+		return
+	}
+	if now != before || slices.ContainsFunc(events, func(e Event) bool { return e.Kind == TaskEnded }) {
 		c.told = append(c.told, id)
 	}
 }

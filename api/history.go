@@ -37,9 +37,20 @@ func (s *server) ListUpdates(ctx context.Context, in ListUpdatesRequestObject) (
 	}
 	body := UpdatePage{Updates: []UpdateRecord{}, NextCursor: present(page.Next)}
 	for _, u := range page.Updates {
-		body.Updates = append(body.Updates, recordView(u))
+		record := recordView(u)
+		if !valueOf(in.Params.Files) {
+			leaveOutFiles(record.Targets)
+		}
+		body.Updates = append(body.Updates, record)
 	}
 	return ListUpdates200JSONResponse{Body: body}, nil
+}
+
+// leaveOutFiles empties what grows with the files of the targets.
+func leaveOutFiles(targets []TargetUpdate) {
+	for i := range targets {
+		targets[i].Files, targets[i].Skipped = []FileUpdate{}, []Skip{}
+	}
 }
 
 // storedStatus returns the queue's status for one of the contract, "" for none.

@@ -505,7 +505,8 @@ type Commit struct {
 	// Url Example: https://github.com/refty-yapi/refty-infra-test/commit/6dcb09b5b57875f334f61aebed695e2e4193db5e
 	Url string `json:"url"`
 
-	// Message The commit's message; for a stored update its first line.
+	// Message The commit's message. Of a commit that several updates share it is the first line with what is said of this
+	// update; for a stored update it is the first line alone.
 	//
 	// Example: Update ghcr.io/refty-yapi/refty-node/refty-node to 05-06-42a252
 	Message string `json:"message"`
@@ -1184,7 +1185,7 @@ type TargetUpdate struct {
 	Status Status  `json:"status"`
 	Commit *Commit `json:"commit,omitempty"`
 
-	// Files The files that change, sorted by path.
+	// Files The files that change, sorted by path. Empty in a list without `files=true`.
 	Files []FileUpdate `json:"files"`
 
 	// MergedVersions The different versions of one file, sorted, when the update turns several into one, which may be
@@ -1662,6 +1663,10 @@ type ListUpdatesParams struct {
 
 	// Limit The most updates of one page.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Files Whether the targets have their `files` and `skipped`. Without it these are empty, whatever an update
+	// changed; `GET /v1/updates/{id}` always has them.
+	Files *bool `form:"files,omitempty" json:"files,omitempty"`
 
 	// Cursor `next_cursor` of the page before.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
@@ -2501,6 +2506,14 @@ func (siw *ServerInterfaceWrapper) ListUpdates(c *gin.Context) {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "files" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "files", c.Request.URL.Query(), &params.Files, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter files: %w", err), http.StatusBadRequest)
 		return
 	}
 

@@ -84,6 +84,7 @@ func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]S
 		tasks       []Task
 		request     int64 // bytes
 		bytes       int64 // of the tasks
+		beside      bool  // a task has another image than the update's
 	}
 	found := make([]summary, len(seqs))
 	var reads, writes []statement
@@ -96,14 +97,15 @@ func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]S
 				return scan(&u.id, &u.webhook, &u.accepted, &u.status, &u.absentAs, &u.request)
 			},
 		}, statement{
-			text: `SELECT status, target, hold, retriable, coalesce(length(result), 0) + length(last_error) FROM versions_task WHERE seq = $1`,
+			text: `SELECT status, target, hold, retriable, coalesce(length(result), 0) + length(last_error), beside FROM versions_task WHERE seq = $1`,
 			args: []any{seq},
 			row: func(scan func(...any) error) error {
 				u.tasks = append(u.tasks, Task{})
-				var bytes, retriable int64
+				var bytes, retriable, beside int64
 				last := &u.tasks[len(u.tasks)-1]
-				err := scan(&last.Status, &last.Target, &last.Hold, &retriable, &bytes)
+				err := scan(&last.Status, &last.Target, &last.Hold, &retriable, &bytes, &beside)
 				last.Retriable = retriable > 0
+				u.beside = u.beside || beside > 0
 				u.bytes += bytes + rowBytes
 				return err
 			},
@@ -150,6 +152,11 @@ func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]S
 				WHERE seq = $5`,
 			args: []any{string(now), finished, bytes, flag(keep), seq},
 		})
+		if u.beside {
+			writes = append(writes, statement{
+				text: `UPDATE versions_task SET update_status = $1 WHERE seq = $2 AND beside = 1`, args: []any{string(now), seq},
+			})
+		}
 	}
 	if err := c.all(ctx, writes); err != nil {
 		return nil, fmt.Errorf("write the updates of tasks: %w", err)

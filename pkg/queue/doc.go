@@ -61,7 +61,8 @@
 // connection that writes, which is what SQLite can do, and a few that only read:
 // with write-ahead logging neither waits for the other. Since no other process
 // may come in, that is held by a lock file beside it (PATH.lock) rather than by
-// SQLite's exclusive locking mode, which would keep the readers out too.
+// SQLite's exclusive locking mode, which would keep the readers out too. Sweeps give the
+// space of what was deleted back to the system.
 // postgres://… is for several replicas. A group of acceptances takes a constant
 // number of round trips to it.
 //

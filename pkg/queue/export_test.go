@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -104,3 +105,36 @@ func (q *Queue) Locked(ctx context.Context, branch string, f func()) error {
 		return nil
 	})
 }
+
+// Plan is how the store finds the updates that List returns for a filter.
+func (q *Queue) Plan(ctx context.Context, f Filter) (plan []string, err error) {
+	query, args := f.candidates()
+	return q.Explain(ctx, query, append([]any{int64(math.MaxInt64), defaultLimit}, args...)...)
+}
+
+// Explain is how the store runs a query.
+func (q *Queue) Explain(ctx context.Context, query string, args ...any) (plan []string, err error) {
+	if q.store.shared() {
+		err = each(ctx, q.store.read(), func(scan func(...any) error) error {
+			var line string
+			err := scan(&line)
+			plan = append(plan, line)
+			return err
+		}, `EXPLAIN `+query, args...)
+		return plan, err
+	}
+	err = each(ctx, q.store.read(), func(scan func(...any) error) error {
+		var id, parent, unused int
+		var line string
+		err := scan(&id, &parent, &unused, &line)
+		plan = append(plan, line)
+		return err
+	}, `EXPLAIN QUERY PLAN `+query, args...)
+	return plan, err
+}
+
+// FailedCount is the query for Stats.Failed, and WaitingCount the one for the rest.
+const (
+	FailedCount  = countFailed
+	WaitingCount = countWaiting
+)

@@ -13,6 +13,8 @@ const (
 	// historyShare is the part of Options.MaxHistory, as a divisor, that may come
 	// between two sweeps: then the next one is at once.
 	historyShare = 16
+	// leastRest is the shortest pause between two steps of a sweep.
+	leastRest = 5 * time.Millisecond
 )
 
 // history counts what ended in this process since the last sweep. It is safe for
@@ -47,8 +49,9 @@ func (q *Queue) trim(ctx context.Context, before time.Time) error {
 	}
 	over := excess{rows: rows - maxHistoryRows, bytes: bytes - q.options.MaxHistory}
 	for {
+		begin := time.Now()
 		deleted, err := q.deleteOldest(ctx, before, over)
-		if err != nil || deleted.rows < sweepStep {
+		if err != nil || deleted.rows < sweepStep || !q.rest(begin) {
 			return err
 		}
 		over.rows -= deleted.rows
@@ -64,7 +67,7 @@ type excess struct{ rows, bytes int64 }
 func (q *Queue) deleteOldest(ctx context.Context, before time.Time, over excess) (deleted excess, err error) {
 	err = q.write(ctx, func(ctx context.Context, c *change) error {
 		deleted = excess{}
-		var statements []statement
+		var seqs []int64
 		if err := each(ctx, c, func(scan func(...any) error) error {
 			var seq, finished, bytes int64
 			if err := scan(&seq, &finished, &bytes); err != nil {
@@ -75,18 +78,47 @@ func (q *Queue) deleteOldest(ctx context.Context, before time.Time, over excess)
 			}
 			deleted.rows++
 			deleted.bytes += bytes
-			statements = append(statements,
-				statement{text: `DELETE FROM versions_task WHERE seq = $1`, args: []any{seq}},
-				statement{text: `DELETE FROM versions_update WHERE seq = $1`, args: []any{seq}})
+			seqs = append(seqs, seq)
 			return nil
 		}, `SELECT seq, finished_at, bytes FROM versions_update WHERE finished_at > 0
-			ORDER BY finished_at LIMIT $1`+c.rowLock(), sweepStep); err != nil {
+			ORDER BY finished_at LIMIT $1`+c.rowLock(), sweepStep); err != nil || len(seqs) == 0 {
 			return err
 		}
-		return c.all(ctx, statements)
+		among, list := ` WHERE seq IN (`+integers(c, 1)+`)`, jsonOf(seqs)
+		return c.all(ctx, []statement{
+			{text: `DELETE FROM versions_task` + among, args: []any{list}},
+			{text: `DELETE FROM versions_update` + among, args: []any{list}},
+		})
 	})
 	if err != nil {
 		return excess{}, fmt.Errorf("delete old updates: %w", err)
 	}
 	return deleted, nil
+}
+
+// rest pauses a sweep for as long as its last step took, so that others have half of the
+// store's time. It reports whether the sweep goes on: it ends when the queue stops.
+func (q *Queue) rest(begin time.Time) bool {
+	timer := time.NewTimer(max(time.Since(begin), leastRest))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-q.stopping:
+		return false
+	}
+}
+
+// handBack gives the space of deleted rows back to the system, in steps.
+func (q *Queue) handBack(ctx context.Context) error {
+	for {
+		begin := time.Now()
+		more, err := q.store.handBack(ctx)
+		if err != nil {
+			return fmt.Errorf("hand back free space: %w", err)
+		}
+		if !more || !q.rest(begin) {
+			return nil
+		}
+	}
 }

@@ -16,12 +16,8 @@ func (a *admission) writeDecision(ctx context.Context, d *decision) error {
 			w.add(i, a.keepStatement(*e.key, time.Time{}))
 		}
 	}
-	for _, t := range d.superseded {
-		w.add(noEntry, statement{
-			text: `UPDATE versions_task SET status = 'superseded', finished_at = $1 WHERE seq = $2 AND n = $3 AND status = 'queued'`,
-			args: []any{micros(a.now), t.seq, t.n},
-		})
-		a.noteTask(t.seq, Event{Kind: TaskEnded, Status: Superseded, Target: t.target})
+	if len(d.superseded) > 0 {
+		w.add(noEntry, a.supersedeStatement(d.superseded))
 	}
 	stored := make([]int64, len(d.updates))
 	for i, u := range d.updates {
@@ -39,6 +35,21 @@ func (a *admission) writeDecision(ctx context.Context, d *decision) error {
 		}
 	}
 	return a.requeueRetried(ctx, d)
+}
+
+// supersedeStatement ends tasks that newer ones replace.
+func (a *admission) supersedeStatement(tasks []*waitingTask) statement {
+	keys := make([][2]int64, len(tasks))
+	for i, t := range tasks {
+		keys[i] = [2]int64{t.seq, t.n}
+		a.noteTask(t.seq, Event{Kind: TaskEnded, Status: Superseded, Target: t.target})
+	}
+	return statement{
+		text: `
+			UPDATE versions_task SET status = 'superseded', finished_at = $2 WHERE status = 'queued' AND (seq, n) IN (
+				SELECT CAST(value->>0 AS bigint), CAST(value->>1 AS bigint) FROM ` + a.elements(1) + `)`,
+		args: []any{jsonOf(keys), micros(a.now)},
+	}
 }
 
 // inserts are the statements of an admission, each with the index of its entry.
@@ -123,20 +134,26 @@ func (a *admission) insertStatements(u *newUpdate, stored *int64) []statement {
 		done: func(n int64) { *stored = n },
 	}}
 	for n, t := range u.tasks {
+		beside := t.Image != u.Image
+		status := Status("")
+		if beside {
+			status = u.Status
+		}
 		bytes += int64(len(t.Result)+len(t.LastError)) + rowBytes
 		statements = append(statements, statement{
 			// When the ID is taken these conflict as well, and the transaction is rolled back.
 			text: `
 				INSERT INTO versions_task (seq, n, image, scope, pushed_at, target, branch, status, attempts,
-					queued_at, next_at, claim, last_error, result, finished_at, sender, told_at, set_at, hold, retriable, beside, version, digest)
+					queued_at, next_at, claim, last_error, result, finished_at, sender, told_at, set_at, hold, retriable, beside, version, digest,
+					update_status)
 				VALUES ((SELECT seq FROM versions_update WHERE id = $1), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '',
-					$12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+					$12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
 				ON CONFLICT DO NOTHING`,
 			args: []any{
 				u.ID, n, t.Image, u.Scope, t.pos, t.Target, t.Branch, string(t.Status), t.Attempts,
 				micros(a.now), micros(t.NextAttempt), safetext.Line(t.LastError, errorLength), t.Result, micros(t.FinishedAt),
-				t.position.sender, t.pushed, micros(a.now), t.Hold, flag(t.Retriable), flag(t.Image != u.Image),
-				t.Version, t.Digest,
+				t.position.sender, t.pushed, micros(a.now), t.Hold, flag(t.Retriable), flag(beside),
+				t.Version, t.Digest, string(status),
 			},
 		})
 	}

@@ -7,7 +7,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"strings"
+	"time"
 )
+
+// migrationTimeout bounds one migration: to make the indexes of a long history takes some
+// seconds, on a slow disk many.
+const migrationTimeout = 10 * time.Minute
 
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -39,7 +44,8 @@ func migrate(ctx context.Context, s store, identity string) error {
 		if err != nil {
 			return err
 		}
-		if err := s.write(ctx, func(ctx context.Context, t tx) error {
+		// The end of ctx does not stop one that has begun: it would begin anew at each start.
+		if err := s.writeWithin(context.WithoutCancel(ctx), migrationTimeout, func(ctx context.Context, t tx) error {
 			if _, err := t.exec(ctx, strings.ReplaceAll(string(text), "@identity@", identity)); err != nil {
 				return err
 			}

@@ -177,7 +177,11 @@ func (s *postgresStore) freeLost(ctx context.Context, running []string) (freed i
 }
 
 func (s *postgresStore) write(ctx context.Context, f func(context.Context, tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout+s.roundTrips(roundTripsOfEntry))
+	return s.writeWithin(ctx, storeTimeout+s.roundTrips(roundTripsOfEntry), f)
+}
+
+func (s *postgresStore) writeWithin(ctx context.Context, bound time.Duration, f func(context.Context, tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	for try := 1; ; try++ {
 		broke, err := s.try(ctx, f)
@@ -227,6 +231,9 @@ func (s *postgresStore) refusesValue(err error) bool {
 	return errors.As(err, &refused) && slices.Contains([]string{"22", "23", "54"}, refused.Code[:min(2, len(refused.Code))])
 }
 
+// handBack leaves that to the server's autovacuum.
+func (s *postgresStore) handBack(context.Context) (bool, error) { return false, nil }
+
 func (s *postgresStore) present() error { return nil }
 
 func (s *postgresStore) read() querier { return postgresQuerier{s.pool} }
@@ -273,6 +280,10 @@ func (q postgresQuerier) exec(ctx context.Context, statement string, args ...any
 
 func (q postgresQuerier) query(ctx context.Context, statement string, args ...any) (rows, error) {
 	return q.of.Query(ctx, statement, args...)
+}
+
+func (q postgresQuerier) elements(n int) string {
+	return fmt.Sprintf(`json_array_elements(CAST(CAST($%d AS text) AS json)) AS elements (value)`, n)
 }
 
 func (q postgresQuerier) all(ctx context.Context, statements []statement) (err error) {

@@ -16,8 +16,13 @@ const (
 	maxLimit     = 200
 )
 
-// maxExamined bounds the updates that one page reads, when Filter.Show hides some.
-const maxExamined = 2_000
+const (
+	// maxExamined bounds the updates that one page reads, when Filter.Show hides some.
+	maxExamined = 2_000
+	// pageBytes bounds what one page reads of the store, unless its first update alone has
+	// more.
+	pageBytes = 2 << 20
+)
 
 // Filter selects updates.
 type Filter struct {
@@ -26,8 +31,8 @@ type Filter struct {
 	Limit  int    // of a page; 0 means 50, and more than 200 means 200
 	Cursor string // Page.Next of the page before; "" is the first page
 	// Show returns what of an update is on the list, and reports whether anything is; nil
-	// means everything. A page whose updates are mostly hidden may be short although there
-	// is a next one.
+	// means everything. A page whose updates are mostly hidden, or large, may be short
+	// although there is a next one.
 	Show func(Update) (Update, bool)
 }
 
@@ -71,17 +76,25 @@ func (q *Queue) List(ctx context.Context, f Filter) (Page, error) {
 		limit = defaultLimit
 	}
 	var p Page
+	budget := int64(pageBytes)
 	for examined, size := 0, limit; ; size = maxLimit {
-		found, err := q.findBefore(ctx, f, before, size+1) // one more, to find out whether there is a next page
+		ids, more, err := q.idsBefore(ctx, f, before, size, &budget)
 		if err != nil {
 			return Page{}, fmt.Errorf("queue: list updates: %w", err)
 		}
-		n := p.fill(found[:min(size, len(found))], f.Show, limit)
-		if n == len(found) {
+		found, err := q.findAll(ctx, ids)
+		if err != nil {
+			return Page{}, fmt.Errorf("queue: list updates: %w", err)
+		}
+		if n := p.fill(found, f.Show, limit); n < len(found) {
+			before, more = found[n-1].seq, true
+		} else if len(ids) > 0 {
+			before = ids[len(ids)-1]
+		}
+		if !more {
 			return p, nil
 		}
-		before = found[n-1].seq
-		if examined += n; len(p.Updates) == limit || examined >= maxExamined {
+		if examined += len(ids); len(p.Updates) == limit || examined >= maxExamined || budget <= 0 {
 			p.Next = cursor(before)
 			return p, nil
 		}
@@ -106,37 +119,105 @@ func (p *Page) fill(found []updateRow, show func(Update) (Update, bool), limit i
 	return len(found)
 }
 
-// statusConditions are, on versions_update AS u, for statuses that the stored one does
-// not tell.
-var statusConditions = map[Status]string{
-	Failed: `(u.status = 'failed' OR u.status = 'queued' AND EXISTS (SELECT 1 FROM versions_task AS f WHERE f.seq = u.seq AND f.status = 'failed'))`,
-	Queued: `u.status = 'queued' AND NOT EXISTS (SELECT 1 FROM versions_task AS f WHERE f.seq = u.seq AND f.status = 'failed')`,
+// listed is what an index is asked for: the updates of a stored status, "" for any, and of
+// those, if failed is set, the ones that have a failed task, or that have none.
+type listed struct {
+	status Status
+	failed string // EXISTS or NOT EXISTS
 }
 
-// findBefore returns up to limit updates that arrived before seq and fit the filter.
-func (q *Queue) findBefore(ctx context.Context, f Filter, seq int64, limit int) ([]updateRow, error) {
-	args := []any{seq, limit}
-	conditions := `u.seq < $1`
-	if f.Status != "" {
-		condition, ok := statusConditions[f.Status]
-		if !ok {
-			args = append(args, string(f.Status))
-			condition = fmt.Sprintf(`u.status = $%d`, len(args))
+// listedAs are the questions for a status of Filter. A stored status does not tell whether a
+// task of a queued update has failed.
+func listedAs(s Status) []listed {
+	switch s {
+	case Failed:
+		return []listed{{status: Failed}, {status: Queued, failed: `EXISTS`}}
+	case Queued:
+		return []listed{{status: Queued, failed: `NOT EXISTS`}}
+	}
+	return []listed{{status: s}}
+}
+
+// condition is what is left to be asked of an update whose seq is in a column.
+func (l listed) condition(seq string) string {
+	if l.failed == "" {
+		return ""
+	}
+	return fmt.Sprintf(` AND %s (SELECT 1 FROM versions_task AS f WHERE f.seq = %s AND f.status = 'failed')`, l.failed, seq)
+}
+
+// candidates is a query for the seqs of up to $2 updates before $1 that fit the filter, the
+// latest first. Each part of it reads an index in its order and ends early, so that its cost
+// does not grow with the history.
+func (f Filter) candidates() (query string, args []any) {
+	var parts []string
+	arg := func(v any) string {
+		args = append(args, v)
+		return fmt.Sprintf(`$%d`, len(args)+2)
+	}
+	for _, l := range listedAs(f.Status) {
+		own, beside := `u.seq < $1`, `t.beside = 1 AND t.seq < $1`
+		if f.Image != "" {
+			image := arg(f.Image)
+			own += ` AND u.image = ` + image
+			beside += ` AND t.image = ` + image
 		}
-		conditions += ` AND ` + condition
+		if l.status != "" {
+			status := arg(string(l.status))
+			own += ` AND u.status = ` + status
+			beside += ` AND t.update_status = ` + status
+		}
+		parts = append(parts, `SELECT u.seq FROM versions_update AS u WHERE `+own+l.condition("u.seq")+` ORDER BY u.seq DESC LIMIT $2`)
+		if f.Image != "" {
+			parts = append(parts, `SELECT DISTINCT t.seq FROM versions_task AS t WHERE `+beside+l.condition("t.seq")+` ORDER BY t.seq DESC LIMIT $2`)
+		}
 	}
-	if f.Image == "" {
-		return q.find(ctx, `u.seq IN (SELECT u.seq FROM versions_update AS u WHERE `+conditions+` ORDER BY u.seq DESC LIMIT $2)`, args...)
+	if len(parts) == 1 {
+		return parts[0], args
 	}
-	args = append(args, f.Image)
-	image := fmt.Sprintf(`$%d`, len(args))
-	return q.find(ctx, `u.seq IN (SELECT seq FROM (
-			SELECT seq FROM (
-				SELECT u.seq FROM versions_update AS u WHERE u.image = `+image+` AND `+conditions+` ORDER BY u.seq DESC LIMIT $2) AS own
-			UNION SELECT seq FROM (
-				SELECT DISTINCT u.seq FROM versions_task AS t JOIN versions_update AS u ON u.seq = t.seq
-				WHERE t.image = `+image+` AND t.beside = 1 AND `+conditions+` ORDER BY u.seq DESC LIMIT $2) AS beside
-		) AS all_of_it ORDER BY seq DESC LIMIT $2)`, args...)
+	for i, part := range parts {
+		parts[i] = fmt.Sprintf(`SELECT seq FROM (%s) AS part_%d`, part, i)
+	}
+	return `SELECT seq FROM (` + strings.Join(parts, ` UNION `) + `) AS parts ORDER BY seq DESC LIMIT $2`, args
+}
+
+// idsBefore returns the seqs of up to limit updates that arrived before seq and fit the
+// filter, as far as what is stored of them is within the budget, which it lowers. It reports
+// whether there are more.
+func (q *Queue) idsBefore(ctx context.Context, f Filter, seq int64, limit int, budget *int64) (ids []int64, more bool, err error) {
+	query, args := f.candidates()
+	// One more, to find out whether there is a next page.
+	args = append([]any{seq, limit + 1}, args...)
+	err = each(ctx, q.store.read(), func(scan func(...any) error) error {
+		var id, size int64
+		if err := scan(&id, &size); err != nil {
+			return err
+		}
+		tooLarge := *budget < size && *budget < pageBytes
+		switch {
+		case more:
+		case len(ids) == limit:
+			more = true
+		case tooLarge:
+			more, *budget = true, 0
+		default:
+			ids = append(ids, id)
+			*budget -= size
+		}
+		return nil
+	}, `SELECT u.seq, CASE WHEN u.bytes > 0 THEN u.bytes ELSE (
+			SELECT coalesce(sum(coalesce(length(t.result), 0) + length(t.last_error)), 0) FROM versions_task AS t WHERE t.seq = u.seq) END
+		FROM versions_update AS u WHERE u.seq IN (`+query+`) ORDER BY u.seq DESC`, args...)
+	return ids, more, err
+}
+
+// findAll reads the updates of seqs, the latest first. One that was deleted meanwhile is
+// left out.
+func (q *Queue) findAll(ctx context.Context, seqs []int64) ([]updateRow, error) {
+	if len(seqs) == 0 {
+		return nil, nil
+	}
+	return q.find(ctx, `u.seq IN (`+integers(q.store.read(), 1)+`)`, jsonOf(seqs))
 }
 
 // find reads updates with their tasks, the latest first. It is one statement, so that the
@@ -195,15 +276,23 @@ func parseCursor(s string) (int64, error) {
 	return seq, nil
 }
 
+// The queries of Stats, each of which reads one index alone.
+const (
+	countFailed  = `SELECT count(*) FROM versions_update WHERE status = 'failed' AND recorded = 0`
+	countWaiting = `SELECT count(*), coalesce(min(queued_at), 0) FROM versions_task WHERE status = 'queued'`
+)
+
 // Stats returns the current figures.
 func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 	var (
 		s      Stats
 		oldest int64
 	)
-	if _, err := one(ctx, q.store.read(), []any{&s.Waiting, &oldest, &s.Failed}, `
-		SELECT count(*), coalesce(min(queued_at), 0), (SELECT count(*) FROM versions_update WHERE status = 'failed' AND recorded = 0)
-		FROM versions_task WHERE status = 'queued'`); err != nil {
+	err := q.store.read().all(ctx, []statement{
+		{text: countWaiting, row: func(scan func(...any) error) error { return scan(&s.Waiting, &oldest) }},
+		{text: countFailed, row: func(scan func(...any) error) error { return scan(&s.Failed) }},
+	})
+	if err != nil {
 		return Stats{}, fmt.Errorf("queue: count: %w", err)
 	}
 	if oldest > 0 {

@@ -5,12 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -73,7 +71,7 @@ func openSQLite(ctx context.Context, path string) (_ *sqliteStore, err error) {
 		// No other process locks the file for long. Without temp_store a query may need a
 		// temporary directory, which may not exist.
 		"_pragma": {
-			"busy_timeout(1000)", "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "temp_store(MEMORY)",
+			"busy_timeout(1000)", "auto_vacuum(incremental)", "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", "temp_store(MEMORY)",
 		},
 	}); err != nil {
 		return nil, err
@@ -159,6 +157,9 @@ func (s *sqliteStore) open(config *river.Config) error {
 }
 
 func (s *sqliteStore) migrate(ctx context.Context) error {
+	if err := s.readyToShrink(ctx); err != nil {
+		return fmt.Errorf("queue: prepare %s to hand back space: %w", s.path, err)
+	}
 	migrator, err := rivermigrate.New(riversqlite.New(s.writer), &rivermigrate.Config{Logger: quiet()})
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
@@ -205,7 +206,11 @@ func (s *sqliteStore) takeOver(ctx context.Context) error {
 func (s *sqliteStore) freeLost(context.Context, []string) (int64, error) { return 0, nil }
 
 func (s *sqliteStore) write(ctx context.Context, f func(context.Context, tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	return s.writeWithin(ctx, storeTimeout, f)
+}
+
+func (s *sqliteStore) writeWithin(ctx context.Context, bound time.Duration, f func(context.Context, tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	if len(s.files) > 0 { // the tables are there
 		s.prepared.prepare(ctx, s.writer)
@@ -268,74 +273,6 @@ func (s *sqliteStore) close() error {
 	return errors.Join(errs...)
 }
 
-// preparedMost bounds the prepared statements; there are about fifty.
-const preparedMost = 200
-
-// prepared keeps statements prepared: SQLite needs about as long to prepare one as
-// to run it. Its zero value is ready. It is safe for concurrent use.
-type prepared struct {
-	mu     sync.Mutex
-	ready  map[string]*sql.Stmt
-	wanted map[string]bool // used, and not prepared yet
-}
-
-// prepare prepares the statements that were first used since the last call. It needs a
-// free connection, so it cannot run within the transaction that uses them.
-func (p *prepared) prepare(ctx context.Context, db *sql.DB) {
-	p.mu.Lock()
-	texts := slices.Collect(maps.Keys(p.wanted))
-	p.wanted = nil
-	p.mu.Unlock()
-	for _, text := range texts {
-		if statement, err := db.PrepareContext(ctx, text); err == nil { // else it is prepared with each use
-			p.mu.Lock()
-			if p.ready == nil {
-				p.ready = map[string]*sql.Stmt{}
-			}
-			p.ready[text] = statement
-			p.mu.Unlock()
-		}
-	}
-}
-
-// get returns a statement that is prepared, or nil.
-func (p *prepared) get(text string) *sql.Stmt {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if statement := p.ready[text]; statement != nil {
-		return statement
-	}
-	if len(p.ready)+len(p.wanted) < preparedMost {
-		if p.wanted == nil {
-			p.wanted = map[string]bool{}
-		}
-		p.wanted[text] = true
-	}
-	return nil
-}
-
-// preparedTx is a transaction that uses prepared statements where there are some.
-type preparedTx struct {
-	tx *sql.Tx
-	p  *prepared
-}
-
-// ExecContext is that of sql.Tx.
-func (t preparedTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	if statement := t.p.get(query); statement != nil {
-		return t.tx.StmtContext(ctx, statement).ExecContext(ctx, args...)
-	}
-	return t.tx.ExecContext(ctx, query, args...)
-}
-
-// QueryContext is that of sql.Tx.
-func (t preparedTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if statement := t.p.get(query); statement != nil {
-		return t.tx.StmtContext(ctx, statement).QueryContext(ctx, args...)
-	}
-	return t.tx.QueryContext(ctx, query, args...)
-}
-
 // sqliteTx takes no locks, because it is the only transaction that writes.
 type sqliteTx struct {
 	sqliteQuerier
@@ -368,6 +305,8 @@ func (q sqliteQuerier) query(ctx context.Context, statement string, args ...any)
 	}
 	return sqliteRows{found}, nil
 }
+
+func (q sqliteQuerier) elements(n int) string { return fmt.Sprintf(`json_each($%d) AS elements`, n) }
 
 func (q sqliteQuerier) all(ctx context.Context, statements []statement) error {
 	for i, s := range statements {

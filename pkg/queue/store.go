@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -31,6 +32,23 @@ type querier interface {
 	// all runs statements in their order, on the way to PostgreSQL all at once. The
 	// error of one of them is a *statementError.
 	all(ctx context.Context, statements []statement) error
+	// elements is a table for a FROM clause: its column value has the elements of the JSON
+	// array that is the n-th parameter. Those of an element are value->>0, value->>1….
+	elements(n int) string
+}
+
+// integers is a query for the integers of the JSON array that is the n-th parameter.
+func integers(q querier, n int) string {
+	return `SELECT CAST(CAST(value AS text) AS bigint) FROM ` + q.elements(n)
+}
+
+// jsonOf is a parameter for elements.
+func jsonOf(values any) string {
+	text, err := json.Marshal(values)
+	if err != nil {
+		panic(err) // numbers and texts can be written
+	}
+	return string(text)
 }
 
 // statement is one of several statements that are independent of each other's results.
@@ -78,6 +96,8 @@ type store interface {
 	// write runs f in a transaction that writes, and commits it unless f fails.
 	// f may run more than once. ErrUnknown means that it may or may not be committed.
 	write(ctx context.Context, f func(context.Context, tx) error) error
+	// writeWithin is write for a transaction that may take longer than storeTimeout.
+	writeWithin(ctx context.Context, bound time.Duration, f func(context.Context, tx) error) error
 	// refusesValue reports whether an error is about the values of a statement: too long,
 	// say, or not of its type.
 	refusesValue(err error) bool
@@ -101,6 +121,9 @@ type store interface {
 	// lostAge ago and does not run, and returns their number. running are the claims of
 	// its runs.
 	freeLost(ctx context.Context, running []string) (int64, error)
+	// handBack gives some of the space that deleted rows have left back to the system, and
+	// reports whether there is more to give.
+	handBack(ctx context.Context) (more bool, err error)
 	start(ctx context.Context) error
 	// stop ends fetching and waits for jobs; with cancel, after ending their contexts.
 	stop(ctx context.Context, cancel bool) error

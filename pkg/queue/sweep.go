@@ -84,7 +84,7 @@ func (q *Queue) sweep(ctx context.Context) error {
 	if err := q.deleteNotices(ctx, now.Add(-NoticeLife-noticeSlack)); err != nil {
 		return fmt.Errorf("delete old notices: %w", err)
 	}
-	return nil
+	return q.handBack(ctx)
 }
 
 // sweepBranches wakes the branches that have tasks which have been due for longer than age.
@@ -123,16 +123,16 @@ func (q *Queue) deleteAbandoned(ctx context.Context, before time.Time) error {
 
 // deleteKeys deletes the idempotency keys that came before a time.
 func (q *Queue) deleteKeys(ctx context.Context, before time.Time) error {
-	for deleted := int64(sweepStep); deleted == sweepStep; {
+	for deleted := int64(0); ; {
+		begin := time.Now()
 		if err := q.write(ctx, func(ctx context.Context, c *change) (err error) {
 			deleted, err = c.exec(ctx, `
 				DELETE FROM versions_key WHERE (caller, name) IN (
 					SELECT caller, name FROM versions_key WHERE created_at < $1 ORDER BY created_at LIMIT $2)`,
 				micros(before), sweepStep)
 			return err
-		}); err != nil {
+		}); err != nil || deleted < sweepStep || !q.rest(begin) {
 			return err
 		}
 	}
-	return nil
 }

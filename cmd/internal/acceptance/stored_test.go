@@ -229,6 +229,17 @@ func TestHistory(t *testing.T) {
 		return lines, next
 	}
 	all := []string{"refty-node v2 unchanged", "nobody v1 failed", "refty-node v2 committed", "data-sync-worker v1 committed", "refty-node v1 committed"}
+	files := func(query string) (n int) {
+		for _, u := range w.get("/v1/updates"+query, auth...).page.Updates {
+			for _, target := range u.Targets {
+				n += len(target.Files)
+			}
+		}
+		return n
+	}
+	if without, with := files(""), files("?files=true"); without != 0 || with == 0 {
+		t.Errorf("%d files in the list, and %d with ?files=true; want none and some", without, with)
+	}
 	tests := map[string][]string{
 		"":                                     all,
 		"?status=committed":                    {all[2], all[3], all[4]},

@@ -4,7 +4,7 @@ IMAGE    ?= ghcr.io/refty-yapi/refty-node-versions-service
 TARGET   ?= service
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
-BENCH    ?= ^Benchmark(Updates|Growth|Deliveries|Inventory|Table)$$
+BENCH    ?= ^Benchmark(Updates|Growth|Deliveries|Inventory|Table|Bursts|Lists)$$
 DOCKER   ?= docker
 
 # With PostgreSQL's package of Debian, what needs a server gets one for its time.
@@ -35,8 +35,8 @@ generate: ## make the Go code that openapi.yaml describes
 fuzz: ## fuzz every parser for FUZZTIME (10s) each
 	.ci/fuzz $(FUZZTIME)
 
-bench: ## print what an update and a look at all images cost, what grows with what, how soon a webhook is answered, and how fast files are edited
-	$(POSTGRES) go test -p 1 ./cmd/internal/acceptance ./pkg/inventory ./pkg/manifest -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 30m
+bench: ## print what updates, looks at all images, bursts and lists cost, what grows with what, how soon a webhook is answered, and how fast files are edited
+	$(POSTGRES) go test -p 1 ./cmd/internal/acceptance ./pkg/inventory ./pkg/manifest ./pkg/queue -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 30m
 
 image: ## build the container image IMAGE:VERSION, and with TARGET=sandbox that of the sandbox
 	$(DOCKER) build -t $(IMAGE):$(VERSION) --target $(TARGET) \

@@ -3,6 +3,8 @@ package queue
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // facts are what the store holds about the entries of an admission.
@@ -88,18 +90,26 @@ func (a *admission) readFacts(ctx context.Context) error {
 			}
 		}
 	})
-	updates := map[int64]*waitingUpdate{}
-	for at := range images {
-		reads = append(reads, a.newestStatement(at), a.waitingStatement(at, updates))
-	}
-	for by := range pushes {
-		reads = append(reads, a.latestPushStatement(by))
+	places := slices.Collect(maps.Keys(images))
+	reads = append(reads, newestStatement(a, places, func(at imageAt, pos int64) { f.newest[at] = pos }))
+	reads = append(reads, a.waitingStatements(places)...)
+	if len(pushes) > 0 {
+		reads = append(reads, a.latestPushStatement(slices.Collect(maps.Keys(pushes))))
 	}
 	if err := a.all(ctx, reads); err != nil {
 		return fmt.Errorf("read the stored updates: %w", err)
 	}
 	a.q.underway.addTo(f)
 	return nil
+}
+
+// asPlaces is the parameter for a list of targets and images.
+func asPlaces(places []imageAt) string {
+	pairs := make([][2]string, len(places))
+	for i, at := range places {
+		pairs[i] = [2]string{at.target, at.image}
+	}
+	return jsonOf(pairs)
 }
 
 // queuedStatement counts the queued updates of each sender.
@@ -160,54 +170,76 @@ func (a *admission) enteredStatement(id string) statement {
 	}
 }
 
-// newestStatement finds the last position of a target and image.
-func (a *admission) newestStatement(at imageAt) statement {
-	return newestStatement(at, func(pos int64) { a.facts.newest[at] = max(a.facts.newest[at], pos) })
-}
-
-// waitingStatement finds the tasks of a target and image that may be superseded:
-// those that are neither being applied nor possibly on the branch, and came with no hold.
-func (a *admission) waitingStatement(at imageAt, updates map[int64]*waitingUpdate) statement {
-	return statement{
+// waitingStatements find the tasks of targets and images that may be superseded: those that
+// are neither being applied nor possibly on the branch, and came with no hold. The other
+// statement counts what is queued of their updates.
+func (a *admission) waitingStatements(places []imageAt) []statement {
+	const superseded = ` CROSS JOIN versions_task AS t
+		WHERE t.target = value->>0 AND t.image = value->>1 AND t.status = 'queued' AND t.claim = '' AND t.sent_commit = '' AND t.hold = ''`
+	updates := map[int64]*waitingUpdate{}
+	update := func(seq int64) *waitingUpdate {
+		if updates[seq] == nil {
+			updates[seq] = &waitingUpdate{}
+		}
+		return updates[seq]
+	}
+	list := []any{asPlaces(places)}
+	return []statement{{
 		text: `
-			SELECT t.seq, t.n, t.scope, t.pushed_at, t.sender, t.told_at, u.caller, u.webhook,
-				(SELECT count(*) FROM versions_task AS o WHERE o.seq = t.seq AND o.status = 'queued')
-			FROM versions_task AS t JOIN versions_update AS u ON u.seq = t.seq
-			WHERE t.target = $1 AND t.image = $2 AND t.status = 'queued' AND t.claim = '' AND t.sent_commit = '' AND t.hold = ''
-			ORDER BY t.seq, t.n`,
-		args: []any{at.target, at.image},
+			SELECT t.seq, t.n, t.target, t.image, t.scope, t.pushed_at, t.sender, t.told_at,
+				(SELECT u.caller FROM versions_update AS u WHERE u.seq = t.seq), (SELECT u.webhook FROM versions_update AS u WHERE u.seq = t.seq)
+			FROM ` + a.elements(1) + superseded + ` ORDER BY t.seq, t.n`,
+		args: list,
 		row: func(scan func(...any) error) error {
-			w, u := &waitingTask{position: position{target: at.target}}, waitingUpdate{}
-			if err := scan(&w.seq, &w.n, &w.scope, &w.pos, &w.position.sender, &w.pushed, &u.sender.caller, &u.sender.webhook, &u.left); err != nil {
+			var at imageAt
+			var from sender
+			w := &waitingTask{}
+			if err := scan(&w.seq, &w.n, &at.target, &at.image, &w.scope, &w.pos, &w.position.sender, &w.pushed, &from.caller, &from.webhook); err != nil {
 				return err
 			}
-			if updates[w.seq] == nil {
-				updates[w.seq] = &u
-			}
-			w.update = updates[w.seq]
+			w.target, w.update = at.target, update(w.seq)
+			w.update.sender = from
 			a.facts.waiting[at] = append(a.facts.waiting[at], w)
 			return nil
 		},
-	}
+	}, {
+		text: `
+			SELECT seq, count(*) FROM versions_task WHERE status = 'queued' AND seq IN (
+				SELECT t.seq FROM ` + a.elements(1) + superseded + `) GROUP BY seq`,
+		args: list,
+		row: func(scan func(...any) error) error {
+			var seq int64
+			var left int
+			err := scan(&seq, &left)
+			update(seq).left = left
+			return err
+		},
+	}}
 }
 
-// latestPushStatement finds the latest push time that a sender reported, and the last
+// latestPushStatement finds the latest push time that each sender reported, and the last
 // position of the other senders.
-func (a *admission) latestPushStatement(by pushedBy) statement {
+func (a *admission) latestPushStatement(pushes []pushedBy) statement {
+	list := make([][4]string, len(pushes))
+	for i, by := range pushes {
+		list[i] = [4]string{by.target, by.image, by.sender, by.scope}
+	}
 	return statement{
 		text: `
-			SELECT (
+			SELECT value->>0, value->>1, value->>2, value->>3, (
 				SELECT coalesce(max(told_at), 0) FROM versions_task
-				WHERE target = $1 AND image = $2 AND sender = $3 AND scope = $4 AND told_at > 0
+				WHERE target = value->>0 AND image = value->>1 AND sender = value->>2 AND scope = value->>3 AND told_at > 0
 					AND status IN ('queued', 'committed', 'proposed', 'unchanged')
 			), (
 				SELECT coalesce(max(pushed_at), 0) FROM versions_task
-				WHERE target = $1 AND image = $2 AND scope = $4 AND sender <> $3 AND status IN ('queued', 'committed', 'proposed', 'unchanged')
-			)`,
-		args: []any{by.target, by.image, by.sender, by.scope},
+				WHERE target = value->>0 AND image = value->>1 AND scope = value->>3 AND sender <> value->>2
+					AND status IN ('queued', 'committed', 'proposed', 'unchanged')
+			) FROM ` + a.elements(1),
+		args: []any{jsonOf(list)},
 		row: func(scan func(...any) error) error {
+			var by pushedBy
 			var latest, others int64
-			err := scan(&latest, &others)
+			err := scan(&by.target, &by.image, &by.sender, &by.scope, &latest, &others)
 			a.facts.latest[by], a.facts.others[by] = latest, others
 			return err
 		},

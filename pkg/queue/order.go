@@ -39,18 +39,20 @@ const newerExists = `(EXISTS (
 			AND (newer.status IN ('committed', 'proposed', 'unchanged') AND newer.retriable = 0 OR newer.status = 'queued' AND t.hold = '')
 	))`
 
-// newestStatement finds the last position of a target and image.
-func newestStatement(at imageAt, row func(pos int64)) statement {
+// newestStatement finds the last position of each of some targets and images.
+func newestStatement(q querier, places []imageAt, row func(at imageAt, pos int64)) statement {
 	return statement{
 		text: `
-			SELECT coalesce(max(pushed_at), 0) FROM (
-				SELECT max(pushed_at) AS pushed_at FROM versions_task WHERE target = $1 AND image = $2
-				UNION ALL SELECT max(pushed_at) FROM versions_underway WHERE target = $1 AND image = $2) AS places`,
-		args: []any{at.target, at.image},
+			SELECT value->>0, value->>1,
+				coalesce((SELECT max(pushed_at) FROM versions_task WHERE target = value->>0 AND image = value->>1), 0),
+				coalesce((SELECT max(pushed_at) FROM versions_underway WHERE target = value->>0 AND image = value->>1), 0)
+			FROM ` + q.elements(1),
+		args: []any{asPlaces(places)},
 		row: func(scan func(...any) error) error {
-			var pos int64
-			err := scan(&pos)
-			row(pos)
+			var at imageAt
+			var stored, underway int64
+			err := scan(&at.target, &at.image, &stored, &underway)
+			row(at, max(stored, underway))
 			return err
 		},
 	}

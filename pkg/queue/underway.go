@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -56,60 +55,55 @@ func (q *Queue) Enter(ctx context.Context, u Update) (time.Time, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, enterTimeout+q.store.roundTrips(roundTripsOfEntry))
 	defer cancel()
-	tasks, err := q.enterStored(ctx, u)
+	places := make([]imageAt, len(u.Tasks))
+	wanted := make(map[imageAt]bool, len(u.Tasks))
+	for i, t := range u.Tasks {
+		places[i] = imageAt{t.Target, u.imageOf(&t)}
+		wanted[places[i]] = true
+	}
+	pos, err := q.enterStored(ctx, u, places)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("queue: give update %q its position: %w", u.ID, err)
 	}
 	q.underway.mu.Lock()
 	defer q.underway.mu.Unlock()
-	pos := micros(q.options.Now())
-	for _, t := range tasks {
-		pos = max(pos, t.pos)
-		for _, others := range q.underway.of {
-			for _, other := range others {
-				if other.imageAt == t.imageAt {
-					pos = max(pos, other.pos+1)
-				}
+	for _, others := range q.underway.of {
+		for _, other := range others {
+			if wanted[other.imageAt] {
+				pos = max(pos, other.pos+1)
 			}
 		}
 	}
-	for i := range tasks {
-		tasks[i].pos = pos
+	tasks := make([]enteredTask, len(places))
+	for i, at := range places {
+		tasks[i] = enteredTask{at, pos}
 	}
 	q.underway.of[u.ID] = tasks
 	return fromMicros(pos), nil
 }
 
-// enterStored finds the positions, and stores them when other processes share the store.
-func (q *Queue) enterStored(ctx context.Context, u Update) ([]enteredTask, error) {
+// enterStored finds the position, which is after all others of each target and image, and
+// stores it when other processes share the store.
+func (q *Queue) enterStored(ctx context.Context, u Update, places []imageAt) (int64, error) {
 	now := micros(q.options.Now())
-	tasks := make([]enteredTask, len(u.Tasks))
-	reads := make([]statement, len(u.Tasks))
-	for i, t := range u.Tasks {
-		tasks[i].imageAt = imageAt{t.Target, u.imageOf(&t)}
-		reads[i] = newestStatement(tasks[i].imageAt, func(pos int64) { tasks[i].pos = max(now, pos+1) })
-	}
+	pos := now
+	newest := []statement{newestStatement(q.store.read(), places, func(_ imageAt, last int64) { pos = max(pos, last+1) })}
 	if !q.store.shared() {
-		return tasks, q.store.read().all(ctx, reads)
+		return pos, q.store.read().all(ctx, newest)
 	}
-	return tasks, q.write(ctx, func(ctx context.Context, c *change) error {
-		if err := c.all(ctx, reads); err != nil {
+	err := q.write(ctx, func(ctx context.Context, c *change) error {
+		pos = now
+		if err := c.all(ctx, newest); err != nil {
 			return err
 		}
-		for i := range tasks {
-			tasks[i].pos = slices.MaxFunc(tasks, func(a, b enteredTask) int { return cmp.Compare(a.pos, b.pos) }).pos
-		}
-		writes := make([]statement, len(tasks))
-		for i, t := range tasks {
-			writes[i] = statement{
-				text: `
-					INSERT INTO versions_underway (id, target, image, scope, pushed_at, owner, entered_at, announced_at)
-					VALUES ($1, $2, $3, $4, $5, $6, $7, 0) ON CONFLICT DO NOTHING`,
-				args: []any{u.ID, t.target, t.image, u.Scope, t.pos, q.underway.owner, micros(c.now)},
-			}
-		}
-		return c.all(ctx, writes)
+		_, err := c.exec(ctx, `
+			INSERT INTO versions_underway (id, target, image, scope, pushed_at, owner, entered_at, announced_at)
+			SELECT CAST($2 AS text), value->>0, value->>1, CAST($3 AS text), CAST($4 AS bigint), CAST($5 AS text), CAST($6 AS bigint), 0
+			FROM `+c.elements(1)+` WHERE true ON CONFLICT DO NOTHING`,
+			asPlaces(places), u.ID, u.Scope, pos, q.underway.owner, micros(c.now))
+		return err
 	})
+	return pos, err
 }
 
 // Leave gives up the position that Enter gave an update. It does nothing after Record of

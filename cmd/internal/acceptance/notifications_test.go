@@ -98,7 +98,7 @@ func (b *inbox) of(kind, id string) message {
 	}
 }
 
-const twoTargets = `
+const notifiedTargets = `
 targets:
   - {name: staging, repository: refty-yapi/refty-infra-test}
   - {name: production, repository: octo-org/infra, mode: pull_request}
@@ -112,7 +112,7 @@ func toInbox(name, url, more string) string {
 func TestNotifications(t *testing.T) {
 	t.Parallel()
 	all, failures, later := newInbox(t), newInbox(t), newInbox(t)
-	v := newVolume(t, map[string]string{"config.yaml": twoTargets +
+	v := newVolume(t, map[string]string{"config.yaml": notifiedTargets +
 		toInbox("all", all.URL+"/path-that-is-secret", ", link: 'https://versions.example.com/'") + toInbox("failures", failures.URL, ", on: [failed], targets: [staging]")})
 	w := prepare(t, withRepository("octo-org/infra", map[string]string{"web.yaml": deployment(worker + ":1")}), withEnv("GITHUB_REPOSITORY", ""),
 		withEnv("CONFIG_FILE", v.path("config.yaml")))
@@ -155,7 +155,7 @@ func TestNotifications(t *testing.T) {
 		t.Errorf("who is told of failures alone got %+v", failures.all())
 	}
 
-	v.swap(map[string]string{"config.yaml": twoTargets + toInbox("all", later.URL, "")})
+	v.swap(map[string]string{"config.yaml": notifiedTargets + toInbox("all", later.URL, "")})
 	w.reloads("applied", 1)
 	again := w.post(`{"image": "` + worker + `", "version": "v4", "repository": "refty-yapi/refty-infra-test"}`)
 	later.of("update.committed", again.update.Id)

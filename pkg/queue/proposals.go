@@ -39,7 +39,7 @@ func (q *Queue) KeepProposal(ctx context.Context, p Proposal) error {
 		_, err := c.exec(ctx, `
 			INSERT INTO versions_proposal (target, name, data, look_at) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (target, name) DO UPDATE SET data = excluded.data,
-				look_at = CASE WHEN versions_proposal.look_at = 0 THEN 0 ELSE excluded.look_at END`,
+				look_at = CASE WHEN versions_proposal.look_at <= 0 THEN versions_proposal.look_at ELSE excluded.look_at END`,
 			p.Target, p.Name, p.Data, micros(p.LookAt))
 		return err
 	})
@@ -58,7 +58,7 @@ func (q *Queue) FindProposal(ctx context.Context, target, name string) (Proposal
 	if err != nil {
 		return Proposal{}, false, fmt.Errorf("queue: read a proposal: %w", err)
 	}
-	p.LookAt = fromMicros(at)
+	p.LookAt = fromMicros(max(at, -at))
 	return p, found, nil
 }
 
@@ -74,9 +74,9 @@ func (q *Queue) DropProposal(ctx context.Context, target, name string) error {
 	return nil
 }
 
-// DueProposals returns up to limit proposals that are to be looked at now, the longest due
-// first, and leaves them to the caller for two minutes: no other process gets them
-// meanwhile.
+// DueProposals returns up to limit proposals that are to be looked at now, those that are
+// due the longest, and leaves them to the caller for two minutes: no other process gets
+// them meanwhile.
 func (q *Queue) DueProposals(ctx context.Context, limit int) ([]Proposal, error) {
 	now := q.options.Now()
 	var due int
@@ -98,7 +98,7 @@ func (q *Queue) DueProposals(ctx context.Context, limit int) ([]Proposal, error)
 			return err
 		}, `
 			UPDATE versions_proposal SET look_at = $1 WHERE (target, name) IN (
-				SELECT target, name FROM versions_proposal WHERE look_at <= $2 ORDER BY look_at LIMIT $3)
+				SELECT target, name FROM versions_proposal WHERE look_at <= $2 ORDER BY abs(look_at) LIMIT $3)
 			AND look_at <= $2
 			RETURNING target, name, data, look_at`, micros(c.now.Add(proposalLease)), micros(c.now), limit)
 	})
@@ -108,18 +108,25 @@ func (q *Queue) DueProposals(ctx context.Context, limit int) ([]Proposal, error)
 	return found, nil
 }
 
-// HintProposals has the proposals of targets looked at now. Without names it is all of a
-// target, else those.
+// hint keeps the place of what is due already: else hints that go on and on would have
+// the same ones looked at for ever. Below zero look_at says both since when a proposal is
+// due, and that KeepProposal leaves it so.
+const hint = `
+	UPDATE versions_proposal SET look_at = CASE WHEN look_at < $1 THEN -look_at ELSE -$1 END
+	WHERE look_at > 0 AND target = $2`
+
+// HintProposals has the proposals of targets looked at now, after those that are due
+// already. Without names it is all of a target, else those.
 func (q *Queue) HintProposals(ctx context.Context, targets []string, names ...string) error {
 	err := q.write(ctx, func(ctx context.Context, c *change) error {
 		for _, target := range targets {
 			if len(names) == 0 {
-				if _, err := c.exec(ctx, `UPDATE versions_proposal SET look_at = 0 WHERE target = $1`, target); err != nil {
+				if _, err := c.exec(ctx, hint, micros(c.now), target); err != nil {
 					return err
 				}
 			}
 			for _, name := range names {
-				if _, err := c.exec(ctx, `UPDATE versions_proposal SET look_at = 0 WHERE target = $1 AND name = $2`, target, name); err != nil {
+				if _, err := c.exec(ctx, hint+` AND name = $3`, micros(c.now), target, name); err != nil {
 					return err
 				}
 			}

@@ -1,6 +1,8 @@
 package queue_test
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,6 +66,62 @@ func TestProposals(t *testing.T) {
 		if err := w.KeepProposal(ctx, queue.Proposal{Target: "infra", Name: "c", Data: make([]byte, 2<<20)}); err == nil {
 			t.Error("2 MiB were kept")
 		}
+	})
+}
+
+// However often others hint at all of them, every proposal has its turn before any has its
+// second.
+func TestHintedProposalsTakeTurns(t *testing.T) {
+	onStores(t, func(t *testing.T, storeURL string) {
+		w := open(t, storeURL)
+		ctx := t.Context()
+		const n, atOnce = 12, 4
+		for i := range n {
+			// The last is due by its own time, which no hint takes from it.
+			in := time.Hour
+			if i == n-1 {
+				in = 0
+			}
+			w.must(w.KeepProposal(ctx, queue.Proposal{Target: "infra", Name: string(rune('a' + i)), Data: []byte("1"), LookAt: w.clock.now().Add(in)}))
+		}
+		for round := range 3 {
+			looked := map[string]bool{}
+			for range n / atOnce {
+				w.clock.advance(time.Second)
+				w.must(w.HintProposals(ctx, []string{"infra"}))
+				found, err := w.DueProposals(ctx, atOnce)
+				w.must(err)
+				for _, p := range found {
+					w.clock.advance(time.Millisecond)
+					w.must(w.HintProposals(ctx, []string{"infra"})) // while it is looked at
+					looked[p.Name] = true
+					p.LookAt = w.clock.now().Add(time.Hour)
+					w.must(w.KeepProposal(ctx, p))
+				}
+			}
+			if len(looked) != n {
+				t.Errorf("round %d: %d of %d were looked at: %v", round, len(looked), n, slices.Sorted(maps.Keys(looked)))
+			}
+		}
+		p, _, err := w.FindProposal(ctx, "infra", "a")
+		w.must(err)
+		if age := w.clock.now().Sub(p.LookAt); age < 0 || age > time.Minute {
+			t.Errorf("hinted at, it is due since %s", age)
+		}
+	})
+}
+
+// A proposal that an older version of the program was hinted at is looked at, and then
+// like any other.
+func TestAHintOfBefore(t *testing.T) {
+	onStores(t, func(t *testing.T, storeURL string) {
+		w := open(t, storeURL)
+		w.must(w.KeepProposal(t.Context(), queue.Proposal{Target: "infra", Name: "a", Data: []byte("1")})) // look_at is 0, as it was then
+		w.must(w.HintProposals(t.Context(), []string{"infra"}))
+		w.must(w.KeepProposal(t.Context(), queue.Proposal{Target: "infra", Name: "a", Data: []byte("1"), LookAt: w.clock.now().Add(time.Hour)}))
+		diff(t, "due", []string{"a=1"}, w.due())
+		w.must(w.KeepProposal(t.Context(), queue.Proposal{Target: "infra", Name: "a", Data: []byte("1"), LookAt: w.clock.now().Add(time.Hour)}))
+		diff(t, "looked at", []string{}, w.due())
 	})
 }
 

@@ -35,6 +35,8 @@ func (u updater) Places() []update.Place {
 	return []update.Place{{ID: "octo-org/infra", Key: "octo-org/infra@"}}
 }
 
+func (u updater) In(string) []update.Place { return u.Places() }
+
 func (u updater) Apply(_ context.Context, _ string, requests []update.Request) []update.Result {
 	var results []update.Result
 	for _, r := range requests {

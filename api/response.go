@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -59,6 +60,9 @@ func (r response) send(w http.ResponseWriter) error {
 	return err
 }
 
+// maxDetails bounds the targets whose problems stand in one sentence.
+const maxDetails = 10
+
 // conclude returns the response of an update that ended. If it failed on every target
 // for the same reason, the error is an *endedError with that reason and retryAfter. standing
 // reports that everything that is proposed stood already.
@@ -76,8 +80,12 @@ func conclude(u Update, standing bool, retryAfter time.Duration) (response, erro
 	for _, t := range failed {
 		details = append(details, t.Problem.Detail)
 	}
+	details = slices.Compact(details)
+	if more := len(details) - maxDetails; more > 0 {
+		details = append(details[:maxDetails], fmt.Sprintf("and %d more", more))
+	}
 	return response{}, &endedError{problem: problem{
-		status: failed[0].Problem.Status, code: failed[0].Problem.Code, detail: strings.Join(slices.Compact(details), "; "), retryAfter: retryAfter,
+		status: failed[0].Problem.Status, code: failed[0].Problem.Code, detail: strings.Join(details, "; "), retryAfter: retryAfter,
 		decision: policy.Decision{Rule: valueOf(failed[0].Problem.Rule), Reasons: valueOf(failed[0].Problem.Reasons)},
 	}}
 }

@@ -29,8 +29,9 @@ type Updater interface {
 	Update(ctx context.Context, r update.Request) ([]update.Result, error)
 	// Choose returns the targets that a request goes to, without asking GitHub.
 	Choose(r update.Request) ([]update.Choice, error)
-	// Places returns all targets.
+	// Places returns all targets, and In those in a repository, owner/name.
 	Places() []update.Place
+	In(repository string) []update.Place
 }
 
 // Configuration is the part of the options that Configure replaces.

@@ -119,17 +119,19 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 	return string(receipt.Status), respondWebhook(c, http.StatusAccepted, updatesRoute+"/"+*receipt.Id, receipt)
 }
 
-// noteHint has the pull requests looked at that an event of GitHub's may concern: that of
-// the branch, or after a push to a target's branch all of the target.
+// noteHint has looked at what an event of GitHub's may concern: the pull request of the
+// branch, or after a push to a target's branch the branch itself and all pull requests of
+// the target. Where the default branch is the target's, every push may be to it.
 func (s *server) noteHint(c *gin.Context, hook Webhook, h webhook.Hint) (verdict string, err error) {
-	var own, pushed []string // targets
-	for _, p := range s.updates.Places() {
-		if !strings.EqualFold(p.Repo.String(), h.Repository) || len(hook.Targets) > 0 && !slices.Contains(hook.Targets, p.ID) {
+	var own, pushed, marked []string // targets, and branches
+	for _, p := range s.updates.In(h.Repository) {
+		if len(hook.Targets) > 0 && !slices.Contains(hook.Targets, p.ID) {
 			continue
 		}
 		own = append(own, p.ID)
 		if h.Pushed && (p.Branch == h.Branch || p.Branch == "") {
 			pushed = append(pushed, p.ID)
+			marked = append(marked, p.Key)
 		}
 	}
 	receipt := IdleReceipt{Status: IdleReceiptStatusIgnored, Reason: new("no target is of this repository"), Updates: []ReceivedUpdate{}}
@@ -138,7 +140,7 @@ func (s *server) noteHint(c *gin.Context, hook Webhook, h webhook.Hint) (verdict
 		err = s.queue.HintProposals(c.Request.Context(), own, h.Branch)
 	}
 	if err == nil && len(pushed) > 0 {
-		err = s.queue.HintProposals(c.Request.Context(), pushed)
+		err = errors.Join(s.queue.MarkBranches(c.Request.Context(), marked), s.queue.HintProposals(c.Request.Context(), pushed))
 	}
 	if err != nil {
 		return "", asStoreError(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
@@ -17,6 +18,7 @@ import (
 type branch struct {
 	write   func(context.Context, *target, []Request) []Result
 	tickets *batch.Batcher[*ticket]
+	read    atomic.Pointer[reading] // the last one; nil before the first
 
 	mu      sync.Mutex // of stopped, and of Add with it
 	stopped bool

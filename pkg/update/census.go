@@ -11,29 +11,48 @@ import (
 // concurrent use.
 type census struct {
 	targets []*target // of the service that the request came to
+	memory  memory
 
 	mu sync.Mutex
 	of map[string]map[string]bool // by the target's id, the normalised names
 }
 
-func newCensus(targets []*target) *census {
-	return &census{targets: targets, of: map[string]map[string]bool{}}
+func newCensus(targets []*target, m memory) *census {
+	return &census{targets: targets, memory: m, of: map[string]map[string]bool{}}
 }
 
 // unnamed returns those of the images, which the target does not name, that no other
 // target of the request names either: a request is carried out with all its images, or
-// not at all. It reads the branches of the others as they are now. An error of one is
-// returned, because it may have been the one that names an image.
+// not at all. It reads the branches of the others as they are now, those first that
+// named an image before, and those last that rest, until each image is named. An error
+// of one is returned, because it may have been the one that names an image.
 func (s *Service) unnamed(ctx context.Context, t *target, r Request, images []Image) ([]Image, error) {
 	r.Images = r.All
 	others, _ := choose(r.census.targets, r)
 	r.census.mu.Lock()
 	defer r.census.mu.Unlock()
+	var likely, maybe, resting []*target
 	for _, other := range others {
-		if other.target == t || !slices.ContainsFunc(images, other.takes) {
-			continue
+		switch {
+		case other.target == t || !slices.ContainsFunc(images, other.takes):
+		case slices.ContainsFunc(images, func(m Image) bool { return s.roster.has(m, other.place().ID) }):
+			likely = append(likely, other.target)
+		case r.census.memory.rests(ctx, other.target, r.with(other.images)):
+			resting = append(resting, other.target)
+		default:
+			maybe = append(maybe, other.target)
 		}
-		named, err := s.namedIn(ctx, other.target, r)
+	}
+	for i, other := range slices.Concat(likely, maybe, resting) {
+		if len(images) == 0 {
+			break
+		}
+		if i >= len(likely)+len(maybe) {
+			if err := s.pace.wait(ctx); err != nil {
+				return nil, err
+			}
+		}
+		named, err := s.namedIn(ctx, other, r)
 		if err != nil {
 			return nil, &targetError{place: other.place(), err: err}
 		}
@@ -57,7 +76,7 @@ func (s *Service) namedIn(ctx context.Context, t *target, r Request) (map[string
 		case err != nil:
 			return err
 		}
-		snapshot, err := t.Repository.Snapshot(ctx)
+		snapshot, err := s.readBranch(ctx, t)
 		if err != nil {
 			return err
 		}

@@ -26,6 +26,8 @@ type NotReferencedError struct {
 	Near []string
 	// Unread is how many files were too large to look into.
 	Unread int
+	// More is how many more targets do not name the images either.
+	More int
 }
 
 // Error is a sentence for the caller.
@@ -48,7 +50,22 @@ func (e *NotReferencedError) Error() string {
 	if e.Partly {
 		advice += "; the other images were left alone"
 	}
-	return fmt.Sprintf("%s on %s@%s names the %s%s; %s", files, e.Repo, e.Branch, imagesOf(e.Images), unread, advice)
+	more := ""
+	if e.More > 0 {
+		more = fmt.Sprintf(", and on none of %d more targets,", e.More)
+	}
+	return fmt.Sprintf("%s on %s@%s%s names the %s%s; %s", files, e.Repo, e.Branch, more, imagesOf(e.Images), unread, advice)
+}
+
+// maxListed bounds the targets that an answer lists of many.
+const maxListed = 10
+
+// listed are the first of many names, and the number of the others.
+func listed(names []string) string {
+	if len(names) <= maxListed {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:maxListed], ", "), len(names)-maxListed)
 }
 
 // imagesOf is "image a", or "images a, b".
@@ -90,7 +107,7 @@ func (e *NoTargetError) Error() string {
 	case !e.Repo.IsZero():
 		asked = e.Repo.String()
 	}
-	return fmt.Sprintf("%s is not a target of this service; it writes to %s", asked, strings.Join(e.Targets, ", "))
+	return fmt.Sprintf("%s is not a target of this service; it writes to %s", asked, listed(e.Targets))
 }
 
 // MessageRefusedError reports that a target takes no commit messages of callers.

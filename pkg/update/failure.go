@@ -97,6 +97,7 @@ func FailureOf(err error) Failure {
 		changed  *PullChangedError
 		full     *PullFullError
 		unmerged *MergeFailedError
+		paced    *PacedError
 		internal = Failure{Code: CodeInternal, Detail: "the service failed; its log has more under the id of this update"}
 	)
 	switch {
@@ -119,6 +120,8 @@ func FailureOf(err error) Failure {
 		return Failure{Code: foreign.code(), Detail: foreign.Error(), Absent: foreign.Target == ""}
 	case errors.As(err, &limited):
 		return Failure{Code: CodeUpstreamRateLimited, Detail: fmt.Sprintf("%s; nothing was written", limited), RetryAfter: limited.RetryAfter}
+	case errors.As(err, &paced):
+		return Failure{Code: CodeUpstreamRateLimited, Detail: paced.Error(), RetryAfter: time.Minute}
 	case errors.Is(err, ErrStopping):
 		return Failure{Code: CodeUnavailable, Detail: "the service is stopping; nothing was written, send the request again", RetryAfter: retryStopping}
 	case errors.Is(err, ErrLedger):

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 )
@@ -15,11 +14,10 @@ import (
 // refused of the labels, reviewers and the like of a pull request that it opened. The error
 // is for the log; the branch is looked at again in any case.
 func (s *Service) Follow(ctx context.Context, id, branch string) (refused []string, err error) {
-	at := slices.IndexFunc(s.targets, func(t *target) bool { return t.place().ID == id })
-	if at < 0 || s.targets[at].Propose == nil {
+	t := s.byID[id]
+	if t == nil || t.Propose == nil {
 		return nil, nil
 	}
-	t := s.targets[at]
 	t.branch.run(ctx, t, func(ctx context.Context) {
 		err = guard(func() (err error) {
 			refused, err = s.follow(ctx, t, branch)

@@ -75,17 +75,34 @@ func (s *Service) plan(ctx context.Context, t *target, snapshot *github.Snapshot
 	if err := s.fill(ctx, p); err != nil {
 		return nil, err
 	}
+	s.roster.note(p)
 	return p, nil
 }
 
 // fill makes an empty plan.
 func (s *Service) fill(ctx context.Context, p *plan) error {
-	t, snapshot := p.target, p.snapshot
-	editors, err := newEditors(&t.Target, p.wanted)
+	editors, err := newEditors(&p.target.Target, p.wanted)
 	if err != nil {
 		return err
 	}
+	if err := s.editFiles(ctx, p, editors, func() error { return nil }); err != nil {
+		return err
+	}
+	if err := s.findOverrides(ctx, p); err != nil {
+		return err
+	}
+	if err := p.findLinks(ctx, editors); err != nil {
+		return err
+	}
+	s.findNear(ctx, p)
+	p.sort()
+	return nil
+}
 
+// editFiles takes the files that may name an image into the plan, and calls edited after
+// each, whose error ends it.
+func (s *Service) editFiles(ctx context.Context, p *plan, editors *editors, edited func() error) error {
+	t, snapshot := p.target, p.snapshot
 	var entries []github.Entry
 	var by []*editor // the editor of each entry
 	for i, entry := range snapshot.Entries {
@@ -105,26 +122,14 @@ func (s *Service) fill(ctx context.Context, p *plan) error {
 			by = append(by, ed)
 		}
 	}
-	err = t.Repository.Read(ctx, snapshot, entries, func(i int, content []byte) error {
+	return t.Repository.Read(ctx, snapshot, entries, func(i int, content []byte) error {
 		return guard(func() error {
 			if by[i].MayMatch(s.words.learn(entries[i].SHA, content)) {
 				p.edit(entries[i], by[i], content)
 			}
-			return nil
+			return edited()
 		})
 	})
-	if err != nil {
-		return err
-	}
-	if err := s.findOverrides(ctx, p); err != nil {
-		return err
-	}
-	if err := p.findLinks(ctx, editors); err != nil {
-		return err
-	}
-	s.findNear(ctx, p)
-	p.sort()
-	return nil
 }
 
 // mayName reports whether the blob may name one of the editor's images, from what
@@ -242,10 +247,12 @@ func (s *Service) land(ctx context.Context, p *plan) (_ []Result, err error) {
 	}
 	ctx, step := span.Start(ctx, "commit")
 	defer func() { step.End(err) }()
+	before := s.beforeRead()
 	commit, err := p.target.Repository.Commit(ctx, p.snapshot, p.changeset(s))
 	if err != nil {
 		return nil, err
 	}
+	p.target.branch.note(before, commit.SHA)
 	return p.results(&commit), nil
 }
 

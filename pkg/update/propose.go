@@ -98,7 +98,7 @@ func (s *Service) see(ctx context.Context, d *draft) error {
 			return err
 		})
 	}()
-	snapshot, err := d.t.Repository.Snapshot(ctx)
+	snapshot, err := s.readBranch(ctx, d.t)
 	<-done
 	if err := errors.Join(err, errSight); err != nil {
 		return err

@@ -121,6 +121,9 @@ type Request struct {
 	LeftOut []LeftOut
 	// Mode is where the commit goes; "" leaves it to the target.
 	Mode Mode
+	// Heedless reports that nobody minds when no target names the images: it is a push of a
+	// registry.
+	Heedless bool
 	// Retried reports that the request is tried again although somebody closed its pull
 	// request.
 	Retried bool

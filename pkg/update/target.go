@@ -127,7 +127,7 @@ func (t *Target) takes(m Image) bool { return t.isFor(m) && t.refuses(m) == nil 
 
 // isFor reports whether the image may be moved in the target to some version.
 func (t *Target) isFor(m Image) bool {
-	return t.TakesImage(m.Repository) && m.permitted(t.place().ID)
+	return t.TakesImage(m.Repository) && (len(m.Permits) == 0 || m.permitted(t.place().ID))
 }
 
 // taken returns those of the images that may be moved in the target.
@@ -167,8 +167,12 @@ func matchesAny(globs []string, name string) bool {
 // share.
 type target struct {
 	Target
+	at     Place // as it was configured
 	branch *branch
 }
+
+// place is that of Target, which is asked for often.
+func (t *target) place() Place { return t.at }
 
 // isRepo reports whether a request for repo means this target; one for none means
 // any. A renamed repository goes by both names.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
@@ -42,6 +41,12 @@ type Options struct {
 	// Proposals remembers what is known of pull requests. It may be nil: then GitHub alone
 	// tells, and nobody follows them.
 	Proposals Proposals
+	// Marks are looked at before a target is left out because of what is remembered of
+	// it. It may be nil: then no branch is ever marked.
+	Marks Marks
+	// Unpaced switches off the pace at which targets are asked only because nothing else
+	// names an image.
+	Unpaced bool
 	// Now replaces the clock for freezes, and by which pull requests are followed; nil means
 	// the real one.
 	Now func() time.Time
@@ -50,6 +55,8 @@ type Options struct {
 // Service applies requests to targets. It is immutable and safe for concurrent use.
 type Service struct {
 	targets  []*target
+	byID     map[string]*target
+	width    int // the number of the targets' branches
 	branches *branches
 	share    bool
 	dryRuns  chan struct{} // one place for each that is under way
@@ -63,6 +70,9 @@ type Service struct {
 	random   func() float64 // in [0, 1), for jitter
 
 	proposals Proposals // may be nil
+	marks     Marks     // may be nil
+	roster    *roster
+	pace      pace
 	clock     func() time.Time
 }
 
@@ -72,7 +82,7 @@ func New(o Options) *Service {
 		share: o.Share, dryRuns: make(chan struct{}, maxDryRuns), words: newWordIndex(o.Memory),
 		pairs: newPairIndex(o.Memory),
 		order: newOrder(), ledger: o.Ledger, holds: o.Holds, timeout: o.Timeout, observe: o.Observe, random: rand.Float64,
-		proposals: o.Proposals, clock: o.Now,
+		proposals: o.Proposals, marks: o.Marks, roster: newRoster(), pace: newPace(o.Unpaced), clock: o.Now,
 	}
 	if s.clock == nil {
 		s.clock = time.Now
@@ -89,10 +99,13 @@ func New(o Options) *Service {
 // Waiting are about both. Requests to s go on with the targets of s.
 func (s *Service) With(targets []Target) *Service {
 	other := *s
-	other.targets = make([]*target, len(targets))
+	other.targets, other.byID = make([]*target, len(targets)), make(map[string]*target, len(targets))
 	for i, t := range targets {
-		other.targets[i] = &target{Target: t, branch: s.branches.of(t.place().Key)}
+		place := t.place()
+		other.targets[i] = &target{Target: t, at: place, branch: s.branches.of(place.Key)}
+		other.byID[place.ID] = other.targets[i]
 	}
+	other.width = width(other.targets, func(t *target) *branch { return t.branch })
 	return &other
 }
 
@@ -101,6 +114,22 @@ func (s *Service) Places() []Place {
 	places := make([]Place, len(s.targets))
 	for i, t := range s.targets {
 		places[i] = t.place()
+	}
+	return places
+}
+
+// In returns the targets in a repository, owner/name, as they were configured. A
+// repository that was renamed, and read since, goes by both names.
+func (s *Service) In(repository string) []Place {
+	repo, err := github.ParseRepo(repository)
+	if err != nil {
+		return nil
+	}
+	var places []Place
+	for _, t := range s.targets {
+		if t.isRepo(repo) {
+			places = append(places, t.place())
+		}
 	}
 	return places
 }
@@ -139,10 +168,18 @@ func choose(targets []*target, r Request) ([]chosen, error) {
 	var all []chosen
 	foreign := NoTargetError{Repo: r.Repo, Branch: r.Branch}
 	found := false
+	wanted := func(string) bool { return true }
+	if len(r.Targets) > 0 {
+		ids := map[string]bool{}
+		for _, id := range r.Targets {
+			ids[id] = true
+		}
+		wanted = func(id string) bool { return ids[id] }
+	}
 	var denied []*DeniedError
 	for _, t := range targets {
 		place := t.place()
-		if len(r.Targets) > 0 && !slices.Contains(r.Targets, place.ID) {
+		if !wanted(place.ID) {
 			continue
 		}
 		foreign.Targets = append(foreign.Targets, place.String())
@@ -193,8 +230,8 @@ func refuseMessage(all []chosen, r Request) error {
 // Update applies the request to every target that it asks for, side by side,
 // and returns one Result for each, in the order of Options.Targets. Targets that
 // name none of the images are left out when another one does. An image that no target
-// names ends the whole request with a *NotReferencedError. The error is that of Choose,
-// or a *NoTargetError.
+// names ends the whole request with a *NotReferencedError, of which there are a few for
+// many targets. The error is that of Choose, a *NoTargetError, or a *PacedError.
 //
 // When ctx ends, or Options.Timeout is over, a request that waits or is planned ends
 // with the cause and has written nothing. One whose commit is on its way is followed
@@ -209,16 +246,12 @@ func (s *Service) Update(ctx context.Context, r Request) ([]Result, error) {
 		ctx, cancel = context.WithTimeout(ctx, s.timeout)
 		defer cancel()
 	}
-	r.All, r.census = r.Images, newCensus(s.targets)
-	results := make([]Result, len(targets))
-	var all sync.WaitGroup
-	for i, c := range targets {
-		all.Go(func() {
-			results[i] = s.updateTarget(ctx, c.target, r.with(c.images))
-			results[i].Images = c.images
-		})
+	memory := s.recollect(ctx, width(targets, func(c chosen) *branch { return c.branch }))
+	r.All, r.census = r.Images, newCensus(s.targets, memory)
+	results, err := s.ask(ctx, memory, targets, r)
+	if err != nil {
+		return nil, err
 	}
-	all.Wait()
 	s.markEnd(ctx, results)
 	if results, err = relevant(results); err != nil {
 		return nil, err
@@ -249,17 +282,25 @@ func (s *Service) markEnd(ctx context.Context, results []Result) {
 // that is all of them. Branch mismatches are dropped first, so "image not referenced"
 // wins over "no such target".
 func relevant(results []Result) ([]Result, error) {
-	foreign := func(r Result) bool { var e *NoTargetError; return errors.As(r.Err, &e) }
-	absent := func(r Result) bool { var e *NotReferencedError; return errors.As(r.Err, &e) && !e.Partly }
-	for _, beside := range []func(Result) bool{foreign, absent} {
+	for _, beside := range []func(Result) bool{isForeign, isAbsent} {
 		if kept := slices.DeleteFunc(slices.Clone(results), beside); len(kept) > 0 {
 			results = kept
 		}
 	}
-	if foreign(results[0]) {
+	switch {
+	case isForeign(results[0]):
 		return nil, results[0].Err
+	case isAbsent(results[0]):
+		return shorten(results), nil
 	}
 	return results, nil
+}
+
+func isForeign(r Result) bool { var e *NoTargetError; return errors.As(r.Err, &e) }
+
+func isAbsent(r Result) bool {
+	var e *NotReferencedError
+	return errors.As(r.Err, &e) && !e.Partly
 }
 
 func (s *Service) updateTarget(ctx context.Context, t *target, r Request) Result {
@@ -297,28 +338,33 @@ func (t *target) awaitBranch(ctx context.Context, r Request) error {
 //
 // The end of ctx is that of Update.
 func (s *Service) Apply(ctx context.Context, id string, requests []Request) []Result {
-	at := slices.IndexFunc(s.targets, func(t *target) bool { return t.place().ID == id })
-	if at < 0 {
+	t := s.byID[id]
+	if t == nil {
 		gone := &NoTargetError{Target: id}
 		for _, t := range s.targets {
 			gone.Targets = append(gone.Targets, t.place().String())
 		}
 		return repeat(Result{Place: Place{ID: id, Name: id}, Err: gone}, len(requests))
 	}
-	t := s.targets[at]
 	results := repeat(t.failed(nil), len(requests))
 	var fitting []int
 	requests = slices.Clone(requests)
-	for i, r := range requests {
-		requests[i].stored, requests[i].census = true, newCensus(s.targets)
+	memory := s.recollect(ctx, s.width)
+	for i := range requests {
+		r := &requests[i]
+		r.stored, r.census = true, newCensus(s.targets, memory.of(s.widthOf(r)))
 		if r.All == nil {
-			requests[i].All = r.Images
+			r.All = r.Images
 		}
 		if denied := t.denied(r.Images); denied != nil { // since the request was stored
 			results[i].Err = denied[0]
 			continue
 		}
-		if results[i].Err = guard(func() error { return t.awaitBranch(ctx, r) }); results[i].Err == nil {
+		if s.leavesOut(ctx, t, *r) {
+			results[i] = t.absent(*r)
+			continue
+		}
+		if results[i].Err = guard(func() error { return t.awaitBranch(ctx, *r) }); results[i].Err == nil {
 			fitting = append(fitting, i)
 		}
 	}

@@ -215,7 +215,7 @@ func (s *Service) attempt(ctx context.Context, t *target, requests []Request) ([
 			}
 		}
 	}
-	snapshot, err := t.Repository.Snapshot(ctx)
+	snapshot, err := s.readBranch(ctx, t)
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +247,7 @@ func (s *Service) dryRun(ctx context.Context, t *target, r Request) (result Resu
 	}
 	var p *plan
 	err := guard(func() error {
-		snapshot, err := t.Repository.Snapshot(ctx)
+		snapshot, err := s.readBranch(ctx, t)
 		if err == nil {
 			p, err = s.plan(ctx, t, snapshot, []Request{r})
 		}

@@ -2,10 +2,11 @@ package webhook
 
 import "strings"
 
-// GitHub's events of a repository whose pull requests are followed: they say where to look,
-// and move no image.
+// GitHub's events of a target's repository: they say where to look, and move no image.
 //
 // https://docs.github.com/en/webhooks/webhook-events-and-payloads#pull_request
+// https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
+// A push event comes for a branch that is made, moved, set back or deleted.
 
 // Hint says where something has changed. It is no truth: who gets one looks.
 type Hint struct {
@@ -13,7 +14,7 @@ type Hint struct {
 	// Branch is the one that the event is about: of a pull request, of checks, or pushed
 	// to.
 	Branch string
-	// Pushed reports a push to the branch.
+	// Pushed reports a push to the branch, of any kind: it may have been deleted.
 	Pushed bool
 }
 
@@ -50,7 +51,9 @@ func readGitHub(r Request, content []byte) (reading, error) {
 	case event == "check_suite" && body.CheckSuite != nil:
 		h.Branch = body.CheckSuite.HeadBranch
 	case event == "push":
-		h.Branch, h.Pushed = strings.TrimPrefix(body.Ref, "refs/heads/"), true
+		if h.Branch, h.Pushed = strings.CutPrefix(body.Ref, "refs/heads/"); !h.Pushed {
+			return ignored("the push is not to a branch"), nil
+		}
 	default:
 		return ignored("the event " + quote(event) + " is none of pull_request, check_suite and push"), nil
 	}

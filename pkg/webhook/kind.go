@@ -18,7 +18,7 @@ const (
 	KindGAR          Kind = "gar"
 	KindArtifactory  Kind = "artifactory"
 	KindNexus        Kind = "nexus"
-	KindGitHub       Kind = "github" // moves no image: it hints at pull requests
+	KindGitHub       Kind = "github" // moves no image: it says where to look
 	KindGeneric      Kind = "generic"
 )
 

@@ -140,8 +140,8 @@ func (s *Source) GoString() string { return s.String() }
 
 // Bounded reports whether something bounds the names of the images that the
 // source's pushes may have: the registry of its kind, Options.Registry or
-// Options.Images. A source that is not bounded may move any image.
-func (s *Source) Bounded() bool { return s.naming.bounded() }
+// Options.Images; kind github has none. A source that is not bounded may move any image.
+func (s *Source) Bounded() bool { return s.kind == KindGitHub || s.naming.bounded() }
 
 // HasPreflight reports whether the source's kind has the handshake that Preflight
 // answers.

@@ -104,7 +104,7 @@ func request(u queue.Update, images []string) (update.Request, error) {
 	}
 	r.ID, r.Caller, r.All = u.ID, u.Caller, r.Images
 	if u.Webhook != "" {
-		r.Caller = "webhook/" + u.Webhook
+		r.Caller, r.Heedless = "webhook/"+u.Webhook, true
 	}
 	r.Images = slices.DeleteFunc(slices.Clone(r.All), func(m update.Image) bool { return !slices.Contains(images, m.Repository.Name()) })
 	if len(r.Images) != len(images) {

@@ -120,7 +120,7 @@ func New(s Settings, build Build, w io.Writer) (_ *Service, err error) {
 	idle := &configuration{updates: update.New(update.Options{
 		Share: s.GroupCommits, Memory: svc.client.Memory(), Timeout: s.UpdateTimeout,
 		Observe: newUpdateMetrics(registry).observe, Ledger: svc.queue, Holds: holds, Proposals: worker.NewProposals(svc.queue),
-		Now: s.Now,
+		Marks: worker.NewMarks(svc.queue, s.Now), Unpaced: s.Trial, Now: s.Now,
 	})}
 	idle.images = inventory.New(inventory.Options{Memory: svc.client.Memory(), Learn: idle.updates.Learn})
 	registerWaiting(registry, idle.updates.Waiting)

@@ -15,6 +15,9 @@
 //	           claim what is due, or complete the job when nothing is }
 //	         and between two steps Apply runs, outside of any transaction
 //
+// Beside updates the store keeps what replicas share: holds, what is known of pull requests,
+// and marks of branches that are to be read again.
+//
 // # Order
 //
 // Tasks of one target and image are in one order, that of arrival; how the newest

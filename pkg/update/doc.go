@@ -27,6 +27,15 @@
 //     update. It is only believed when its commit lands on the branch; an answer
 //     that writes nothing always rests on the branch as GitHub shows it now.
 //
+// # Which targets are asked
+//
+// A request that goes to more than sixteen branches leaves out those that rest: those that
+// were read less than five minutes ago, have no mark since (see [Marks]), and whose files, as
+// they were read, name none of its images. When no other branch names an image either, all
+// of them are asked, at a pace, before that is the answer. What is remembered of a branch
+// is the commit and the time of its last reading; the files are those of the snapshot that
+// its Repository remembers, and without one the branch is asked.
+//
 // # The newest push wins
 //
 // Of two requests for one image on one target, the newer one wins. Newer means later in

@@ -6,6 +6,7 @@
 //	FromRequest, FromPush:  a request, or a webhook's push → an update to store
 //	Ended:                  a request that was carried out at once → an update for the history
 //	Apply:                  a batch of the queue → requests → results → outcomes
+//	Holds, Marks:           what all replicas share, for the use case
 //
 // A task is one image on its way to one target. Those of one update and target are one
 // request, and have one result, which the first of them keeps.

@@ -12,13 +12,14 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/racetime"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/span"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
 // recordPatience bounds how long a finished answer waits to be recorded in the
 // history.
-const recordPatience = slower * 500 * time.Millisecond
+const recordPatience = racetime.Slower * 500 * time.Millisecond
 
 // errStore is the client-facing error while the store is unavailable.
 var errStore = errors.New("the store does not answer now; nothing was written, send the request again")

@@ -296,7 +296,7 @@ func (r *reader) run(t *testing.T, b pages.Block) string {
 	return string(out)
 }
 
-// checkNeeds expects that a block which is not run says why, and that it is
+// checkNeeds expects a reason in a block which is not run, and that it is
 // commands at all.
 func (r *reader) checkNeeds(t *testing.T, b pages.Block) {
 	t.Helper()

@@ -67,7 +67,7 @@ type Target struct {
 	// than a present one.
 	Versions        Tags
 	RefuseDowngrade bool
-	// Registry says whether the image's registry is asked for the version.
+	// Registry is how the image's registry is asked for the version.
 	Registry RegistryCheck
 	// Message is the template of the commit's message; zero means the service's own.
 	Message Message

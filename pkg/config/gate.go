@@ -18,8 +18,8 @@ type Freeze struct {
 	Reason string
 }
 
-// RegistryCheck says whether the registry of an image is asked for the version before
-// it is written.
+// RegistryCheck is how the registry of an image is asked for the version before it is
+// written.
 type RegistryCheck struct {
 	// Check is CheckOff, CheckTag, CheckDigest, or "" for CheckOff.
 	Check string

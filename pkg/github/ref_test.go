@@ -21,8 +21,8 @@ func wantMoved(t *testing.T, err error) {
 	}
 }
 
-// wantUnknown fails the test unless the error says that the commit may be on the
-// branch, and nothing that is surer. It returns that commit.
+// wantUnknown fails the test unless the error is that the commit may be on the branch,
+// and no surer one. It returns that commit.
 func wantUnknown(t *testing.T, err error) github.Commit {
 	t.Helper()
 	var unknown *github.UnknownOutcomeError

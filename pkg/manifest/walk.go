@@ -58,7 +58,7 @@ type site struct {
 	bare bool
 	// naming is the pair that the site is of, where it can have a Key; else nil.
 	naming *naming
-	// unlisted is set where only a search for the image tells that the pair is one.
+	// unlisted is set where the pair is only known to be one by a search for the image.
 	unlisted bool
 	// list is the list that the reference is a choice of, if it is one.
 	list list

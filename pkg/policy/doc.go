@@ -16,7 +16,7 @@
 // which its caller finds out; one that may not override a freeze allows no move that
 // asks for it.
 //
-// A [Freeze] says whether a target is frozen at a time, and until when.
+// A [Freeze] reports whether a target is frozen at a time, and until when.
 //
 // # Image patterns
 //

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/racetime"
 )
 
 const (
@@ -15,8 +17,8 @@ const (
 	// acceptTimeout bounds an acceptance or the reservation of a key when the database
 	// is near: a webhook's sender waits a few seconds and repeats a refused delivery. A
 	// distant database adds the time of roundTripsOfEntry, up to acceptMost.
-	acceptTimeout     = slower * 3 * time.Second
-	acceptMost        = slower * 10 * time.Second
+	acceptTimeout     = racetime.Slower * 3 * time.Second
+	acceptMost        = racetime.Slower * 10 * time.Second
 	roundTripsOfEntry = 20
 )
 

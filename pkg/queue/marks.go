@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// Mark says that a branch may have moved. There is at most one for each branch.
+// Mark is a notice that a branch may have moved. There is at most one for each branch.
 type Mark struct {
 	Branch string
 	// Number is later than that of every mark that was set before.

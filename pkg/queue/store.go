@@ -11,10 +11,12 @@ import (
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/rivermigrate"
 	"github.com/riverqueue/river/rivertype"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/racetime"
 )
 
 // storeTimeout bounds one transaction, and the wait for a connection before it.
-const storeTimeout = slower * 10 * time.Second
+const storeTimeout = racetime.Slower * 10 * time.Second
 
 // rows are a query's result; Close may be called twice.
 type rows interface {

@@ -8,12 +8,14 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/refty-yapi/refty-node-versions-service/pkg/racetime"
 )
 
 const (
 	// enterTimeout bounds how long a synchronous request waits for its position in the
 	// order.
-	enterTimeout = slower * 500 * time.Millisecond
+	enterTimeout = racetime.Slower * 500 * time.Millisecond
 	// sentFor is how long a commit may be on its way to the branch. It exceeds the time
 	// for which the update of a ref is followed.
 	sentFor = time.Minute

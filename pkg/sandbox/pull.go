@@ -182,7 +182,7 @@ func (r *Repository) deletesBranches() bool {
 	return r.pulls.deleteBranch.Load()
 }
 
-// SetDrafts says whether the repository's plan has drafts; it has at first.
+// SetDrafts sets whether the repository's plan has drafts; it has at first.
 func (r *Repository) SetDrafts(on bool) {
 	r.pulls.mu.Lock()
 	defer r.pulls.mu.Unlock()

@@ -323,7 +323,7 @@ func (p *plan) result(request int, commit *github.Commit) Result {
 	return result
 }
 
-// notReferenced says that nobody names these images of a request.
+// notReferenced returns the error of a request of which nobody names these images.
 func (p *plan) notReferenced(request int, images []Image) error {
 	r := p.requests[request]
 	e := &NotReferencedError{

@@ -136,7 +136,7 @@ type Request struct {
 	census *census
 }
 
-// LeftOut is an image that a request leaves out, and a code that says why.
+// LeftOut is an image that a request leaves out, and the code of the reason.
 type LeftOut struct{ Image, Reason string }
 
 // with returns the request with other images.

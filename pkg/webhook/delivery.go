@@ -13,12 +13,12 @@ type Delivery struct {
 	// Pushes are distinct in image, tag and digest, in the payload's order; at most
 	// MaxPushes.
 	Pushes []Push
-	// Ignored is one short sentence without a full stop that says why there are no
-	// pushes; empty when there are.
+	// Ignored is the reason for there being no pushes, as one short sentence without a
+	// full stop; empty when there are.
 	Ignored string
 	// Refusal is set beside Ignored when the source's own bounds kept a push out.
 	Refusal Refusal
-	// Dropped says why events became no push, each reason once and at most ten of
+	// Dropped are the reasons for which events became no push, each once and at most ten of
 	// them, also when other events did become pushes.
 	Dropped []string
 	// Reply, when it is not nil, is the JSON body that the sender wants with status
@@ -46,9 +46,9 @@ const MaxPushes = 100
 
 // Push is one tag that was put on one image.
 type Push struct {
-	// Image is zero when Unusable says why.
+	// Image is zero only when Unusable has the reason.
 	Image image.Repository
-	// Tag is zero only when Unusable says that it cannot be read.
+	// Tag is zero only when it cannot be read, which is then Unusable.
 	Tag image.Tag
 	// Digest is zero when the sender does not tell it.
 	Digest image.Digest
@@ -60,8 +60,8 @@ type Push struct {
 	// not tell, or tells a time that cannot be.
 	Time time.Time
 
-	// Unusable says why a real push cannot become an update, and the fix, without a
-	// full stop; empty otherwise.
+	// Unusable is the reason for which a real push cannot become an update, and the fix,
+	// without a full stop; empty otherwise.
 	Unusable string
 	// Name and Version are image and tag in the payload's own words, as short
 	// lines of printable text, when Unusable is set.
@@ -71,7 +71,7 @@ type Push struct {
 // reading is what a sender's file makes of a body.
 type reading struct {
 	// events yields the events one by one, so that a body full of them takes no
-	// memory for each; nil when ignored says why there are none.
+	// memory for each; nil when there are none, for the reason in ignored.
 	events  iter.Seq[event]
 	ignored string
 	reply   any

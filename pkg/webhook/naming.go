@@ -55,7 +55,7 @@ func (n naming) bounded() bool {
 	return n.kind == KindGitHub || ownHosts[n.kind] != nil || n.registry != "" || len(n.images) > 0
 }
 
-// refuse says why the registry that an event names is not the source's, and the
+// refuse returns why the registry that an event names is not the source's, and the
 // fix; empty when it is, or the event names none.
 func (n naming) refuse(e event) string {
 	own, host := ownHosts[n.kind], strings.ToLower(e.host)

@@ -81,7 +81,7 @@ type drop struct {
 	refusal Refusal
 }
 
-// push checks one event, or says why it is not a push. An event that is a push and
+// push checks one event, and returns why it is not a push if it is none. An event that is a push and
 // cannot be read becomes an unusable one, so that somebody sees it.
 func (s *Source) push(e event) (Push, drop) {
 	switch {
@@ -142,7 +142,7 @@ func (p Push) key() Push {
 	return Push{Image: p.Image, Tag: p.Tag, Digest: p.Digest, Name: p.Name, Version: p.Version}
 }
 
-// filter says why the source's own settings keep a push out.
+// filter returns why the source's own settings keep a push out.
 func (s *Source) filter(p Push) drop {
 	switch {
 	case p.Unusable != "":

@@ -228,7 +228,7 @@ func (f *farm) program(more ...string) *program {
 	}, more...))
 }
 
-// run starts a command and returns when it says that it listens.
+// run starts a command and returns when it listens, by its own log.
 func (f *farm) run(cmd *exec.Cmd, environment []string) *program {
 	f.b.Helper()
 	p := &program{f: f, cmd: cmd}

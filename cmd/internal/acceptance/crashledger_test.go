@@ -112,7 +112,7 @@ func (d *delivery) event() eventBody {
 		name, d.pushed.Format(time.RFC3339), d.image, d.version))
 }
 
-// note takes an answer down and says whether it was one: after a 503 or a broken
+// note takes an answer down and reports whether it was one: after a 503 or a broken
 // connection the delivery is sent again.
 func (b *deliveries) note(d *delivery, r reply, err error) bool {
 	b.mu.Lock()

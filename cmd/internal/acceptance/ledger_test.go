@@ -49,7 +49,7 @@ var refusals = []api.ProblemCode{
 	api.ProblemCodeUpstreamRateLimited, api.ProblemCodeTimeout,
 }
 
-// note takes an answer down and tells whether it was a refusal.
+// note takes an answer down and reports whether it was a refusal.
 func (l *ledger) note(image, version string, r reply, err error) (again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -108,7 +108,7 @@ func TestReplayOfAnOldPush(t *testing.T) {
 	}
 }
 
-// wantStoreFailed fails unless /readyz tells that the store takes no update.
+// wantStoreFailed fails unless the store takes no update by the answer of /readyz.
 func (w *world) wantStoreFailed() {
 	w.t.Helper()
 	for deadline := time.Now().Add(patience); ; <-time.After(betweenLooks) {

@@ -56,7 +56,7 @@ func (p *process) signal() {
 	p.must(p.cmd.Process.Signal(syscall.SIGTERM))
 }
 
-// stops waits until the program says that it stops.
+// stops waits until /readyz reports that the program stops.
 func (p *process) stops() {
 	p.t.Helper()
 	for deadline := time.Now().Add(stopBound); ; <-time.After(betweenLooks) {

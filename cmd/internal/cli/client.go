@@ -108,8 +108,8 @@ func newHTTP() *http.Client {
 	}
 }
 
-// do sends the request, again if the service cannot be reached or is away. The error
-// says that no answer arrived.
+// do sends the request, again if the service cannot be reached or is away. After
+// an error no answer arrived.
 func (c *client) do(ctx context.Context, r request) (reply, error) {
 	body, err := json.Marshal(r.body)
 	if err != nil {

@@ -1,6 +1,0 @@
-//go:build !race
-
-package acceptance_test
-
-// slower is how many times more time the store has than in production.
-const slower = 1

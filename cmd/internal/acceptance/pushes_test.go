@@ -80,20 +80,13 @@ func (w *world) pushedToField(i int) { w.pushedTo(fieldRepo, "refs/heads/"+field
 func (w *world) moves(version string) (all []string) {
 	w.t.Helper()
 	for _, target := range w.post(setTo(node, version)).update.Targets {
-		line := valueOr(target.Branch, "?") + " " + string(target.Status)
+		line := target.Branch + " " + string(target.Status)
 		if target.Problem != nil {
 			line += " " + string(target.Problem.Code)
 		}
 		all = append(all, line)
 	}
 	return all
-}
-
-func valueOr(s *string, other string) string {
-	if s == nil {
-		return other
-	}
-	return *s
 }
 
 // TestRequestsOfManyTargets counts what an update costs at GitHub that names no repository.

@@ -123,7 +123,7 @@ func (m memory) rests(ctx context.Context, t *target, r Request) bool {
 	if fits, known := t.isBranch(r.Branch); !fits || !known {
 		return false
 	}
-	named, err := m.service.names(ctx, t, known, r)
+	named, err := m.service.namesOne(ctx, t, known, r)
 	return err == nil && !named
 }
 
@@ -144,8 +144,8 @@ func (m memory) standing(t *target, age time.Duration) (*github.Snapshot, bool) 
 	return known, ok && known.Commit == read.commit
 }
 
-// names reports whether a file of the snapshot names an image of the request.
-func (s *Service) names(ctx context.Context, t *target, snapshot *github.Snapshot, r Request) (bool, error) {
+// namesOne reports whether a file of the snapshot names an image of the request.
+func (s *Service) namesOne(ctx context.Context, t *target, snapshot *github.Snapshot, r Request) (bool, error) {
 	p := newPlan(t, snapshot, []Request{r})
 	editors, err := newEditors(&t.Target, p.wanted)
 	if err != nil {

@@ -47,7 +47,7 @@ func (s *Service) unnamed(ctx context.Context, t *target, r Request, images []Im
 		if len(images) == 0 {
 			break
 		}
-		if i >= len(likely)+len(maybe) {
+		if _, known := r.census.of[other.place().ID]; !known && i >= len(likely)+len(maybe) {
 			if err := s.pace.wait(ctx); err != nil {
 				return nil, err
 			}

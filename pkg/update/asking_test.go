@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cache"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
@@ -131,7 +132,7 @@ func newField(t testing.TB, n int) *field {
 		targets = append(targets, update.Target{Repo: r.repo, Branch: "main", Repository: r})
 	}
 	f.Service = update.New(update.Options{
-		Targets: targets, Share: true, IndexBytes: 64 << 20, Marks: f.marks, Unpaced: true, Now: func() time.Time { return f.now },
+		Targets: targets, Share: true, Memory: cache.NewBudget(64 << 20), Marks: f.marks, Unpaced: true, Now: func() time.Time { return f.now },
 	})
 	return f
 }
@@ -393,7 +394,7 @@ func TestPace(t *testing.T) {
 	const n = 200
 	f := newField(t, n)
 	f.Service = update.New(update.Options{
-		Targets: targetsOf(f), IndexBytes: 64 << 20, Timeout: time.Second, Now: func() time.Time { return f.now },
+		Targets: targetsOf(f), Memory: cache.NewBudget(64 << 20), Timeout: time.Second, Now: func() time.Time { return f.now },
 	})
 	f.update("octo-org/app", "2")
 	f.now = f.now.Add(time.Minute)

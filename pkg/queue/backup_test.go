@@ -103,7 +103,7 @@ func database(t *testing.T) string {
 			t.Fatalf("%s: %v", statement, err)
 		}
 	}
-	name := fmt.Sprintf("test_%d", rand.Uint64()) //nolint:gosec // a name that nobody else has, and no secret
+	name := fmt.Sprintf("test_%d", rand.Uint64())
 	run("CREATE DATABASE " + name)
 	t.Cleanup(func() { run("DROP DATABASE " + name + " WITH (FORCE)") })
 	parsed, err := url.Parse(server)

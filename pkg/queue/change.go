@@ -72,22 +72,23 @@ func (c *change) noteTask(seq int64, events ...Event) {
 	c.changed[seq] = append(c.changed[seq], events...)
 }
 
-// updateStatuses recomputes the statuses of updates from their tasks, stores them and
-// returns them by seq. It locks the updates' rows first, because the tasks of one update
-// may be applied on two branches at once.
-func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]Status, error) {
-	type summary struct {
-		id, webhook string
-		accepted    int64
-		status      Status
-		absentAs    Status
-		tasks       []Task
-		request     int64 // bytes
-		bytes       int64 // of the tasks
-		beside      bool  // a task has another image than the update's
-	}
+// summary is what tells the status of an update.
+type summary struct {
+	id, webhook string
+	accepted    int64
+	status      Status
+	absentAs    Status
+	tasks       []Task
+	request     int64 // bytes
+	bytes       int64 // of the tasks
+	beside      bool  // a task has another image than the update's
+}
+
+// summaries reads the summaries of updates, and locks their rows first, because the tasks of
+// one update may be applied on two branches at once.
+func (c *change) summaries(ctx context.Context, seqs []int64) ([]summary, error) {
 	found := make([]summary, len(seqs))
-	var reads, writes []statement
+	var reads []statement
 	for i, seq := range seqs {
 		u := &found[i]
 		reads = append(reads, statement{
@@ -114,6 +115,17 @@ func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]S
 	if err := c.all(ctx, reads); err != nil {
 		return nil, fmt.Errorf("read the updates of tasks: %w", err)
 	}
+	return found, nil
+}
+
+// updateStatuses recomputes the statuses of updates from their tasks, stores them and
+// returns them by seq.
+func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]Status, error) {
+	found, err := c.summaries(ctx, seqs)
+	if err != nil {
+		return nil, err
+	}
+	var writes []statement
 	statuses := map[int64]Status{}
 	for i, seq := range seqs {
 		u := found[i]

@@ -195,6 +195,7 @@ func (s *Service) recall(ctx context.Context, t *target, branch string, sight gi
 	if known.Number != newest.Number || known.Entries == nil {
 		told.Heads = slices.Compact(append(told.Heads, known.Heads...))
 		told.Number, told.URL = newest.Number, newest.URL
+		told.Bare = known.Number == 0 && known.Bare // opened by a try that was cut short
 		return told
 	}
 	for _, head := range told.Heads {

@@ -27,6 +27,8 @@ const (
 	testsPerProcessorShort = 2
 	// programVariable makes a process of this test binary the program itself.
 	programVariable = "VERSIONS_SERVICE_TEST_PROGRAM"
+	// unpaced, as its value, leaves the pace out by which GitHub's limits are kept.
+	unpaced = "unpaced"
 	// databaseVariable is the URL of a PostgreSQL server for tests.
 	databaseVariable = "TEST_DATABASE_URL"
 	leftOut          = "cmd/internal/acceptance: everything on PostgreSQL is left out; to run it: .ci/postgres go test ./cmd/internal/acceptance"
@@ -36,6 +38,8 @@ const (
 // their own.
 func TestMain(m *testing.M) {
 	switch order := os.Getenv(cloneVariable); {
+	case os.Getenv(programVariable) == unpaced:
+		os.Exit(runUnpaced())
 	case os.Getenv(programVariable) != "":
 		os.Exit(service.Build{Version: "test"}.Main(context.Background(), nil, service.ParseEnvironment(os.Environ()), os.Stdout, os.Stderr))
 	case os.Getenv(forgetfulVariable) != "":
@@ -51,6 +55,20 @@ func TestMain(m *testing.M) {
 		os.Exit(2)
 	}
 	os.Exit(m.Run())
+}
+
+// runUnpaced serves until it is killed.
+func runUnpaced() int {
+	settings, err := service.ReadEnvironment(service.ParseEnvironment(os.Environ()))
+	if err == nil {
+		settings.Trial = true
+		var s *service.Service
+		if s, err = service.New(settings, service.Build{Version: "test"}, os.Stderr); err == nil {
+			err = s.Run(context.Background())
+		}
+	}
+	fmt.Fprintln(os.Stderr, err)
+	return 1
 }
 
 // runMoreAtATime lets more tests run side by side than there are processors, unless
@@ -97,6 +115,9 @@ func (w *world) spawn() *process {
 	own.logs = &logBook{}
 	p := &process{world: &own, cmd: exec.Command(self), ended: make(chan struct{})}
 	p.cmd.Env = []string{programVariable + "=yes"}
+	if w.trial {
+		p.cmd.Env = []string{programVariable + "=" + unpaced}
+	}
 	for name, value := range w.env {
 		p.cmd.Env = append(p.cmd.Env, name+"="+value)
 	}

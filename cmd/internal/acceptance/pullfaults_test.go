@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
@@ -40,90 +43,156 @@ func (w *world) openFor(i int) []sandbox.PullRequest {
 	return open
 }
 
-// checkProposed expects one open pull request for the image, of one commit on the base, that
-// sets it to the version.
-func (w *world) checkProposed(i int, version string) {
+// interruption is a write at which the program is killed, in a repository of its own.
+type interruption struct {
+	method, endpoint string
+	// landed reports that the write is carried out.
+	landed bool
+	// inPlace reports that it brings a newer version to a pull request that is open.
+	inPlace bool
+	// waited reports that somebody waits for the answer, and nobody comes back for it.
+	waited bool
+
+	repo  *sandbox.Repository
+	image string
+}
+
+func (i interruption) String() string {
+	return fmt.Sprintf("%s %s (landed %t, waited for %t)", i.method, i.endpoint, i.landed, i.waited)
+}
+
+// interruptions are all writes that a pull request takes, before they are carried out and
+// after.
+func interruptions() []interruption {
+	var all []interruption
+	for _, i := range []interruption{
+		{method: "POST", endpoint: "git/trees"}, {method: "POST", endpoint: "git/commits"}, {method: "POST", endpoint: "git/refs"},
+		{method: "POST", endpoint: "/pulls"}, {method: "POST", endpoint: "/labels"},
+		{method: "PATCH", endpoint: "git/refs", inPlace: true}, {method: "PATCH", endpoint: "/pulls", inPlace: true},
+	} {
+		after := i
+		after.landed = true
+		all = append(all, i, after)
+	}
+	return append(all, interruption{method: "POST", endpoint: "/pulls", waited: true})
+}
+
+// in is the world around the repository of the interruption.
+func (i interruption) in(w *world) *world {
+	own := *w
+	own.repo = i.repo
+	return &own
+}
+
+// ask asks for a version in the repository of the interruption.
+func (i interruption) ask(w *world, version string, headers ...string) (reply, error) {
+	return w.tryPost(fmt.Sprintf(`{"image": %q, "version": %q, "repository": %q}`, i.image, version, i.repo.Name()), headers...)
+}
+
+// lieInWait has the write wait for the end of the program. The channel is closed when the
+// program has come to it.
+func (i interruption) lieInWait(p *process) <-chan struct{} {
+	there := make(chan struct{})
+	faults := []sandbox.Fault{sandbox.Call(func() { close(there); <-p.ended })}
+	if !i.landed {
+		faults = append(faults, sandbox.BadGateway())
+	}
+	for _, f := range faults {
+		f.Repository = i.repo.Name()
+		p.hub.Inject(f.On(i.method, i.endpoint).Once())
+	}
+	return there
+}
+
+// check expects one open pull request, of one commit on the base, that sets the image to v2,
+// and no other branch.
+func (i interruption) check(w *world) {
 	w.t.Helper()
-	open := w.openFor(i)
-	if len(open) != 1 {
-		w.t.Errorf("image %d has %d open pull requests, want one", i, len(open))
+	pulls := w.pulls()
+	if len(pulls) != 1 || pulls[0].State != "open" {
+		w.t.Errorf("%s: pull requests %+v, want one that is open", i, pulls)
 		return
 	}
-	content, err := w.repo.ReadFile(open[0].Head, fmt.Sprintf("images/%02d.yaml", i))
+	pull := pulls[0]
+	content, err := w.repo.ReadFile(pull.Head, "app.yaml")
 	w.must(err)
-	if want := imageAt(i) + ":" + version; !strings.Contains(string(content), want) || !strings.Contains(open[0].Title, version) {
-		w.t.Errorf("image %d: pull request %q, want %s in\n%s", i, open[0].Title, want, content)
+	if string(content) != deployment(i.image+":v2") || !strings.Contains(pull.Title, "v2") || !slices.Equal(pull.Labels, []string{"deploy"}) {
+		w.t.Errorf("%s: %q, labels %v, want v2 in\n%s", i, pull.Title, pull.Labels, content)
+	}
+	log, err := w.repo.Log(pull.Head)
+	w.must(err)
+	if !slices.Equal(log[0].Parents, []string{w.head()}) {
+		w.t.Errorf("%s: the parents of its commit are %v, want %s", i, log[0].Parents, w.head())
+	}
+	if got, want := w.git("", "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads"), "main\n"+pull.Head+"\n"; got != want {
+		w.t.Errorf("%s: the branches are\n%swant\n%s", i, got, want)
 	}
 }
 
+// interrupted is a world with a repository for each interruption, which holds one image.
+func interrupted(t *testing.T, all []interruption) *world {
+	t.Helper()
+	config := "webhooks: [{name: infra, kind: github, secrets: [{value: hub}]}]\ntargets:\n"
+	options := []option{withData(), func(w *world) { w.trial = true }}
+	name := func(n int) string { return fmt.Sprintf("octo-org/infra-%02d", n) }
+	for n := range all {
+		all[n].image = imageAt(n)
+		config += fmt.Sprintf("  - {name: t%02d, repository: %s, branch: main, mode: pull_request, pull_request: {labels: [deploy]}}\n", n, name(n))
+		options = append(options, withRepository(name(n), map[string]string{"app.yaml": deployment(all[n].image + ":v0")}))
+	}
+	w := prepare(t, append(options, withConfig(config))...)
+	for n := range all {
+		all[n].repo = w.others[name(n)]
+	}
+	return w
+}
+
 // The program is killed at each write that a pull request takes, before it is carried out
-// and after. Another run brings what was stored to its end: never two pull requests, never
-// a branch without one.
+// and after: at all of them at once, each in a repository of its own. Another run brings
+// what was stored, or waited for, to its end: never two pull requests, never a branch
+// without one.
 func TestPullRequestsAfterAKill(t *testing.T) {
 	t.Parallel()
-	points := []struct {
-		method, endpoint string
-		inPlace          bool // a newer version for a pull request that is open
-	}{
-		{"POST", "git/trees", false},
-		{"POST", "git/commits", false},
-		{"POST", "git/refs", false},
-		{"POST", "/pulls", false},
-		{"POST", "/labels", false},
-		{"PATCH", "git/refs", true},
-		{"PATCH", "/pulls", true},
-	}
-	w := prepare(t, withPulls(`labels: [deploy]`), withData(), withFiles(imageFiles(2*len(points)+1)))
+	all := interruptions()
+	w := interrupted(t, all)
 	p := w.spawn()
-	wanted := map[int]string{}
-	for n, point := range points {
-		for k, done := range []bool{false, true} {
-			i := 2*n + k
-			if point.inPlace {
-				wantPull(t, p.post(setTo(imageAt(i), "v1")), http.StatusCreated, api.StatusProposed, 0)
-			}
-			dying := p
-			w.hub.Inject(sandbox.Call(func() { _ = dying.cmd.Process.Kill(); <-dying.ended }).On(point.method, point.endpoint).Once())
-			if !done {
-				w.hub.Inject(sandbox.BadGateway().On(point.method, point.endpoint).Once())
-			}
-			_, _ = p.tryPost(setTo(imageAt(i), "v2"), "Prefer", "respond-async") // the answer may be lost with the program
-			<-dying.ended
-			p = w.spawn()
-			stored := p.get("/v1/updates?image=" + imageAt(i)).page.Updates
-			if len(stored) == 0 {
-				t.Fatalf("the update of image %d is not stored", i)
-			}
-			wanted[i] = stored[0].Id
-			p.eventually(wanted[i], api.StatusProposed) // before the next fault, which would strike this one
+	var waiting sync.WaitGroup
+	reached := make([]<-chan struct{}, len(all))
+	for n, i := range all {
+		if i.inPlace {
+			r, err := i.ask(p.world, "v1")
+			w.must(err)
+			wantPull(t, r, http.StatusCreated, api.StatusProposed, 1)
+		}
+		reached[n] = i.lieInWait(p)
+		if i.waited {
+			waiting.Go(func() {
+				if r, err := i.ask(p.world, "v2"); err == nil {
+					t.Errorf("%s: answered %d by a program that was killed", i, r.status)
+				}
+			})
+		} else if r, err := i.ask(p.world, "v2", "Prefer", "respond-async"); err != nil || r.status != http.StatusAccepted {
+			t.Fatalf("%s: answered %d, %v", i, r.status, err)
 		}
 	}
-	for i, id := range wanted {
-		p.eventually(id, api.StatusProposed)
-		p.checkProposed(i, "v2")
+	for n, i := range all {
+		select {
+		case <-reached[n]:
+		case <-time.After(patience):
+			t.Fatalf("%s: the program never comes to it\n%s", i, p.logs)
+		}
 	}
+	p.kill()
+	waiting.Wait()
 
-	// Nobody comes back for a request that was waited for: its branch gets its pull request
-	// all the same.
-	last := 2 * len(points)
-	dying := p
-	w.hub.Inject(sandbox.Call(func() { _ = dying.cmd.Process.Kill(); <-dying.ended }).On("POST", "/pulls").Once())
-	w.hub.Inject(sandbox.BadGateway().On("POST", "/pulls").Once())
-	if r, err := p.tryPost(setTo(imageAt(last), "v2")); err == nil {
-		t.Fatalf("answered %d by a program that was killed", r.status)
-	}
 	p = w.spawn()
-	branch := strings.TrimSpace(w.git("", "for-each-ref", "--format=%(refname:lstrip=2)", fmt.Sprintf("refs/heads/versions/*image-%02d-*", last)))
-	p.hinted("push", branch, "finished", func() bool { return len(p.openFor(last)) == 1 })
-	p.checkProposed(last, "v2")
-	heads := map[string]bool{}
-	for _, pull := range w.pulls() {
-		heads[pull.Head] = true
-	}
-	for name := range strings.FieldsSeq(w.git("", "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/versions")) {
-		if !heads[name] {
-			t.Errorf("the branch %s has no pull request", name)
+	for _, i := range all {
+		if i.waited { // nobody comes back for it
+			i.in(p.world).hinted("push", "main", "finished", func() bool { return len(i.repo.PullRequests()) > 0 && len(i.repo.PullRequests()[0].Labels) > 0 })
+		} else {
+			p.eventually(p.get("/v1/updates?image=" + i.image).page.Updates[0].Id, api.StatusProposed)
 		}
+		i.check(i.in(p.world))
 	}
 }
 

@@ -46,7 +46,7 @@ func (w *world) onlyPull(n int) sandbox.PullRequest {
 // hint delivers an event of GitHub's about a branch.
 func (w *world) hint(event, branch string) reply {
 	w.t.Helper()
-	body := fmt.Sprintf(`{"repository":{"full_name":%q},"pull_request":{"head":{"ref":%q}},"check_suite":{"head_branch":%[2]q},"ref":"refs/heads/%[2]s"}`, repoName, branch)
+	body := fmt.Sprintf(`{"repository":{"full_name":%q},"pull_request":{"head":{"ref":%q}},"check_suite":{"head_branch":%[2]q},"ref":"refs/heads/%[2]s"}`, w.repo.Name(), branch)
 	mac := hmac.New(sha256.New, []byte("hub"))
 	mac.Write([]byte(body))
 	r, err := w.try(http.MethodPost, "/v1/webhooks/infra", strings.NewReader(body), "Content-Type", "application/json",

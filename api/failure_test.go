@@ -23,7 +23,7 @@ func TestEveryFailureHasAStatus(t *testing.T) {
 		update.CodeBranchMoved: 409, update.CodeBranchProtected: 409,
 		update.CodeUpstreamUnauthorized: 502, update.CodeUpstreamForbidden: 502, update.CodeUpstreamError: 502,
 		update.CodeUpstreamRateLimited: 503, update.CodeUnavailable: 503, update.CodeTimeout: 504,
-		update.CodePolicyDenied: 403, update.CodeTargetFrozen: 409, update.CodeImageNotFound: 422, update.CodePullRequestChanged: 409,
+		update.CodePolicyDenied: 403, update.CodeTargetFrozen: 409, update.CodeImageNotFound: 422, update.CodeDigestUnknown: 422, update.CodePullRequestChanged: 409,
 		update.CodeCanceled: 499, update.CodeInternal: 500,
 	}
 	for _, code := range append(update.Codes(), "of_a_later_version") {

@@ -27,7 +27,7 @@ func (s *server) ListUpdates(ctx context.Context, in ListUpdatesRequestObject) (
 		}
 		filter.Image = repository.Name()
 	}
-	filter.Show = s.visible(ginContext(ctx))
+	filter.Show = s.sightOf(ginContext(ctx)).of
 	page, err := s.queue.List(ginContext(ctx).Request.Context(), filter)
 	switch {
 	case errors.Is(err, queue.ErrCursor):
@@ -72,7 +72,7 @@ func (s *server) GetUpdate(ctx context.Context, in GetUpdateRequestObject) (GetU
 	if err != nil {
 		return nil, asStoreError(err)
 	}
-	shown, ok := s.visible(ginContext(ctx))(u)
+	shown, ok := s.sightOf(ginContext(ctx)).of(u)
 	if !ok {
 		return nil, queue.ErrNotFound
 	}
@@ -89,7 +89,7 @@ func (s *server) RetryUpdate(ctx context.Context, in RetryUpdateRequestObject) (
 		if err != nil {
 			return nil, asStoreError(err)
 		}
-		if _, ok := s.visible(ginContext(ctx))(stored); !ok {
+		if _, ok := s.sightOf(ginContext(ctx)).of(stored); !ok {
 			return nil, queue.ErrNotFound
 		}
 		if err := s.mayRetry(ginContext(ctx), stored); err != nil {

@@ -31,8 +31,9 @@ func (s *server) ListHolds(ctx context.Context, _ ListHoldsRequestObject) (ListH
 		return nil, asStoreError(err)
 	}
 	body := HoldList{Holds: []Hold{}}
+	seen := s.sightOf(g)
 	for _, h := range holds {
-		if s.seesHold(g, h) {
+		if seen.covers(h.Target, h.Image) {
 			body.Holds = append(body.Holds, holdView(h))
 		}
 	}
@@ -79,7 +80,7 @@ func (s *server) ReleaseHold(ctx context.Context, in ReleaseHoldRequestObject) (
 		return nil, asStoreError(err)
 	}
 	i := slices.IndexFunc(holds, func(h queue.Hold) bool { return h.ID == in.Id })
-	if i < 0 || !s.seesHold(g, holds[i]) {
+	if i < 0 || !s.sightOf(g).covers(holds[i].Target, holds[i].Image) {
 		return nil, queue.ErrNoHold
 	}
 	note(g, slog.String("hold", in.Id), slog.String("image", holds[i].Image), slog.String("target", holds[i].Target))
@@ -192,16 +193,6 @@ func targetNames(places []update.Place) string {
 		names = append(names[:maxTargetNames], fmt.Sprintf("%d more", more))
 	}
 	return strings.Join(names, ", ")
-}
-
-// seesHold reports whether the caller may read the hold.
-func (s *server) seesHold(g *gin.Context, h queue.Hold) bool {
-	p := principalOf(g)
-	if s.readsAll(p) {
-		return true
-	}
-	repository, err := image.ParseRepository(h.Image)
-	return err == nil && s.policy.Covers(asCaller(p), repository, h.Target)
 }
 
 // mayRelease returns a *deniedError unless the caller made the hold, or a rule allows it

@@ -77,7 +77,7 @@ func (s *server) imagesLook(g *gin.Context, in *ListImagesParams) (*imagesLook, 
 	}
 	look.filter(in, refuse)
 	q := &look.query
-	q.Reads, q.Covers = s.sight(g)
+	q.Reads, q.Covers = s.sightOf(g).bounds()
 	readable := func(target string) bool { return s.images.Has(target) && (q.Reads == nil || q.Reads(target)) }
 	if in.Target != nil {
 		q.Targets = []string{*in.Target}
@@ -147,22 +147,6 @@ func normalisedGlob(text string) string {
 		return repository.Name()
 	}
 	return text
-}
-
-// sight returns what the caller may read, for an inventory.Query: nil where it is
-// everything.
-func (s *server) sight(g *gin.Context) (reads func(target string) bool, covers func(target, name string) bool) {
-	p := principalOf(g)
-	if s.readsAll(p) {
-		return nil, nil
-	}
-	c := asCaller(p)
-	reads = func(target string) bool { return s.policy.Reaches(c, target) }
-	covers = func(target, name string) bool {
-		repository, err := image.ParseRepository(name)
-		return err == nil && s.policy.Covers(c, repository, target)
-	}
-	return reads, covers
 }
 
 // imagesBody returns the page that is asked for.

@@ -130,6 +130,7 @@ const (
 	ProblemCodeBranchMoved          ProblemCode = "branch_moved"
 	ProblemCodeBranchNotFound       ProblemCode = "branch_not_found"
 	ProblemCodeBranchProtected      ProblemCode = "branch_protected"
+	ProblemCodeDigestUnknown        ProblemCode = "digest_unknown"
 	ProblemCodeForbidden            ProblemCode = "forbidden"
 	ProblemCodeImageNotFound        ProblemCode = "image_not_found"
 	ProblemCodeImageNotReferenced   ProblemCode = "image_not_referenced"
@@ -165,6 +166,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeBranchNotFound:
 		return true
 	case ProblemCodeBranchProtected:
+		return true
+	case ProblemCodeDigestUnknown:
 		return true
 	case ProblemCodeForbidden:
 		return true
@@ -1087,7 +1090,8 @@ type Skip struct {
 	// `ambiguous`, `output` (what a build makes, tags, pushes, caches or signs), `several_versions` (a list to
 	// choose from; reported once for each list), `signed` (the file holds a signature or a checksum over its content, such
 	// as that of SOPS), `digest_only` (a digest without a version, which would be lost: send a `digest`, or set
-	// `pin_digests: false` in the target), `shared_anchor`, `escaped`, `held`, `other_version`, `override` (the version stands in another file
+	// `pin_digests: false` in the target), `digest_unknown` (the target has `pin_digests: true`, and nobody told the digest),
+	// `unpinnable` (the target has `pin_digests: true`, and no digest can stand there), `shared_anchor`, `escaped`, `held`, `other_version`, `override` (the version stands in another file
 	// than the name, and the target has no `overrides: edit`), `override_ambiguous` (the same, but
 	// several images may be meant), `not_utf8`, `unparsable`, `too_large`, `unverified`, `workflow_permission`.
 	//

@@ -23,7 +23,7 @@ func (s *server) GetHistory(ctx context.Context, in GetHistoryRequestObject) (Ge
 		return nil, wrongParameter("image", err.Error())
 	}
 	q := inventory.HistoryQuery{Image: repository, Limit: pageSize, Recorded: s.recorded}
-	q.Reads, q.Covers = s.sight(g)
+	q.Reads, q.Covers = s.sightOf(g).bounds()
 	if in.Params.Limit != nil {
 		q.Limit = *in.Params.Limit
 	}

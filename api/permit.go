@@ -75,11 +75,12 @@ func (s *server) permit(g *gin.Context, r *update.Request) error {
 // is told to those who may move the image there.
 func (s *server) tell(g *gin.Context, judge judge, r update.Request, err error) error {
 	var refused *update.DeniedError
-	if !errors.As(err, &refused) || s.readsAll(principalOf(g)) {
+	if !errors.As(err, &refused) {
 		return err
 	}
+	seen := s.sightOf(g)
 	for _, m := range r.Images {
-		if m.Repository.String() == refused.Image && !s.policy.Covers(asCaller(principalOf(g)), m.Repository, refused.ID) {
+		if m.Repository.String() == refused.Image && !seen.covers(refused.ID, m.Repository.Name()) {
 			return &deniedError{image: refused.Image, decision: judge(m, refused.ID)}
 		}
 	}
@@ -101,23 +102,11 @@ func (s *server) judgeOf(g *gin.Context, kind policy.Move) judge {
 	}
 }
 
-// readsAll reports whether no rule bounds what the caller may read.
-func (s *server) readsAll(p caller.Principal) bool {
-	return s.policy == nil || s.policy.Watched() || p.ReadsAll()
-}
-
 // auditResults logs what the targets, or rules by what the branches hold, refused.
-func (s *server) auditResults(g *gin.Context, r update.Request, results []update.Result) {
+func (s *server) auditResults(g *gin.Context, results []update.Result) {
 	for _, result := range results {
-		err := cmp.Or(result.Err, result.Denied)
-		var refused *update.DeniedError
-		if !errors.As(err, &refused) {
-			continue
-		}
-		for _, m := range r.Images {
-			if m.Repository.String() == refused.Image {
-				s.audit(g, principalOf(g), m, refused.ID, policy.Decision{Rule: refused.Rule, Reasons: refused.Reasons})
-			}
+		for _, d := range result.Refusals() {
+			s.audit(g, principalOf(g), d.Image, result.ID, policy.Decision{Rule: d.Rule, Reasons: d.Reasons})
 		}
 	}
 }
@@ -186,25 +175,6 @@ func vouch(p caller.Principal, r *update.Request) error {
 		return wrongFields(wrong, 0)
 	}
 	return nil
-}
-
-// visible returns the update without the targets in which the caller's rules do not
-// cover all of its images. It reports whether any target is left.
-func (s *server) visible(g *gin.Context) func(queue.Update) (queue.Update, bool) {
-	p := principalOf(g)
-	if s.readsAll(p) {
-		return func(u queue.Update) (queue.Update, bool) { return u, true }
-	}
-	asked := asCaller(p)
-	return func(u queue.Update) (queue.Update, bool) {
-		hidden := map[string]bool{}
-		for _, t := range u.Tasks {
-			repository, err := image.ParseRepository(t.Image)
-			hidden[t.Target] = hidden[t.Target] || err != nil || !s.policy.Covers(asked, repository, t.Target)
-		}
-		u.Tasks = slices.DeleteFunc(slices.Clone(u.Tasks), func(t queue.Task) bool { return hidden[t.Target] })
-		return u, len(u.Tasks) > 0
-	}
 }
 
 // mayRetry returns a *deniedError unless rules allow the caller each image of the stored

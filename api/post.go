@@ -66,7 +66,7 @@ func (s *server) createNow(ctx context.Context, g *gin.Context, r update.Request
 		return response{}, err
 	}
 	noteResults(g, results)
-	s.auditResults(g, r, results)
+	s.auditResults(g, results)
 	if !r.DryRun {
 		s.record(g, worker.Ended(r, results))
 	}

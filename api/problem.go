@@ -182,6 +182,7 @@ var failures = map[update.Code]struct {
 	update.CodePolicyDenied:         {http.StatusForbidden, ProblemCodePolicyDenied},
 	update.CodeTargetFrozen:         {http.StatusConflict, ProblemCodeTargetFrozen},
 	update.CodeImageNotFound:        {http.StatusUnprocessableEntity, ProblemCodeImageNotFound},
+	update.CodeDigestUnknown:        {http.StatusUnprocessableEntity, ProblemCodeDigestUnknown},
 	update.CodeTimeout:              {http.StatusGatewayTimeout, ProblemCodeTimeout},
 	update.CodeCanceled:             {statusGone, ProblemCodeTimeout},
 	update.CodeInternal:             {http.StatusInternalServerError, ProblemCodeInternal},

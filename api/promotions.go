@@ -143,7 +143,7 @@ func (s *server) choosePromoted(ctx context.Context, g *gin.Context, asked promo
 // *deniedError when its rules cover none of them.
 func (s *server) readable(ctx context.Context, g *gin.Context, target string) ([]inventory.Pin, error) {
 	q := inventory.Query{Targets: []string{target}}
-	q.Reads, q.Covers = s.sight(g)
+	q.Reads, q.Covers = s.sightOf(g).bounds()
 	pins, err := s.images.Pins(ctx, q)
 	if err == nil && len(pins) == 0 && q.Covers != nil {
 		return nil, &deniedError{decision: policy.Decision{Reasons: []string{"no rule of the caller covers an image of " + target}}}

@@ -57,6 +57,8 @@ type Target struct {
 	// Unpin reports whether a digest without a version, as in NAME@sha256:…, is replaced
 	// by the version when the request has no digest: pin_digests: false in the file.
 	Unpin bool
+	// PinDigests reports that a digest goes behind each version: pin_digests: true.
+	PinDigests bool
 	// Proxies are prefixes of names that stand for a registry, each one once.
 	Proxies []Proxy
 	// Frozen is the reason for which nothing is written, "" for none, and Freeze are the

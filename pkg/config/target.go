@@ -31,9 +31,8 @@ func target(t *Target) func(value) {
 			{name: "overrides", read: parsed(&t.Overrides, overrides)},
 			{name: "embedded", read: boolean(&t.Embedded)},
 			{name: "pin_digests", read: func(v value) {
-				pin := true
-				boolean(&pin)(v)
-				t.Unpin = !pin
+				boolean(&t.PinDigests)(v)
+				t.Unpin = !t.PinDigests
 			}},
 			{name: "proxies", read: proxies(&t.Proxies)},
 			{name: "message", read: t.readMessage},

@@ -81,3 +81,19 @@ func TestRulesThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+// pin_digests has three meanings: true, false, and left out.
+func TestPinDigests(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]struct{ pin, unpin bool }{
+		"": {false, false}, ", pin_digests: true": {true, false}, ", pin_digests: false": {false, true},
+	} {
+		file, err := config.Parse("config.yaml", []byte("targets: [{repository: octo-org/infra"+text+"}]\n"), lookups())
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if got := file.Targets[0]; got.PinDigests != want.pin || got.Unpin != want.unpin {
+			t.Errorf("%q: PinDigests %t, Unpin %t", text, got.PinDigests, got.Unpin)
+		}
+	}
+}

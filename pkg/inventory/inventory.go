@@ -72,7 +72,7 @@ func (inv *Inventory) With(targets []update.Target) (*Inventory, error) {
 		if err != nil {
 			return nil, fmt.Errorf("target %s: %w", id, err)
 		}
-		sight := fmt.Sprintf("%t %t %q %q", t.SkipEmbedded, t.Unpin, t.Proxies, t.Present)
+		sight := fmt.Sprintf("%t %t %t %q %q", t.SkipEmbedded, t.Unpin, t.PinDigests, t.Proxies, t.Present)
 		whole := fmt.Sprintf("%s %q %q %q %q", sight, t.Include, t.Exclude, t.Files, t.Overrides)
 		sights := map[manifest.Kind]text{}
 		for _, kind := range manifest.Kinds() {

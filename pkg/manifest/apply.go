@@ -51,14 +51,18 @@ func (a *application) site(s *site) {
 	if reason == DigestOnly && (!u.Digest.IsZero() || a.editor.options.Unpin && !s.digestOnly()) {
 		reason = ""
 	}
-	if reason == DigestOnly && !u.takes(s.tag) {
+	if reason == DigestOnly && a.editor.options.Pin {
+		reason = DigestUnknown
+	}
+	if (reason == DigestOnly || reason == DigestUnknown) && !u.takes(s.tag) {
 		reason = OtherVersion
 	}
 	if reason != "" && !reason.literal() {
 		a.skip(s, reason)
 		return
 	}
-	d := decide(s, u)
+	pin := a.editor.options.Pin
+	d := decide(s, u, pin)
 	switch {
 	case d.current && (s.tag != "" || s.digest != ""):
 		a.result.Current = append(a.result.Current, Found{Place: s.Place, Update: s.update, Tag: s.tag, Digest: s.digest})
@@ -66,8 +70,12 @@ func (a *application) site(s *site) {
 		a.skip(s, OtherVersion)
 	case reason != "":
 		a.skip(s, reason)
+	case pin && u.Digest.IsZero():
+		a.skip(s, DigestUnknown)
 	case s.pinsOther && u.Digest.IsZero():
 		a.skip(s, SharedAnchor)
+	case pin && !s.pinnable():
+		a.skip(s, Unpinnable)
 	default:
 		a.change(s, d)
 	}

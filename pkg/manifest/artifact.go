@@ -23,7 +23,7 @@ func (w *walk) artifactPair(m *yaml.Node, at *step) {
 		return
 	}
 	name := joined{text: strings.TrimPrefix(url.text(), artifactScheme), fields: []*field{url}}
-	p := &pair{names: []joined{name}, whole: true, lone: true}
+	p := &pair{names: []joined{name}, whole: true, lone: true, artifact: true}
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		f := &field{key: m.Content[i], value: m.Content[i+1], at: at.to(m, i)}
 		switch f.key.Value {

@@ -98,6 +98,8 @@
 //	                           lists of versions to choose from
 //	digest-keys, …-digest-given
 //	                           digests under other keys and beside a whole reference
+//	pinned-references, pinned-pairs, pinned-kustomize, pinned-unknown
+//	                           digests where none stands, with Options.Pin
 //	signed, sops, sops-encrypted-only
 //	                           files that hold a signature over themselves
 //	kustomize-name-with-tag    a tag in the name of an entry is no version

@@ -13,7 +13,8 @@ type Update struct {
 	Image image.Repository
 	// Version is the tag to write.
 	Version image.Tag
-	// Digest is written where a file pins one; zero removes the file's digest.
+	// Digest is written where a file pins one, or everywhere with Options.Pin; zero
+	// removes the file's digest.
 	Digest image.Digest
 	// Present are patterns that must all match a reference's present version, which is
 	// the empty text if there is none. Other references are skipped as OtherVersion,
@@ -36,6 +37,11 @@ type Options struct {
 	// Unpin replaces a digest without a version, as in NAME@sha256:…, by the version even
 	// if the update has no digest.
 	Unpin bool
+	// Pin writes the update's digest also where none stands: a version becomes
+	// VERSION@DIGEST, or the empty digest field beside it is filled in. A reference
+	// without a place for one is skipped as Unpinnable. An update that has no digest
+	// changes nothing: what it would move is skipped as DigestUnknown.
+	Pin bool
 	// Proxies are prefixes that stand for a registry, in addition to those of GitLab's
 	// dependency proxy.
 	Proxies []Proxy

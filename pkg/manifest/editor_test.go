@@ -34,7 +34,12 @@ func update(t testing.TB, name, version string, digest ...string) manifest.Updat
 // editor builds an editor of updates.
 func editor(t testing.TB, updates ...manifest.Update) *manifest.Editor {
 	t.Helper()
-	e, err := manifest.NewEditor(updates, manifest.Options{})
+	return editorWith(t, manifest.Options{}, updates...)
+}
+
+func editorWith(t testing.TB, options manifest.Options, updates ...manifest.Update) *manifest.Editor {
+	t.Helper()
+	e, err := manifest.NewEditor(updates, options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,8 @@ func FuzzEdit(f *testing.F) {
 		}
 		app, redis := update(t, "ghcr.io/octo-org/app", "v2.0.0"), update(t, "redis", "8.10")
 		app.Version, redis.Digest = tag, digest
-		checkInvariants(t, content, []manifest.Update{app, redis})
+		checkInvariants(t, content, []manifest.Update{app, redis}, manifest.Options{})
+		app.Digest = digest
+		checkInvariants(t, content, []manifest.Update{app, redis}, manifest.Options{Pin: true})
 	})
 }

@@ -18,12 +18,14 @@ import (
 var updateGolden = flag.Bool("update", false, "write what the golden tests expect")
 
 // golden is one case of testdata/golden: a folder with in.yaml, out.yaml and
-// report, and with updates where the usual ones do not do.
+// report, and with updates where the usual ones do not do. A case whose name begins with
+// pinned is for a target that pins digests.
 type golden struct {
 	name    string
 	path    string // in its repository, if it matters
 	in      []byte
 	updates []manifest.Update
+	options manifest.Options
 }
 
 // goldens reads all cases.
@@ -37,6 +39,7 @@ func goldens(t testing.TB) []golden {
 	for _, path := range paths {
 		dir := filepath.Dir(path)
 		c := golden{name: filepath.Base(dir), in: readFile(t, path)}
+		c.options.Pin = strings.HasPrefix(c.name, "pinned")
 		if path, err := os.ReadFile(filepath.Join(dir, "path")); err == nil {
 			c.path = strings.TrimSpace(string(path))
 		}
@@ -91,7 +94,7 @@ func TestGolden(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join("testdata/golden", c.name)
-			result := editor(t, c.updates...).EditFile(c.path, c.in)
+			result := editorWith(t, c.options, c.updates...).EditFile(c.path, c.in)
 			report := []byte(reportOf(result))
 			if *updateGolden {
 				writeFile(t, filepath.Join(dir, "out.yaml"), result.Content)

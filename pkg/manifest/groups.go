@@ -24,6 +24,8 @@ type fieldGroup struct {
 	lines    []int
 	versions []*field
 	digest   *field
+	// vacant is the field of a digest that is empty, or nil.
+	vacant *yaml.Node
 }
 
 // lone reports whether a version stands in the group without a name.
@@ -88,6 +90,7 @@ func (r *groupsReader) read(g *group, prefix string, at *step) {
 	if p.digest.text() != "" {
 		found.digest = p.digest
 	}
+	found.vacant = p.digest.vacant()
 	namesOtherThing := g.get(nameRole).text() != ""
 	if len(found.names) == 0 && (namesOtherThing || !found.lone()) {
 		return

@@ -17,10 +17,10 @@ type failer interface {
 
 // checkInvariants checks what must hold for any file and any updates, and
 // returns the result.
-func checkInvariants(t failer, content []byte, updates []manifest.Update) manifest.Result {
+func checkInvariants(t failer, content []byte, updates []manifest.Update, options manifest.Options) manifest.Result {
 	t.Helper()
 	original := bytes.Clone(content)
-	e, err := manifest.NewEditor(updates, manifest.Options{})
+	e, err := manifest.NewEditor(updates, options)
 	if err != nil {
 		t.Fatalf("NewEditor: %v", err)
 	}
@@ -36,8 +36,26 @@ func checkInvariants(t failer, content []byte, updates []manifest.Update) manife
 		t.Fatalf("the index misses what the file holds: %+v", r)
 	}
 	checkIdempotent(t, e, r)
-	checkOrder(t, content, updates, r)
+	checkOrder(t, content, updates, options, r)
+	if options.Pin {
+		checkPinned(t, r)
+	}
 	return r
+}
+
+// checkPinned checks that whatever has the wanted version has a digest, too.
+func checkPinned(t failer, r manifest.Result) {
+	t.Helper()
+	for _, c := range r.Changes {
+		if c.ToDigest == "" {
+			t.Fatalf("a change to no digest: %+v", c)
+		}
+	}
+	for _, c := range r.Current {
+		if c.Digest == "" {
+			t.Fatalf("current without a digest: %+v", c)
+		}
+	}
 }
 
 // checkConfined checks that output equals input outside the reported splices,
@@ -91,11 +109,11 @@ func checkIdempotent(t failer, e *manifest.Editor, r manifest.Result) {
 
 // checkOrder checks that neither the order of updates nor their company matters:
 // each alone, one after the other, leads to the same file.
-func checkOrder(t failer, content []byte, updates []manifest.Update, r manifest.Result) {
+func checkOrder(t failer, content []byte, updates []manifest.Update, options manifest.Options, r manifest.Result) {
 	t.Helper()
 	alone := content
 	for _, u := range slices.Backward(updates) {
-		e, err := manifest.NewEditor([]manifest.Update{u}, manifest.Options{})
+		e, err := manifest.NewEditor([]manifest.Update{u}, options)
 		if err != nil {
 			t.Fatalf("NewEditor: %v", err)
 		}

@@ -2,6 +2,7 @@ package manifest_test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -62,13 +63,17 @@ func judge(content []byte) (leaves, error) {
 	return all, nil
 }
 
+// taggedInFlow finds what the second parser splits at its colon: a plain scalar of a flow
+// mapping behind a tag or an anchor.
+var taggedInFlow = regexp.MustCompile(`[{\[,][^\n]*[!&]\w*[ \t]+[^\s,'"]+:[^\s,]`)
+
 // checkJudged checks that a second parser sees the same tree before and after
 // but for scalars, which hold a wanted version or an emptied digest and are
 // strings. It reports whether that parser takes the file at all.
 func checkJudged(t failer, before []byte, r manifest.Result, updates []manifest.Update) bool {
 	t.Helper()
 	was, err := judge(before)
-	if err != nil {
+	if err != nil || taggedInFlow.Match(before) || taggedInFlow.Match(r.Content) {
 		return false
 	}
 	is, err := judge(r.Content)
@@ -113,7 +118,7 @@ func TestGoldenJudged(t *testing.T) {
 	t.Parallel()
 	judged := 0
 	for _, c := range goldens(t) {
-		r := editor(t, c.updates...).Edit(c.in)
+		r := editorWith(t, c.options, c.updates...).Edit(c.in)
 		if checkJudged(t, c.in, r, c.updates) {
 			judged++
 		} else {

@@ -37,7 +37,7 @@ func (w *walk) line(n int, text []byte) {
 	lines := &lineSet{}
 	if t := w.ties[n]; t != nil {
 		if tag, digest, reason := splitVersion(node); reason != Ambiguous {
-			s := &site{repo: t.repo, spelled: t.spelled, update: t.update, node: node, end: len(value), field: true, tag: tag, digest: digest, reason: reason, lines: []*lineSet{lines}}
+			s := &site{repo: t.repo, spelled: t.spelled, update: t.update, node: node, end: len(value), field: true, tagField: isTagKey(key), tag: tag, digest: digest, reason: reason, lines: []*lineSet{lines}}
 			w.place(s, at, 0)
 			w.sites = append(w.sites, s)
 			return

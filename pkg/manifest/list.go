@@ -162,9 +162,9 @@ func (l *Lister) probe(repo image.Repository, kind int) Update {
 }
 
 // verdict returns why an update leaves a site alone. Its update is followed by one with
-// a digest, which is what a pinned reference gets.
+// a digest, which is what a pinned reference gets, and with Options.Pin each.
 func (a *application) verdict(s *site) Reason {
-	if s.tag != "" && s.digest != "" {
+	if s.tag != "" && s.digest != "" || a.editor.options.Pin {
 		s.update++
 	}
 	a.result.Changes = a.result.Changes[:0]

@@ -23,10 +23,10 @@ func lister(t testing.TB, options manifest.Options, present ...image.Pattern) *m
 
 // verdicts are what an update of one image finds in a file: by place, the reason for
 // leaving it alone, or "".
-func verdicts(t testing.TB, name string, path string, content []byte, digest ...string) map[manifest.Place]manifest.Reason {
+func verdicts(t testing.TB, options manifest.Options, name string, path string, content []byte, digest ...string) map[manifest.Place]manifest.Reason {
 	t.Helper()
 	found := map[manifest.Place]manifest.Reason{}
-	result := editor(t, update(t, name, "v999-other", digest...)).EditFile(path, content)
+	result := editorWith(t, options, update(t, name, "v999-other", digest...)).EditFile(path, content)
 	for _, c := range result.Changes {
 		found[c.Place] = ""
 	}
@@ -40,9 +40,9 @@ func verdicts(t testing.TB, name string, path string, content []byte, digest ...
 
 // checkListing compares a listing with what an update of each image finds: whatever is
 // listed has the state that the update tells, and whatever the update moves is listed.
-func checkListing(t testing.TB, path string, content []byte, also ...string) manifest.Listing {
+func checkListing(t testing.TB, options manifest.Options, path string, content []byte, also ...string) manifest.Listing {
 	t.Helper()
-	listing := lister(t, manifest.Options{}).List(path, content)
+	listing := lister(t, options).List(path, content)
 	names := also
 	listed := map[string]manifest.Reason{}
 	for _, r := range listing.References {
@@ -51,13 +51,13 @@ func checkListing(t testing.TB, path string, content []byte, also ...string) man
 	}
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		plain, pinned := verdicts(t, name, path, content), verdicts(t, name, path, content, otherDigest)
+		plain, pinned := verdicts(t, options, name, path, content), verdicts(t, options, name, path, content, otherDigest)
 		for _, r := range listing.References {
 			if r.Image.Name() != name {
 				continue
 			}
 			found := plain
-			if r.Tag != "" && r.Digest != "" {
+			if r.Tag != "" && r.Digest != "" || options.Pin {
 				found = pinned
 			}
 			reason, ok := found[r.Place]
@@ -86,7 +86,8 @@ func TestListAgreesWithEdit(t *testing.T) {
 			for _, u := range c.updates {
 				names = append(names, u.Image.Name())
 			}
-			references += len(checkListing(t, c.path, c.in, names...).References)
+			references += len(checkListing(t, manifest.Options{}, c.path, c.in, names...).References)
+			checkListing(t, manifest.Options{Pin: true}, c.path, c.in, names...)
 		})
 	}
 	if references < 300 {

@@ -80,6 +80,7 @@ func (w *walk) override(g *fieldGroup, index int, o *Override) {
 			s.reason = DigestOnly
 		}
 		s.addDigest(g.digest)
+		s.tagField, s.vacant = isTagKey(resolve(f.key).Value), g.vacant
 		switch {
 		case s.reason != "" && s.reason != DigestOnly:
 		case sharesAnchor(f), g.digest != nil && sharesAnchor(g.digest):

@@ -16,6 +16,7 @@ import (
 type overridden struct {
 	name      string
 	named, in []byte
+	options   manifest.Options
 }
 
 func overriddens(t testing.TB) []overridden {
@@ -27,7 +28,10 @@ func overriddens(t testing.TB) []overridden {
 	var cases []overridden
 	for _, path := range paths {
 		dir := filepath.Dir(path)
-		cases = append(cases, overridden{filepath.Base(dir), readFile(t, filepath.Join(dir, "named.yaml")), readFile(t, path)})
+		cases = append(cases, overridden{
+			filepath.Base(dir), readFile(t, filepath.Join(dir, "named.yaml")), readFile(t, path),
+			manifest.Options{Pin: filepath.Base(dir) == "pinned"},
+		})
 	}
 	return cases
 }
@@ -48,10 +52,10 @@ func overrideUpdates(t testing.TB) []manifest.Update {
 }
 
 // checkOverrides checks what must hold for the overrides of any file.
-func checkOverrides(t failer, content []byte, overrides []manifest.Override) manifest.Result {
+func checkOverrides(t failer, content []byte, overrides []manifest.Override, options manifest.Options) manifest.Result {
 	t.Helper()
 	original := bytes.Clone(content)
-	r := manifest.EditOverrides("", content, overrides, manifest.Options{})
+	r := manifest.EditOverrides("", content, overrides, options)
 	if !bytes.Equal(content, original) {
 		t.Fatalf("the content that was given was changed")
 	}
@@ -76,7 +80,7 @@ func checkOverrides(t failer, content []byte, overrides []manifest.Override) man
 	if len(r.Changes)+len(r.Current)+len(r.Skips) > 0 && !manifest.IndexWords(content).MayHoldPair() && !bytes.ContainsRune(content, '?') {
 		t.Fatalf("the index of words hides an override: %+v", r)
 	}
-	again := manifest.EditOverrides("", r.Content, overrides, manifest.Options{})
+	again := manifest.EditOverrides("", r.Content, overrides, options)
 	if len(again.Changes) > 0 || len(again.Current) != len(r.Current)+len(r.Changes) || len(again.Skips) != len(r.Skips) {
 		t.Fatalf("a second edit finds %+v, the first %+v", again, r)
 	}
@@ -95,7 +99,11 @@ func TestGoldenOverrides(t *testing.T) {
 	sameButOffsets := cmpopts.IgnoreFields(manifest.Splice{}, "Start", "End")
 	for _, c := range overriddens(t) {
 		dir := filepath.Join("testdata/overrides", c.name)
-		want := manifest.EditOverrides("", c.in, overridesOf(t, c.named, overrideUpdates(t)...), manifest.Options{})
+		updates := overrideUpdates(t)
+		if c.options.Pin {
+			updates = withDigests(t, updates)
+		}
+		want := manifest.EditOverrides("", c.in, overridesOf(t, c.named, updates...), c.options)
 		if *updateGolden {
 			writeFile(t, filepath.Join(dir, "out.yaml"), want.Content)
 			writeFile(t, filepath.Join(dir, "report"), []byte(reportOf(want)))
@@ -109,7 +117,7 @@ func TestGoldenOverrides(t *testing.T) {
 				t.Parallel()
 				want := want
 				want.Content = variant(want.Content)
-				got := checkOverrides(t, variant(c.in), overridesOf(t, variant(c.named), overrideUpdates(t)...))
+				got := checkOverrides(t, variant(c.in), overridesOf(t, variant(c.named), updates...), c.options)
 				if diff := cmp.Diff(want, got, sameButOffsets); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
@@ -136,7 +144,8 @@ func FuzzOverrides(f *testing.F) {
 				overrides = append(overrides, o)
 			}
 		}
-		checkOverrides(t, content, overrides)
+		checkOverrides(t, content, overrides, manifest.Options{})
+		checkOverrides(t, content, overrides, manifest.Options{Pin: true})
 		for _, r := range manifest.IndexPairs(content).Releases() {
 			if len(r.Files) == 0 || !manifest.IndexWords(content).MayHoldRelease() && !bytes.ContainsRune(content, '?') {
 				t.Errorf("the index of words hides %+v", r)

@@ -32,6 +32,8 @@ type pair struct {
 	reason Reason
 	// group says which fields of a mapping they are; nil for a pair of another make.
 	group *naming
+	// artifact is set for an OCI artifact, of which a tag is nothing but a tag.
+	artifact bool
 	// kustomize is set for an entry of kustomize's images.
 	kustomize bool
 	// list is the list that the pair is a choice of, if it is one.
@@ -310,6 +312,9 @@ func (w *walk) versionSite(p named, f *field) {
 		s.reason = Ambiguous
 	}
 	s.addDigest(p.digest)
+	if s.tagField = p.isTagField(f); !sharesAnchor(f) {
+		s.vacant = p.digest.vacant()
+	}
 	w.addPair(s, p, f)
 }
 

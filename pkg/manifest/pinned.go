@@ -3,6 +3,8 @@ package manifest
 import (
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 )
 
@@ -24,6 +26,35 @@ func digestOf(g *group) *field {
 		}
 	}
 	return digest
+}
+
+// vacant returns the scalar of a digest field that is empty and serves nothing else, or
+// nil. What a key that ends in sha would hold is not known.
+func (f *field) vacant() *yaml.Node {
+	if f == nil || f.merged || !strings.HasSuffix(strings.ToLower(resolve(f.key).Value), "digest") {
+		return nil
+	}
+	n := f.value
+	if n.Kind != yaml.ScalarNode || n.Value != "" || n.Style&quoteStyles == 0 || n.Anchor != "" {
+		return nil
+	}
+	return n
+}
+
+// isTagField reports whether a version field of the pair holds a tag, as clients of
+// registries take one: with or without a digest behind it.
+func (p *pair) isTagField(f *field) bool {
+	if p.artifact {
+		return false
+	}
+	_, r := splitKey(resolve(f.key).Value)
+	return p.imageKey && r == versionRole || isTagKey(resolve(f.key).Value)
+}
+
+// isTagKey reports whether a key says that its value is a tag.
+func isTagKey(key string) bool {
+	_, r := splitKey(key)
+	return r == tagRole || r == newTagRole
 }
 
 // isBareDigest reports whether a text is the digest of an image without sha256:.

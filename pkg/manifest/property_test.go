@@ -3,6 +3,7 @@ package manifest_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
+	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 )
 
@@ -18,9 +20,23 @@ func TestGoldenInvariants(t *testing.T) {
 	for _, c := range goldens(t) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			checkInvariants(t, c.in, c.updates)
+			checkInvariants(t, c.in, c.updates, c.options)
+			checkInvariants(t, c.in, withDigests(t, c.updates), manifest.Options{Pin: true})
 		})
 	}
+}
+
+// withDigests returns the updates, each with a digest.
+func withDigests(t testing.TB, updates []manifest.Update) []manifest.Update {
+	digest, err := image.ParseDigest(digestB)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned := slices.Clone(updates)
+	for i := range pinned {
+		pinned[i].Digest = digest
+	}
+	return pinned
 }
 
 // TestGoldenVariants checks that line ends and a byte order mark make no
@@ -44,9 +60,9 @@ func TestGoldenVariants(t *testing.T) {
 		for name, variant := range variants {
 			t.Run(c.name+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				want := editor(t, c.updates...).Edit(c.in)
+				want := editorWith(t, c.options, c.updates...).Edit(c.in)
 				want.Content = variant(want.Content)
-				got := checkInvariants(t, variant(c.in), c.updates)
+				got := checkInvariants(t, variant(c.in), c.updates, c.options)
 				if diff := cmp.Diff(want, got, sameButOffsets); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
@@ -112,7 +128,7 @@ func block() *rapid.Generator[string] {
 		tag := scalar(versions().Draw(t, "tag")).Draw(t, "tag scalar")
 		value := scalar(ref).Draw(t, "scalar")
 		comment := rapid.SampledFrom([]string{"", "", "", " # é " + ref, " # versions-service: hold", " # versions-service: ignore"}).Draw(t, "comment")
-		switch rapid.IntRange(0, 14).Draw(t, "shape") {
+		switch rapid.IntRange(0, 15).Draw(t, "shape") {
 		case 0:
 			return "image: " + value + comment
 		case 1:
@@ -139,6 +155,8 @@ func block() *rapid.Generator[string] {
 			return "a: &a {repository: " + name + ", tag: " + tag + "}\nb: {<<: *a, repository: ghcr.io/octo-org/app}"
 		case 12:
 			return "a: {repository: " + name + ", tag: " + tag + ", digest: &d " + digestA + "}\nb: {repository: " + name + ", digest: *d, tag: v1}\nc: {repository: " + name + ", digest: *d}"
+		case 14:
+			return "image:\n  repository: " + name + "\n  tag: " + tag + "\n  digest: ''" + comment
 		case 13:
 			return "values: |\n  image:\n    repository: " + name + "\n    tag: '" + versions().Draw(t, "inner tag") + "'" + comment + "\n    digest: " + digestA + "\n  next: " + ref
 		default:
@@ -168,7 +186,10 @@ func TestRandomFiles(t *testing.T) {
 			update(t, "ghcr.io/octo-org/app", versions().Draw(rt, "version of app")),
 			update(t, "redis", versions().Draw(rt, "version of redis"), digestB),
 		}
-		r := checkInvariants(rt, content, updates)
+		r := checkInvariants(rt, content, updates, manifest.Options{})
+		checkJudged(rt, content, r, updates)
+		updates = withDigests(t, updates)
+		r = checkInvariants(rt, content, updates, manifest.Options{Pin: true})
 		checkJudged(rt, content, r, updates)
 	})
 }

@@ -115,6 +115,11 @@ const (
 	// DigestOnly: only a digest stands there and the update carries none, so that the
 	// pin would be lost.
 	DigestOnly Reason = "digest_only"
+	// DigestUnknown: Options.Pin asks for a digest and the update has none.
+	DigestUnknown Reason = "digest_unknown"
+	// Unpinnable: Options.Pin asks for a digest, and nothing but a version can stand
+	// there, such as that of a chart.
+	Unpinnable Reason = "unpinnable"
 	// SharedAnchor: the value is anchored and serves something else too.
 	SharedAnchor Reason = "shared_anchor"
 	// Escaped: the reference is spelled with escapes, or is a pair in a text that is

@@ -28,6 +28,8 @@ func (s *source) runs(n *yaml.Node) []run {
 		return nil
 	}
 	switch first := s.content[start]; {
+	case n.Value == "" && n.Style&quoteStyles != 0 && start+1 < len(s.content) && s.content[start+1] == first:
+		return []run{{value: 0, source: start + 1, length: 0}}
 	case n.Style&yaml.DoubleQuotedStyle != 0:
 		return s.escapedRuns(n.Value, start)
 	case n.Style&yaml.SingleQuotedStyle != 0:

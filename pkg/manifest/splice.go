@@ -24,21 +24,24 @@ type decision struct {
 	patches      []patch
 }
 
-// decide returns the effect of an update on a site that can be edited.
-func decide(s *site, u *Update) decision {
+// decide returns the effect of an update on a site that can be edited, with pin also
+// that of its digest where none stands.
+func decide(s *site, u *Update, pin bool) decision {
 	version, digest := u.Version.String(), u.Digest.String()
 	repinned := s.digest != "" && digest != "" && s.digest != digest
 	if s.digestOnly() {
 		return decision{current: !repinned, toDigest: digest, patches: []patch{s.patchDigest(digest)}}
 	}
-	if s.tag == version && !s.misread() && !repinned {
+	unpinned := pin && s.digest == ""
+	if s.tag == version && !s.misread() && !repinned && !unpinned {
 		return decision{current: true}
 	}
 	d := decision{to: version}
 	text := version
-	if s.digest != "" {
+	if s.digest != "" || unpinned {
 		d.toDigest = digest
-		if (s.digestNode == nil || s.inline != "") && digest != "" {
+		inline := s.inline != "" || s.digestNode == nil && (s.vacant == nil || s.digest != "")
+		if inline && digest != "" {
 			text += "@" + digest
 		}
 	}
@@ -55,14 +58,22 @@ func decide(s *site, u *Update) decision {
 	default:
 		d.patches = append(d.patches, patch{s.node, s.name, s.end, ":" + text})
 	}
-	if s.digestNode != nil && s.digest != digest {
+	switch {
+	case s.digestNode != nil && s.digest != digest:
 		d.patches = append(d.patches, s.patchDigest(digest))
+	case s.vacant != nil && unpinned:
+		d.patches = append(d.patches, patch{s.vacant, 0, 0, digest})
 	}
 	return d
 }
 
 // digestOnly reports whether nothing but a digest field says the version.
 func (s *site) digestOnly() bool { return s.field && s.digestNode != nil && s.tag == "" }
+
+// pinnable reports whether the site has a digest, or a place for one.
+func (s *site) pinnable() bool {
+	return s.digest != "" || s.vacant != nil || s.tagField || !s.field && !s.span
+}
 
 // patchDigest writes a digest as the field spells one, with its algorithm or without.
 func (s *site) patchDigest(digest string) patch {

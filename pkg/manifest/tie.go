@@ -135,7 +135,7 @@ func (w *walk) tiedSites() {
 			continue
 		}
 		n := found[0].node
-		s := &site{repo: t.repo, spelled: t.spelled, update: t.update, node: n, end: len(n.Value), field: true, lines: []*lineSet{w.keyLines(n, found[0].at)}}
+		s := &site{repo: t.repo, spelled: t.spelled, update: t.update, node: n, end: len(n.Value), field: true, tagField: isTagKey(found[0].at.name()), lines: []*lineSet{w.keyLines(n, found[0].at)}}
 		if s.tag, s.digest, s.reason = splitVersion(n); len(found) > 1 {
 			s.reason = Ambiguous
 		}

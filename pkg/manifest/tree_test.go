@@ -64,7 +64,7 @@ func editReal(t *testing.T, path string, content []byte, counts map[string]int) 
 		return
 	}
 	counts["files with names"]++
-	r := checkInvariants(failIn{t, path}, content, updates)
+	r := checkInvariants(failIn{t, path}, content, updates, manifest.Options{})
 	counts["changes"] += len(r.Changes)
 	if len(r.Changes) > 0 {
 		counts["files changed"]++

@@ -46,6 +46,11 @@ type site struct {
 	span, quote bool
 	// digestNode is the sibling that holds the digest, or nil.
 	digestNode *yaml.Node
+	// vacant is the sibling that may hold a digest and is empty, or nil.
+	vacant *yaml.Node
+	// tagField is set for a field whose key says that it holds a tag, which may be
+	// followed by a digest.
+	tagField bool
 	// inline is the digest that stands in the reference itself, where digestNode
 	// holds another one.
 	inline string

@@ -18,6 +18,9 @@ const (
 	maxPatternLength = 512
 	// maxPatternClaims bounds the claims of a pattern.
 	maxPatternClaims = 4
+	// maxPatternBraces bounds the braces of a pattern: the ways in which they can match
+	// are multiplied.
+	maxPatternBraces = 2
 )
 
 // wildcards are the characters with a meaning in a glob.
@@ -113,6 +116,9 @@ func (p *Pattern) check() error {
 	sample := p.expand(func(string) (string, bool) { return "x", true })
 	if !doublestar.ValidatePattern(sample) {
 		return errors.New("is not a glob: a bracket or brace in it is not closed")
+	}
+	if strings.Count(sample, "{") > maxPatternBraces {
+		return fmt.Errorf("has more than %d braces: write several patterns", maxPatternBraces)
 	}
 	marked := p.expand(func(string) (string, bool) { return "\x00", true })
 	if strings.Count(marked, "\x00") > 0 {

@@ -34,7 +34,7 @@ func (s *Service) unnamed(ctx context.Context, t *target, r Request, images []Im
 	var likely, maybe, resting []*target
 	for _, other := range others {
 		switch {
-		case other.target == t || !slices.ContainsFunc(images, other.takes):
+		case other.target == t || !slices.ContainsFunc(images, func(m Image) bool { return other.takes(r, m) }):
 		case slices.ContainsFunc(images, func(m Image) bool { return s.roster.has(m, other.place().ID) }):
 			likely = append(likely, other.target)
 		case r.census.memory.rests(ctx, other.target, r.with(other.images)):
@@ -80,7 +80,7 @@ func (s *Service) namedIn(ctx context.Context, t *target, r Request) (map[string
 		if err != nil {
 			return err
 		}
-		p, err := s.plan(ctx, t, snapshot, []Request{r.with(t.taken(r.Images))})
+		p, err := s.plan(ctx, t, snapshot, []Request{r.with(t.taken(r))})
 		if err != nil {
 			return err
 		}
@@ -137,7 +137,7 @@ func (p *plan) missing(i int) []Image {
 	return slices.DeleteFunc(slices.Clone(r.All), func(m Image) bool {
 		at := slices.IndexFunc(r.Images, func(other Image) bool { return other.Repository.Equal(m.Repository) })
 		if at < 0 {
-			return p.target.takes(m) // it is left to a newer request
+			return p.target.takes(r, m) // it is left to a newer request
 		}
 		return p.isNamed(p.parts[i][at])
 	})

@@ -116,7 +116,7 @@ func (t *Target) update(w wanted) manifest.Update {
 }
 
 func (t *Target) options() manifest.Options {
-	return manifest.Options{SkipEmbedded: t.SkipEmbedded, Unpin: t.Unpin, Proxies: t.Proxies}
+	return manifest.Options{SkipEmbedded: t.SkipEmbedded, Unpin: t.Unpin, Pin: t.PinDigests, Proxies: t.Proxies}
 }
 
 // given leaves out the patterns that are none.

@@ -28,6 +28,7 @@ const (
 	CodePolicyDenied         Code = "policy_denied"
 	CodeTargetFrozen         Code = "target_frozen"
 	CodeImageNotFound        Code = "image_not_found" // in its registry
+	CodeDigestUnknown        Code = "digest_unknown"
 	CodeTimeout              Code = "timeout"
 	CodeCanceled             Code = "canceled" // nobody waits for the end any more
 	CodeInternal             Code = "internal"
@@ -38,7 +39,7 @@ func Codes() []Code {
 	return []Code{
 		CodeImageNotReferenced, CodeRepositoryNotFound, CodeBranchNotFound, CodeBranchMoved, CodeBranchProtected, CodePullRequestChanged,
 		CodeUpstreamUnauthorized, CodeUpstreamForbidden, CodeUpstreamError, CodeUpstreamRateLimited,
-		CodePolicyDenied, CodeTargetFrozen, CodeImageNotFound, CodeUnavailable, CodeTimeout, CodeCanceled, CodeInternal,
+		CodePolicyDenied, CodeTargetFrozen, CodeImageNotFound, CodeDigestUnknown, CodeUnavailable, CodeTimeout, CodeCanceled, CodeInternal,
 	}
 }
 

@@ -1,15 +1,15 @@
 package update
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/manifest"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/policy"
 )
 
@@ -141,22 +141,22 @@ func (s *Service) pass(p *plan, request int) error {
 		switch denied := p.downgrade(request, part); {
 		case denied == nil:
 		case denied.watched:
-			verdict.watched = append(verdict.watched, Denial{denied.Image, denied.Rule, denied.Reasons})
+			verdict.watched = append(verdict.watched, Denial{Image: denied.Image, Rule: denied.Rule, Reasons: denied.Reasons, OnBranch: true})
 		default:
 			return denied
 		}
 	}
 	for _, part := range p.parts[request] {
 		if permit := p.permit(request, part); len(permit.WouldDeny) > 0 {
-			verdict.watched = append(verdict.watched, Denial{p.wanted[part].Repository.String(), permit.Closest, permit.WouldDeny})
+			verdict.watched = append(verdict.watched, Denial{Image: p.wanted[part].Repository.String(), Rule: permit.Closest, Reasons: permit.WouldDeny})
 		}
-		err := p.absent(part)
+		err, unpinned := p.absent(part), p.unpinned(part)
 		var away *RegistryError
-		if errors.As(err, &away) && p.target.Gate.Registry.AllowAway {
+		if errors.As(err, &away) && p.target.Gate.Registry.AllowAway && unpinned == nil {
 			verdict.notes = append(verdict.notes, away.Detail+", so the version was not checked")
 			continue
 		}
-		if err != nil {
+		if err := cmp.Or(err, unpinned); err != nil {
 			return err
 		}
 	}
@@ -187,7 +187,7 @@ func (p *plan) downgrade(request, part int) *DeniedError {
 	if !p.target.Gate.RefuseDowngrade && !permit.RefuseDowngrade {
 		return nil
 	}
-	if p.requests[request].Rollback && (permit.Rollback || permit.Watched || permit.Target == "") {
+	if p.requests[request].Rollback && permit.goesBack() {
 		return nil
 	}
 	for _, f := range p.findings[part].files {
@@ -210,18 +210,8 @@ func (p *plan) downgrade(request, part int) *DeniedError {
 // permit returns that of a request's image on the plan's target; zero where no rule
 // permits it, since there are none.
 func (p *plan) permit(request, part int) Permit {
-	id := p.target.place().ID
-	for n, at := range p.parts[request] {
-		if at != part {
-			continue
-		}
-		for _, permit := range p.requests[request].Images[n].Permits {
-			if permit.Target == id {
-				return permit
-			}
-		}
-	}
-	return Permit{}
+	n := slices.Index(p.parts[request], part)
+	return p.requests[request].Images[n].permit(p.target.place().ID)
 }
 
 // absent returns why an image may not be written by what its registry answered.
@@ -243,11 +233,25 @@ func (p *plan) absent(part int) error {
 	return nil
 }
 
-// denied returns what the target refuses of the images that it is for.
-func (t *Target) denied(images []Image) (all []*DeniedError) {
-	for _, m := range images {
+// unpinned returns a *DigestUnknownError when references of the image are to be pinned, and
+// nobody knows the digest.
+func (p *plan) unpinned(part int) error {
+	for _, skip := range p.findings[part].skipped {
+		if skip.Reason == manifest.DigestUnknown {
+			m := p.wanted[part].Image
+			return &DigestUnknownError{
+				Image: m.Repository.String(), Version: m.Version.String(), Target: p.place().String(), Path: skip.Path, Line: skip.Line,
+			}
+		}
+	}
+	return nil
+}
+
+// denied returns what the target refuses of the request's images that it is for.
+func (t *Target) denied(r Request) (all []*DeniedError) {
+	for _, m := range r.Images {
 		if t.isFor(m) {
-			if e := t.refuses(m); e != nil {
+			if e := t.refuses(r, m); e != nil {
 				all = append(all, e)
 			}
 		}
@@ -257,12 +261,12 @@ func (t *Target) denied(images []Image) (all []*DeniedError) {
 
 // refuses returns a *DeniedError for a version that the target does not take, whatever
 // its branch holds.
-func (t *Target) refuses(m Image) *DeniedError {
+func (t *Target) refuses(r Request, m Image) *DeniedError {
 	if m.Version.IsZero() { // it is not chosen yet
 		return nil
 	}
 	err := t.Gate.Versions.Check(m.Version)
-	if err == nil && t.Gate.RefuseDowngrade {
+	if err == nil && t.Gate.RefuseDowngrade && !(r.Rollback && m.permit(t.place().ID).goesBack()) {
 		err = policy.CheckComparable(m.Version)
 	}
 	if err == nil {
@@ -275,7 +279,8 @@ func (t *Target) refuses(m Image) *DeniedError {
 func isRefused(err error) bool {
 	var denied *DeniedError
 	var absent *ImageNotFoundError
-	return errors.As(err, &denied) || errors.As(err, &absent)
+	var unpinned *DigestUnknownError
+	return errors.As(err, &denied) || errors.As(err, &absent) || errors.As(err, &unpinned)
 }
 
 // onlyFrozen reports whether the error of gate is that the target is frozen, for each of
@@ -292,102 +297,4 @@ func onlyFrozen(err error) bool {
 		}
 	}
 	return true
-}
-
-// FrozenError reports that a target is frozen. Nothing was written.
-type FrozenError struct {
-	Target string // its place
-	policy.Frozen
-	// Wait is the time until the end; meaningless without one.
-	Wait time.Duration
-}
-
-// Error is a sentence for the caller.
-func (e *FrozenError) Error() string {
-	until := ""
-	if !e.Until.IsZero() {
-		until = " until " + e.Until.UTC().Format(time.RFC3339)
-	}
-	return fmt.Sprintf("%s is frozen%s: %s", e.Target, until, e.Reason)
-}
-
-// DeniedError reports that a target, or a rule, does not take a version.
-type DeniedError struct {
-	Image   string
-	ID      string // the target's
-	Target  string // its place
-	Rule    string // "" for the target's own keys
-	Reasons []string
-
-	watched bool // the rule is only watched
-}
-
-// Error is a sentence for the caller.
-func (e *DeniedError) Error() string {
-	by := "the target"
-	if e.Rule != "" {
-		by = "the rule " + e.Rule
-	}
-	return fmt.Sprintf("%s on %s: %s refuses it: %s", e.Image, e.Target, by, strings.Join(e.Reasons, "; "))
-}
-
-// ImageNotFoundError reports that a registry does not have a version, or has it with
-// another digest. Nothing was written.
-type ImageNotFoundError struct {
-	Image, Version, Registry string
-	// Digest is the request's, and Has the registry's; "" for a version that is not there.
-	Digest, Has string
-}
-
-// Error is a sentence for the caller.
-func (e *ImageNotFoundError) Error() string {
-	if e.Has != "" {
-		return fmt.Sprintf("the registry %s has %s:%s with the digest %s, and not with %s", e.Registry, e.Image, e.Version, e.Has, e.Digest)
-	}
-	return fmt.Sprintf("the registry %s has no %s:%s; push the image first", e.Registry, e.Image, e.Version)
-}
-
-// RegistryError reports that a registry did not answer. Nothing was written.
-type RegistryError struct {
-	Code   Code
-	Detail string // a sentence for the caller
-	// RetryAfter is how long to wait; zero when that is not known.
-	RetryAfter time.Duration
-	Err        error
-}
-
-// Error is for the log.
-func (e *RegistryError) Error() string {
-	if e.Err == nil {
-		return e.Detail
-	}
-	return e.Detail + ": " + errors.Unwrap(e.Err).Error()
-}
-
-// Unwrap returns the cause.
-func (e *RegistryError) Unwrap() error { return e.Err }
-
-// gateFailure is the part of the table of failures for a target's gate.
-func gateFailure(err error) (Failure, bool) {
-	var (
-		frozen *FrozenError
-		denied *DeniedError
-		absent *ImageNotFoundError
-		away   *RegistryError
-	)
-	switch {
-	case errors.As(err, &frozen):
-		f := Failure{Code: CodeTargetFrozen, Detail: frozen.Error() + "; nothing was written", NotBefore: frozen.Until}
-		if !frozen.Until.IsZero() {
-			f.RetryAfter = max(frozen.Wait, time.Second)
-		}
-		return f, true
-	case errors.As(err, &denied):
-		return Failure{Code: CodePolicyDenied, Detail: denied.Error(), Rule: denied.Rule, Reasons: denied.Reasons}, true
-	case errors.As(err, &absent):
-		return Failure{Code: CodeImageNotFound, Detail: absent.Error()}, true
-	case errors.As(err, &away):
-		return Failure{Code: away.Code, Detail: away.Detail + "; nothing was written, send the request again", RetryAfter: away.RetryAfter}, true
-	}
-	return Failure{}, false
 }

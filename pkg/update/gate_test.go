@@ -270,3 +270,133 @@ func TestRegistryInADryRun(t *testing.T) {
 		t.Errorf("%+v", result)
 	}
 }
+
+// A target that pins digests takes no version of which nobody knows the digest, and
+// otherwise writes it also where none stands.
+func TestPinnedDigests(t *testing.T) {
+	t.Parallel()
+	withDigest := func(r update.Request, text string) update.Request {
+		digest, err := image.ParseDigest(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Images[0].Digest = digest
+		return r
+	}
+	asks := func(away, allow bool, has ...string) update.RegistryCheck {
+		r := &registry{has: map[string]string{}, away: away}
+		for _, name := range has {
+			r.has[name] = newDigest
+		}
+		return update.RegistryCheck{Registry: r, TakeDigest: true, AllowAway: allow}
+	}
+	for name, test := range map[string]struct {
+		check      update.RegistryCheck
+		request    update.Request
+		code       update.Code // "" when it is committed
+		says       string
+		file, want string
+	}{
+		"no digest":                        {request: request(t, "octo-org/web", "3.0.0"), code: update.CodeDigestUnknown, says: "production (refty-yapi/refty-infra-test@main) pins digests, and that of octo-org/web:3.0.0 is not known, for old.yaml:1"},
+		"no digest of the present version": {request: request(t, "octo-org/main", "main-1"), code: update.CodeDigestUnknown, says: "octo-org/main:main-1"},
+		"the request's digest":             {request: withDigest(request(t, "octo-org/web", "3.0.0"), newDigest), file: "web.yaml", want: "image: octo-org/web:3.0.0@" + newDigest + "\n"},
+		"the request's digest of the present version": {
+			request: withDigest(request(t, "octo-org/main", "main-1"), newDigest), file: "main.yaml", want: "image: octo-org/main:main-1@" + newDigest + "\n",
+		},
+		"the registry's digest": {
+			check: asks(false, false, "octo-org/web:3.0.0"), request: request(t, "octo-org/web", "3.0.0"), file: "web.yaml", want: "image: octo-org/web:3.0.0@" + newDigest + "\n",
+		},
+		"no such version":               {check: asks(false, false), request: request(t, "octo-org/web", "3.0.0"), code: update.CodeImageNotFound, says: "docker.io has no octo-org/web:3.0.0"},
+		"a registry that is away":       {check: asks(true, false), request: request(t, "octo-org/web", "3.0.0"), code: update.CodeUpstreamError, says: "the registry is away"},
+		"a registry that may be away":   {check: asks(true, true), request: request(t, "octo-org/web", "3.0.0"), code: update.CodeUpstreamError, says: "the registry is away"},
+		"it may be away, with a digest": {check: asks(true, true), request: withDigest(request(t, "octo-org/web", "3.0.0"), newDigest), file: "web.yaml", want: "image: octo-org/web:3.0.0@" + newDigest + "\n"},
+		"an image that is not named":    {request: request(t, "octo-org/absent", "3.0.0"), code: update.CodeImageNotReferenced, says: "octo-org/absent"},
+	} {
+		b := &branch{files: map[string]string{
+			"web.yaml": "image: octo-org/web:2.0.0\n", "old.yaml": "image: octo-org/web:1.0.0@" + oldDigest + "\n", "main.yaml": "image: octo-org/main:main-1\n",
+		}}
+		s := update.New(update.Options{Share: true, Targets: []update.Target{{
+			Name: "production", Repo: target, Branch: "main", Repository: b, PinDigests: true, Gate: update.Gate{Registry: test.check},
+		}}})
+		dry := test.request
+		dry.DryRun = true
+		planned := one(t.Context(), t, s, dry)
+		result := one(t.Context(), t, s, test.request)
+		if test.code != "" {
+			wantFailure(t, result, test.code, test.says)
+			if len(b.commits) > 0 {
+				t.Errorf("%s: it was committed", name)
+			}
+			if named := test.code != update.CodeImageNotReferenced; named && (planned.Status != update.Planned || planned.Denied == nil) {
+				t.Errorf("%s: a dry run: %+v", name, planned)
+			}
+			continue
+		}
+		if result.Status != update.Committed || b.files[test.file] != test.want || planned.Status != update.Planned || planned.Denied != nil {
+			t.Errorf("%s: %s %v %+v\n%s", name, result.Status, result.Err, result.Files, b.files[test.file])
+		}
+		if again := one(t.Context(), t, s, test.request); again.Status != update.Unchanged || len(b.commits) != 1 {
+			t.Errorf("%s: once more: %s %v, %d commits", name, again.Status, again.Err, len(b.commits))
+		}
+	}
+}
+
+// One request of which the digest is not known does not keep others of the same commit
+// from it, and replaces no older one.
+func TestUnpinnedOnesReplaceNobody(t *testing.T) {
+	t.Parallel()
+	b := &branch{files: map[string]string{"web.yaml": "image: octo-org/web:1.0.0\n", "api.yaml": "image: octo-org/api:1.0.0\n"}}
+	s := update.New(update.Options{Share: true, Targets: []update.Target{{Name: "production", Repo: target, Branch: "main", Repository: b, PinDigests: true}}})
+	older, newer, other := request(t, "octo-org/web", "2.0.0"), request(t, "octo-org/web", "3.0.0"), request(t, "octo-org/api", "2.0.0")
+	digest, err := image.ParseDigest(newDigest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	older.Images[0].Digest, other.Images[0].Digest = digest, digest
+	results := s.Apply(t.Context(), "production", []update.Request{older, newer, other})
+	wantFailure(t, results[1], update.CodeDigestUnknown, "octo-org/web:3.0.0")
+	if results[0].Status != update.Committed || results[2].Status != update.Committed {
+		t.Errorf("%+v, %+v", results[0], results[2])
+	}
+	if got, want := b.files["web.yaml"]+b.files["api.yaml"], "image: octo-org/web:2.0.0@"+newDigest+"\nimage: octo-org/api:2.0.0@"+newDigest+"\n"; got != want {
+		t.Errorf("the files are %q", got)
+	}
+}
+
+// A rollback passes a target or a rule that refuses downgrades, whatever the version looks
+// like, where the rule allows it; another request to that version does not.
+func TestRollbacksBehindAGate(t *testing.T) {
+	t.Parallel()
+	rollback := func(permits ...update.Permit) update.Request {
+		r := request(t, "octo-org/main", "main-0")
+		r.Rollback, r.Images[0].Permits = true, permits
+		return r
+	}
+	plain := rollback()
+	plain.Rollback = false
+	for name, test := range map[string]struct {
+		request update.Request
+		passes  bool
+	}{
+		"without rules":          {rollback(), true},
+		"no rollback":            {plain, false},
+		"a rule with rollback":   {rollback(update.Permit{Target: "production", Rule: "ops", Rollback: true}), true},
+		"a rule without":         {rollback(update.Permit{Target: "production", Rule: "bots"}), false},
+		"rules that are watched": {rollback(update.Permit{Target: "production", Watched: true}), true},
+	} {
+		s, b := gated(update.Gate{RefuseDowngrade: true}, time.Time{})
+		results, err := s.Update(t.Context(), test.request)
+		stored := s.Apply(t.Context(), "production", []update.Request{test.request})[0]
+		if test.passes {
+			if err != nil || results[0].Status != update.Committed || stored.Status != update.Unchanged || b.files["main.yaml"] != "image: octo-org/main:main-0\n" {
+				t.Errorf("%s: %v %+v, %+v", name, err, results, stored)
+			}
+			continue
+		}
+		var denied *update.DeniedError
+		if !errors.As(err, &denied) || !strings.Contains(denied.Error(), "main-0 is no MAJOR.MINOR.PATCH") || len(b.commits) > 0 {
+			t.Errorf("%s: %v, %d commits", name, err, len(b.commits))
+		}
+		wantFailure(t, stored, update.CodePolicyDenied, "main-0")
+	}
+}

@@ -1,8 +1,10 @@
 package update
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -46,6 +48,49 @@ type Denial struct {
 	Image   string // as it was spelled
 	Rule    string // the closest; "" for none
 	Reasons []string
+	// OnBranch reports that the branch decided, which holds a higher version.
+	OnBranch bool
+}
+
+// Refusal is a decision against an image of a request that was taken when the branch was
+// read.
+type Refusal struct {
+	Image   Image
+	Rule    string // "" for the target's own keys
+	Reasons []string
+	// Watched reports that the image was moved all the same.
+	Watched bool
+}
+
+// Outcome is the word for the log.
+func (r Refusal) Outcome() string {
+	if r.Watched {
+		return "would_deny"
+	}
+	return "denied"
+}
+
+// Refusals returns the decisions that were taken against images of the request when its
+// target came to the result.
+func (r *Result) Refusals() (all []Refusal) {
+	add := func(name string, refusal Refusal) {
+		for _, m := range r.Images {
+			if m.Repository.String() == name {
+				refusal.Image = m
+				all = append(all, refusal)
+			}
+		}
+	}
+	var denied *DeniedError
+	if errors.As(cmp.Or(r.Err, r.Denied), &denied) {
+		add(denied.Image, Refusal{Rule: denied.Rule, Reasons: denied.Reasons})
+	}
+	for _, d := range r.WouldDeny {
+		if d.OnBranch {
+			add(d.Image, Refusal{Rule: d.Rule, Reasons: d.Reasons, Watched: true})
+		}
+	}
+	return all
 }
 
 // String is the image with its version and, if that is known, its digest.
@@ -66,6 +111,18 @@ func (m Image) alike(other Image) bool {
 func (m Image) permitted(target string) bool {
 	return len(m.Permits) == 0 || slices.ContainsFunc(m.Permits, func(p Permit) bool { return p.Target == target })
 }
+
+// permit returns that for a target; zero where no rule permits it, since there are none.
+func (m Image) permit(target string) Permit {
+	if i := slices.IndexFunc(m.Permits, func(p Permit) bool { return p.Target == target }); i >= 0 {
+		return m.Permits[i]
+	}
+	return Permit{}
+}
+
+// goesBack reports whether a request that goes back to an earlier version may do so where
+// downgrades are refused.
+func (p Permit) goesBack() bool { return p.Rollback || p.Watched || p.Target == "" }
 
 // Request moves images, each to a version: on each target all of those that it names,
 // in one commit, or none.

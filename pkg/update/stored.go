@@ -235,6 +235,8 @@ type storedDenial struct {
 	Image   string   `json:"image"`
 	Rule    string   `json:"rule,omitempty"`
 	Reasons []string `json:"reasons"`
+
+	OnBranch bool `json:"on_branch,omitempty"`
 }
 
 type storedFile struct {

@@ -240,6 +240,7 @@ var failures = []struct {
 	{"a downgrade", &update.DeniedError{Image: "nginx", Target: "production", Rule: "releases", Reasons: []string{"a.yaml:8 has 2, of which 1 is a downgrade"}}, update.CodePolicyDenied, "the rule releases refuses it: a.yaml:8", false, false},
 	{"no such version", &update.ImageNotFoundError{Image: "nginx", Version: "9", Registry: "docker.io"}, update.CodeImageNotFound, "docker.io has no nginx:9", false, true},
 	{"another digest", &update.ImageNotFoundError{Image: "nginx", Version: "9", Registry: "docker.io", Digest: "sha256:1", Has: "sha256:2"}, update.CodeImageNotFound, "with the digest sha256:2, and not with sha256:1", false, true},
+	{"no known digest", &update.DigestUnknownError{Image: "nginx", Version: "9", Target: "production", Path: "a.yaml", Line: 8}, update.CodeDigestUnknown, "production pins digests, and that of nginx:9 is not known, for a.yaml:8", false, false},
 	{"a registry that is away", &update.RegistryError{Code: update.CodeUpstreamError, Detail: "the registry ghcr.io does not answer", Err: errors.New("secret")}, update.CodeUpstreamError, "ghcr.io does not answer; nothing was written", false, true},
 	{"image not named", &update.NotReferencedError{Images: []string{"nginx"}, Repo: target, Branch: "main"}, update.CodeImageNotReferenced, "names the image nginx", true, false},
 	{"image of no target", &update.NotTakenError{Images: []string{"nginx"}}, update.CodeImageNotReferenced, "no target takes", true, false},

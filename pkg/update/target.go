@@ -62,6 +62,9 @@ type Target struct {
 	// Unpin writes the version in place of a digest that stands alone, also for a
 	// request without a digest.
 	Unpin bool
+	// PinDigests writes a digest behind each version, also where none stands, and refuses
+	// requests without a digest that the registry does not tell.
+	PinDigests bool
 	// Proxies are prefixes of names that stand for a registry.
 	Proxies []manifest.Proxy
 	// Gate says what the target takes, and when.
@@ -122,17 +125,17 @@ func (t *Target) place() Place {
 	return p
 }
 
-// takes reports whether the image may be moved in the target.
-func (t *Target) takes(m Image) bool { return t.isFor(m) && t.refuses(m) == nil }
+// takes reports whether an image of the request may be moved in the target.
+func (t *Target) takes(r Request, m Image) bool { return t.isFor(m) && t.refuses(r, m) == nil }
 
 // isFor reports whether the image may be moved in the target to some version.
 func (t *Target) isFor(m Image) bool {
 	return t.TakesImage(m.Repository) && (len(m.Permits) == 0 || m.permitted(t.place().ID))
 }
 
-// taken returns those of the images that may be moved in the target.
-func (t *Target) taken(images []Image) []Image {
-	return slices.DeleteFunc(slices.Clone(images), func(m Image) bool { return !t.takes(m) })
+// taken returns those of the request's images that may be moved in the target.
+func (t *Target) taken(r Request) []Image {
+	return slices.DeleteFunc(slices.Clone(r.Images), func(m Image) bool { return !t.takes(r, m) })
 }
 
 // Place returns the target as it was configured.

@@ -191,10 +191,10 @@ func choose(targets []*target, r Request) ([]chosen, error) {
 			continue
 		}
 		found = true
-		if images := t.taken(r.Images); len(images) > 0 {
+		if images := t.taken(r); len(images) > 0 {
 			all = append(all, chosen{t, images})
 		}
-		denied = append(denied, t.denied(r.Images)...)
+		denied = append(denied, t.denied(r)...)
 	}
 	if !found {
 		return nil, &foreign
@@ -356,8 +356,8 @@ func (s *Service) Apply(ctx context.Context, id string, requests []Request) []Re
 		if r.All == nil {
 			r.All = r.Images
 		}
-		if denied := t.denied(r.Images); denied != nil { // since the request was stored
-			results[i].Err = denied[0]
+		if denied := t.denied(r); denied != nil { // since the request was stored
+			results[i].Err, results[i].Images = denied[0], r.Images
 			continue
 		}
 		if s.leavesOut(ctx, t, *r) {

@@ -91,6 +91,7 @@ func (w *Worker) applyTo(ctx context.Context, target string, items []queue.Item,
 		for k, i := range of[n] {
 			outcomes[i] = ends[k]
 		}
+		w.audit(ctx, first, result)
 		w.logTried(ctx, first, requests[n].Images, result, ends[0], time.Since(start))
 	}
 }
@@ -230,6 +231,18 @@ func statusOf(s update.Status) queue.Status {
 		return queue.Absent
 	default:
 		return queue.Unchanged
+	}
+}
+
+// audit logs what the target, or a rule by what the branch holds, decided against a stored
+// update. All else was decided before it was stored.
+func (w *Worker) audit(ctx context.Context, item queue.Item, r update.Result) {
+	for _, d := range r.Refusals() {
+		w.log.LogAttrs(ctx, slog.LevelInfo, "audit",
+			slog.String("update", item.Update.ID), slog.Any("callers", []string{item.Update.Caller}), slog.String("rule", d.Rule),
+			slog.String("target", item.Task.Target), slog.String("image", d.Image.Repository.Name()), slog.String("version", d.Image.Version.String()),
+			slog.String("outcome", d.Outcome()), slog.Any("reasons", d.Reasons),
+		)
 	}
 }
 

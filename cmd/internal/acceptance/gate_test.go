@@ -67,8 +67,17 @@ rules:
 	if p := r.problem; p.Rule == nil || *p.Rule != "releases" || !strings.Contains(p.Detail, "web.yaml:8") {
 		t.Errorf("a stored one: %s", r.body)
 	}
-	if denied := strings.Count(w.logs.String(), "is a downgrade"); denied < 3 {
-		t.Errorf("the log tells of %d downgrades", denied)
+	audited, stored := 0, 0
+	for line := range strings.Lines(w.logs.String()) {
+		if strings.Contains(line, `"msg":"audit"`) && strings.Contains(line, "is a downgrade") && strings.Contains(line, `"outcome":"denied"`) {
+			audited++
+			if strings.Contains(line, `"update":"`) && strings.Contains(line, `"callers":["releases"],"rule":"releases"`) {
+				stored++
+			}
+		}
+	}
+	if audited < 5 || stored != 1 {
+		t.Errorf("%d audit lines of downgrades, %d of them of a stored update, want 1", audited, stored)
 	}
 }
 

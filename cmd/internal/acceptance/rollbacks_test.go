@@ -187,3 +187,29 @@ func TestRollbackUnderAForeignHold(t *testing.T) {
 		t.Errorf("by ops: %d %s", r.status, r.body)
 	}
 }
+
+// A rule with rollback passes a target that refuses downgrades, whatever the version looks
+// like, if the history shows it.
+func TestRollbackWhereDowngradesAreRefused(t *testing.T) {
+	t.Parallel()
+	w := start(t, withConfig(target("downgrade: refuse")+`callers:
+  - {name: ops, tokens: [{value: token-of-operations}]}
+  - {name: bot, tokens: [{value: token-of-the-release-bot}]}
+rules:
+  - {name: ops, callers: [ops], images: ["**"], rollback: true}
+  - {name: bots, callers: [bot], images: ["**"]}
+`), withEnv("AUTH", ""))
+	wantCommitted(t, w.post(setTo(node, "1.0.0"), "Authorization", asOps))
+	for caller, body := range map[string]string{"Bearer token-of-the-release-bot": withImage(""), asOps: withImage(`"to": "09-09-never"`)} {
+		r := w.rollBack(caller, body)
+		wantProblem(t, r, http.StatusForbidden, api.ProblemCodePolicyDenied)
+		if !strings.Contains(r.body, "is no MAJOR.MINOR.PATCH") || w.holds(asOps) != nil {
+			t.Errorf("%s: %s, holds %v", body, r.body, w.holds(asOps))
+		}
+	}
+	back := w.rollBack(asOps, withImage(""))
+	if back.status != http.StatusCreated || *back.update.Version != "10-10-ver" {
+		t.Errorf("status %d: %s", back.status, back.body)
+	}
+	wantVersion(t, w, "10-10-ver")
+}

@@ -236,7 +236,8 @@ func newTargets(targets []config.Target, client *github.Client, ask update.Regis
 		target := update.Target{
 			Gate: gate,
 			Repo: repo, Branch: t.Branch, Repository: client.Branch(repo, t.Branch),
-			Include: t.Include, Exclude: t.Exclude, Images: t.Images, Present: t.Present, Overrides: update.OverrideMode(t.Overrides), SkipEmbedded: !t.Embedded, Unpin: t.Unpin, RefuseMessages: t.RefuseMessages,
+			Include: t.Include, Exclude: t.Exclude, Images: t.Images, Present: t.Present, Overrides: update.OverrideMode(t.Overrides), SkipEmbedded: !t.Embedded,
+			Unpin: t.Unpin, PinDigests: t.PinDigests, RefuseMessages: t.RefuseMessages,
 		}
 		for _, kind := range t.Files {
 			target.Files = append(target.Files, update.FileKind(kind))

@@ -29,7 +29,7 @@ func crashSet(t *testing.T, store string, elapse func()) {
 	t.Helper()
 	w := prepare(t, onMain, withEnv("DATABASE_URL", store), withFiles(appFiles(3)))
 	before := len(w.log())
-	for n, at := range []struct{ method, path string }{{http.MethodPost, "git/commits"}, {http.MethodPatch, "git/refs/heads/main"}} {
+	for n, at := range []struct{ method, path string }{{http.MethodPost, "git/commits"}, {http.MethodPatch, "git/refs"}} {
 		reached, release := make(chan struct{}), make(chan struct{})
 		w.hub.Inject(sandbox.Call(func() { close(reached); <-release }).On(at.method, at.path).Once())
 		p := w.spawn()

@@ -356,7 +356,7 @@ func (s *Service) Apply(ctx context.Context, id string, requests []Request) []Re
 		if r.All == nil {
 			r.All = r.Images
 		}
-		if denied := t.denied(r); denied != nil { // since the request was stored
+		if denied := t.denied(*r); denied != nil { // since the request was stored
 			results[i].Err, results[i].Images = denied[0], r.Images
 			continue
 		}

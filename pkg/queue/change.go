@@ -151,11 +151,7 @@ func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]S
 			}
 			c.kept += bytes
 			c.end(u.id, Event{Kind: UpdateEnded, Status: now, Webhook: u.webhook, Since: since})
-			for _, t := range u.tasks {
-				if t.Hold != "" && t.Status.CameToNothing() {
-					writes = append(writes, takeBack(t.Hold))
-				}
-			}
+			writes = append(writes, takeBacks(u.tasks)...)
 		}
 		writes = append(writes, statement{
 			text: `
@@ -174,6 +170,16 @@ func (c *change) updateStatuses(ctx context.Context, seqs ...int64) (map[int64]S
 		return nil, fmt.Errorf("write the updates of tasks: %w", err)
 	}
 	return statuses, nil
+}
+
+// takeBacks are the statements that remove the holds of tasks that came to nothing.
+func takeBacks(tasks []Task) (statements []statement) {
+	for _, t := range tasks {
+		if t.Hold != "" && t.Status.CameToNothing() {
+			statements = append(statements, takeBack(t.Hold))
+		}
+	}
+	return statements
 }
 
 // end records that an update ended.

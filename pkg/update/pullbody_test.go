@@ -228,7 +228,7 @@ func TestBodies(t *testing.T) {
 	for name, body := range bodies {
 		path := filepath.Join("testdata", "bodies", name+".md")
 		if *updateBodies {
-			if err := os.WriteFile(path, []byte(body), 0o644); err != nil { //nolint:gosec // no secret
+			if err := os.WriteFile(path, []byte(body), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -66,9 +66,13 @@ func (i interruption) String() string {
 func interruptions() []interruption {
 	var all []interruption
 	for _, i := range []interruption{
-		{method: "POST", endpoint: "git/trees"}, {method: "POST", endpoint: "git/commits"}, {method: "POST", endpoint: "git/refs"},
-		{method: "POST", endpoint: "/pulls"}, {method: "POST", endpoint: "/labels"},
-		{method: "PATCH", endpoint: "git/refs", inPlace: true}, {method: "PATCH", endpoint: "/pulls", inPlace: true},
+		{method: "POST", endpoint: "git/trees"},
+		{method: "POST", endpoint: "git/commits"},
+		{method: "POST", endpoint: "git/refs"},
+		{method: "POST", endpoint: "/pulls"},
+		{method: "POST", endpoint: "/labels"},
+		{method: "PATCH", endpoint: "git/refs", inPlace: true},
+		{method: "PATCH", endpoint: "/pulls", inPlace: true},
 	} {
 		after := i
 		after.landed = true

@@ -95,7 +95,7 @@ func TestPages(t *testing.T) {
 			})
 		}
 	})
-	for path, least := range map[string]int{"README.md": 4, "api/README.md": 1, "cmd/versions-service/README.md": 2, "k8s/README.md": 6, "pkg/config/README.md": 2, "pkg/sandbox/README.md": 6, "pkg/webhook/README.md": 14} {
+	for path, least := range map[string]int{"README.md": 4, "api/README.md": 1, "cmd/versions-service/README.md": 2, "k8s/README.md": 5, "pkg/config/README.md": 2, "pkg/sandbox/README.md": 6, "pkg/webhook/README.md": 14} {
 		if ran[path] < least {
 			t.Errorf("%s: only %d blocks are run", path, ran[path])
 		}

@@ -33,7 +33,7 @@ func TestMemoryOfManyTargets(t *testing.T) {
 	}
 	options := []option{
 		withEnv("GITHUB_REPOSITORY", ""), withEnv("UPDATE_TIMEOUT", "10m"), withEnv("DATA_DIR", t.TempDir()),
-		withEnv("GOMEMLIMIT", strconv.Itoa(podLimit)), withEnv("LOG_LEVEL", "warn"),
+		withEnv("GOMEMLIMIT", strconv.Itoa(podLimit)),
 	}
 	if *memoryTargets <= fewTargets {
 		options = append(options, withEnv("CACHE_BYTES", strconv.Itoa(smallCache)))

@@ -319,7 +319,7 @@ func TestMessagesOfThePage(t *testing.T) {
 	}
 	var code strings.Builder
 	for _, root := range []string{"../../api", "../../cmd/internal/service", "../../pkg"} {
-		if err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err := filepath.WalkDir(root, func(name string, _ fs.DirEntry, err error) error {
 			if err == nil && strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
 				code.Write(read(t, name))
 			}

@@ -145,7 +145,7 @@ func (s *wordSet) add(word []byte) {
 
 // insert reports whether the hash is a new one.
 func (s *wordSet) insert(h uint64) bool {
-	mask := uint64(len(s.slots) - 1)
+	mask := uint64(len(s.slots) - 1) //nolint:gosec // there is a slot
 	for at := h & mask; ; at = (at + 1) & mask {
 		switch s.slots[at] {
 		case 0:
@@ -281,7 +281,7 @@ func hashWord(word string) uint64 { return max(xxhash.Sum64String(word), 1) }
 // bitOf returns the number of the i-th bit of a hash in so many bytes.
 func bitOf(h, i uint64, bytes int) uint64 {
 	low, high := h&0xFFFFFFFF, h>>32|1
-	return (low + i*high) % (uint64(bytes) * 8)
+	return (low + i*high) % (uint64(bytes) * 8) //nolint:gosec // a length
 }
 
 func (w Words) has(word string) bool {

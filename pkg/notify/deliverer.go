@@ -190,7 +190,7 @@ func (d *Deliverer) attempt(ctx context.Context, e *Endpoint, s *state, n queue.
 }
 
 func (d *Deliverer) tell(ctx context.Context, level slog.Level, text string, e *Endpoint, n queue.Notice, err error, more ...slog.Attr) {
-	d.log.LogAttrs(ctx, level, text, append([]slog.Attr{
+	d.log.LogAttrs(ctx, level, text, append([]slog.Attr{ //nolint:sloglint // the callers' are constants
 		slog.String("endpoint", e.Name()), slog.String("message", n.ID), slog.Int("attempts", n.Attempts),
 		slog.String("error", safetext.Line(err.Error(), maxLogged)),
 	}, more...)...)

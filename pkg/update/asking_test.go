@@ -276,7 +276,7 @@ func TestMarkIsLiftedByARead(t *testing.T) {
 	for _, asked := range []int64{1, 0} {
 		f.update("octo-org/app", "3")
 		// The second request for the same version asks the target that names it.
-		if got := f.asked() - int64(1-asked); got != asked {
+		if got := f.asked() - (1 - asked); got != asked {
 			t.Errorf("%d branches were asked, want %d", got, asked)
 		}
 	}

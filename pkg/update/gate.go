@@ -266,7 +266,7 @@ func (t *Target) refuses(r Request, m Image) *DeniedError {
 		return nil
 	}
 	err := t.Gate.Versions.Check(m.Version)
-	if err == nil && t.Gate.RefuseDowngrade && !(r.Rollback && m.permit(t.place().ID).goesBack()) {
+	if err == nil && t.Gate.RefuseDowngrade && (!r.Rollback || !m.permit(t.place().ID).goesBack()) {
 		err = policy.CheckComparable(m.Version)
 	}
 	if err == nil {

@@ -90,6 +90,7 @@ func (m measured) costs(what string) []cost {
 
 // filesCost is what an update costs in a repository of n files, one of which changes.
 func filesCost(b *testing.B, binary string, n int) []cost {
+	b.Helper()
 	f := newFarm(b, binary, n)
 	defer f.close()
 	var warm []measured
@@ -109,6 +110,7 @@ func middle(runs []measured) measured {
 
 // changesCost is what an update costs that changes n files.
 func changesCost(b *testing.B, binary string, n int) []cost {
+	b.Helper()
 	f := newEstate(b, binary, 1, func(int) map[string]string { return changing(n) })
 	defer f.front.Close()
 	p := f.program()
@@ -129,6 +131,7 @@ func changing(n int) map[string]string {
 // targetsCost is what the first update, of an image in one of n repositories, costs that
 // names no repository, and what the next one costs.
 func targetsCost(b *testing.B, binary string, n int) []cost {
+	b.Helper()
 	f := newEstate(b, binary, n, func(i int) map[string]string {
 		files := map[string]string{}
 		for j := range 21 {

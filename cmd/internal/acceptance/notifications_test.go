@@ -256,7 +256,7 @@ func TestChatRelay(t *testing.T) {
 	_, script, _ := strings.Cut(section.Blocks[at].Text, "<<'RELAY'\n")
 	script, _, _ = strings.Cut(script, "RELAY\n")
 	path := filepath.Join(t.TempDir(), "chat-relay")
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil { //nolint:gosec // it is a program
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	posts := make(chan string, 10)

@@ -1,6 +1,7 @@
 package acceptance_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"io"
@@ -31,7 +32,7 @@ type collector struct {
 func newCollector(t *testing.T) *collector {
 	t.Helper()
 	c := &collector{t: t}
-	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	c.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		var data tracepb.TracesData
 		if err := proto.Unmarshal(body, &data); err != nil || r.URL.Path != "/v1/traces" {
@@ -64,7 +65,7 @@ func (c *collector) named(name string, trace []byte) *tracepb.Span {
 	c.t.Helper()
 	for deadline := time.Now().Add(patience); ; <-time.After(betweenLooks) {
 		for _, s := range c.all() {
-			if strings.HasPrefix(s.GetName(), name) && (trace == nil || string(s.GetTraceId()) == string(trace)) {
+			if strings.HasPrefix(s.GetName(), name) && (trace == nil || bytes.Equal(s.GetTraceId(), trace)) {
 				return s
 			}
 		}
@@ -104,10 +105,10 @@ func TestTraces(t *testing.T) {
 	w.ended(stored.update.Id)
 	applied := c.named("apply stored updates", nil)
 	accepted := c.span(applied.GetParentSpanId())
-	if accepted == nil || accepted.GetName() != "POST /v1/updates" || string(accepted.GetTraceId()) != string(applied.GetTraceId()) {
+	if accepted == nil || accepted.GetName() != "POST /v1/updates" || !bytes.Equal(accepted.GetTraceId(), applied.GetTraceId()) {
 		t.Errorf("it was stored by %v", accepted)
 	}
-	if links := applied.GetLinks(); len(links) != 1 || string(links[0].GetSpanId()) != string(applied.GetParentSpanId()) {
+	if links := applied.GetLinks(); len(links) != 1 || !bytes.Equal(links[0].GetSpanId(), applied.GetParentSpanId()) {
 		t.Errorf("links: %v", links)
 	}
 	c.under(applied.GetTraceId(), "GitHub PATCH /repos/{owner}/{repo}/git/refs/{ref}", "commit", "write", "apply stored updates", "POST /v1/updates")
@@ -150,7 +151,7 @@ func (c *collector) tried(t *testing.T, log string, applied *tracepb.Span) {
 
 func (c *collector) span(id []byte) *tracepb.Span {
 	for _, s := range c.all() {
-		if string(s.GetSpanId()) == string(id) {
+		if bytes.Equal(s.GetSpanId(), id) {
 			return s
 		}
 	}

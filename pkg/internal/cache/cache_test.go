@@ -16,7 +16,7 @@ import (
 
 // named is the key of a small number.
 func named(n int) (k cache.Key) {
-	binary.LittleEndian.PutUint64(k.Name[:], uint64(n)) //nolint:gosec // any number is a name
+	binary.LittleEndian.PutUint64(k.Name[:], uint64(n))
 	return k
 }
 
@@ -214,7 +214,7 @@ func heap() int64 {
 	runtime.GC()
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
-	return int64(stats.HeapAlloc) //nolint:gosec // far below
+	return int64(stats.HeapAlloc)
 }
 
 func BenchmarkGet(b *testing.B) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/api"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/racetime"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
 )
 
@@ -52,9 +53,10 @@ func TestWaitingForAMerge(t *testing.T) {
 	w := start(t, withPulls(`merge: when_ready`), needing(nil))
 	wantPull(t, w.post(setTo(worker, "v1")), http.StatusCreated, api.StatusProposed, 1)
 
-	short := w.post(setTo(node, "v1"), "Prefer", "wait=1")
+	wait := fmt.Sprintf("wait=%d", racetime.Slower)
+	short := w.post(setTo(node, "v1"), "Prefer", wait)
 	wantPull(t, short, http.StatusCreated, api.StatusProposed, 2)
-	if target := short.update.Targets[0]; short.header.Get("Preference-Applied") != "wait=1" || short.header.Get("Location") != target.PullRequest.Url {
+	if target := short.update.Targets[0]; short.header.Get("Preference-Applied") != wait || short.header.Get("Location") != target.PullRequest.Url {
 		t.Errorf("%v %s", short.header, short.body)
 	}
 	w.told(short.update.Id, `GitHub says: Required status check "build" is expected.`)

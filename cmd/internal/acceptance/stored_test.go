@@ -342,10 +342,16 @@ func TestStoredUpdatesShareCommits(t *testing.T) {
 	w := start(t, withFiles(files))
 	w.hub.Configure(func(s *sandbox.Settings) { s.Latency = sandbox.Duration(100 * time.Millisecond) })
 	before := len(w.log())
-	var ids []string
-	for i := range 30 {
-		ids = append(ids, w.post(setTo(fmt.Sprintf("ghcr.io/octo-org/app%d", i), "2"), "Prefer", "respond-async").update.Id)
+	ids := make([]string, 30)
+	var senders sync.WaitGroup
+	for i := range ids {
+		senders.Go(func() {
+			if r, err := w.tryPost(setTo(fmt.Sprintf("ghcr.io/octo-org/app%d", i), "2"), "Prefer", "respond-async"); err == nil {
+				ids[i] = r.update.Id
+			}
+		})
 	}
+	senders.Wait()
 	for _, id := range ids {
 		if record := w.ended(id); record.Status != api.StatusCommitted {
 			t.Errorf("record: %+v", record)

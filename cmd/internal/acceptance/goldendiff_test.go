@@ -100,6 +100,9 @@ func (w *world) applied(diff string) string {
 // every golden case of pkg/manifest.
 func TestDiffsOfGoldenCases(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("one request after the other, and many of them")
+	}
 	sets, files := goldenSets(t)
 	w := start(t, onMain, withFiles(files))
 	for _, set := range sets {

@@ -194,6 +194,9 @@ func changesTold(entries []api.HistoryEntry) []string {
 // git's own patches show.
 func TestHistoryAgreesWithGit(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("300 commits, one after the other")
+	}
 	const web = "ghcr.io/octo-org/web"
 	w := prepare(t, onMain)
 	p := &past{random: rand.New(rand.NewPCG(7, 7)), files: map[string]string{}}

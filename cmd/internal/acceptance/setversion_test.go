@@ -51,6 +51,9 @@ func lastLine(out string) string {
 
 func TestSetVersionScript(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("a script that sends one request after the other")
+	}
 	p := prepare(t, withEnv("AUTH", ""), withEnv("API_TOKENS", "ci="+callerToken), withData()).spawn()
 	caller := []string{"VERSIONS_SERVICE_URL=" + p.url, "VERSIONS_SERVICE_TOKEN=" + callerToken}
 	github := []string{
@@ -100,6 +103,9 @@ func TestSetVersionScript(t *testing.T) {
 // their own.
 func TestSetVersionScriptOfJobs(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("a script that sends one request after the other")
+	}
 	j := newJobs(t)
 	p := start(t, withRules(j))
 	server := []string{"VERSIONS_SERVICE_URL=" + p.url}
@@ -141,6 +147,9 @@ func TestSetVersionScriptOfJobs(t *testing.T) {
 // says what it waits for, ends in time, and leaves one update.
 func TestSetVersionScriptIsBounded(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("a script that sends one request after the other")
+	}
 	p := prepare(t, withData()).spawn()
 	tests := []struct {
 		name  string

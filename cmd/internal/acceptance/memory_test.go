@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// memoryTargets is 300 in the run that CI has for it.
+// memoryTargets is 300 in a run on demand, as CONTRIBUTING.md has it.
 var memoryTargets = flag.Int("memory.targets", 8, "targets of TestMemoryOfManyTargets")
 
 const (

@@ -109,7 +109,7 @@ func TestDigestsArePinnedInAPullRequest(t *testing.T) {
 }
 
 // What a target takes, and when, holds for its pull requests too.
-func TestGateOfPullRequests(t *testing.T) {
+func TestGateBeforeAPullRequest(t *testing.T) {
 	t.Parallel()
 	w := start(t, withFiles(map[string]string{
 		"apps/web.yaml": deployment("ghcr.io/octo-org/web:2.0.0"), "prod/web.yaml": deployment("ghcr.io/octo-org/web:2.0.0"),

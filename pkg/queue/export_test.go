@@ -4,7 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net/url"
+	"strconv"
+	"sync"
 	"time"
+
+	"modernc.org/sqlite"
 )
 
 // HurryRescue has the jobs of a replica that died taken over after seconds
@@ -48,22 +53,68 @@ func (q *Queue) Count(ctx context.Context, statement string, args ...any) (n int
 // FillDisk lets the file of SQLite grow by no more than some pages; a negative
 // number makes room again.
 func (q *Queue) FillDisk(ctx context.Context, pages int) error {
-	writer := q.store.(*sqliteStore).writer
 	most := 1 << 30
 	if pages >= 0 {
 		var now int
-		if err := writer.QueryRowContext(ctx, `PRAGMA page_count`).Scan(&now); err != nil {
+		if err := q.store.(*sqliteStore).writer.QueryRowContext(ctx, `PRAGMA page_count`).Scan(&now); err != nil {
 			return err
 		}
 		most = now + pages
 	}
-	_, err := writer.ExecContext(ctx, fmt.Sprintf(`PRAGMA max_page_count = %d`, most))
-	return err
+	return q.setPragma(ctx, "max_page_count", strconv.Itoa(most))
 }
 
 // ReadOnly makes every write fail as on a file system that was mounted read-only.
 func (q *Queue) ReadOnly(ctx context.Context, on bool) error {
-	_, err := q.store.(*sqliteStore).writer.ExecContext(ctx, fmt.Sprintf(`PRAGMA query_only = %t`, on))
+	return q.setPragma(ctx, "query_only", strconv.FormatBool(on))
+}
+
+// pragmas are those that setPragma has set.
+var pragmas = newPragmaSet()
+
+// pragmaSet holds names and values by the file that they are for.
+type pragmaSet struct {
+	mu sync.Mutex
+	of map[string]map[string]string
+}
+
+func newPragmaSet() *pragmaSet {
+	p := &pragmaSet{of: make(map[string]map[string]string)}
+	sqlite.RegisterConnectionHook(p.apply)
+	return p
+}
+
+func (p *pragmaSet) add(path, name, value string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.of[path] == nil {
+		p.of[path] = make(map[string]string)
+	}
+	p.of[path][name] = value
+}
+
+// apply is called for each new connection.
+func (p *pragmaSet) apply(conn sqlite.ExecQuerierContext, dsn string) error {
+	file, err := url.Parse(dsn)
+	if err != nil || file.Query().Get("_txlock") == "" { // it only reads
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, value := range p.of[file.Path] {
+		if _, err := conn.ExecContext(context.Background(), fmt.Sprintf(`PRAGMA %s = %s`, name, value), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setPragma sets it on the connection that writes and on those that come after it:
+// River gives up a connection whose transaction was cancelled before it began.
+func (q *Queue) setPragma(ctx context.Context, name, value string) error {
+	s := q.store.(*sqliteStore)
+	pragmas.add(s.path, name, value)
+	_, err := s.writer.ExecContext(ctx, fmt.Sprintf(`PRAGMA %s = %s`, name, value))
 	return err
 }
 

@@ -139,7 +139,7 @@ func (s *server) oneTarget(
 ) (update.Place, error) {
 	r := update.Request{Images: []update.Image{{Repository: repository}}}
 	if name != nil {
-		place, err := s.targetNamed("/target", *name)
+		place, err := s.targetNamed(g, "/target", *name)
 		if err != nil {
 			return update.Place{}, err
 		}
@@ -169,16 +169,27 @@ func (s *server) oneTarget(
 	return places[0], nil
 }
 
-// targetNamed returns the target of a name, or an *invalidError for the field.
-func (s *server) targetNamed(pointer, name string) (update.Place, error) {
-	places := s.updates.Places()
-	i := slices.IndexFunc(places, func(p update.Place) bool { return p.ID == name })
-	if i < 0 {
-		return update.Place{}, wrongFields([]FieldError{{
-			Pointer: pointer, Detail: fmt.Sprintf("%s is no target; there are %s", brief(name), targetNames(places)),
-		}}, 0)
+// targetNamed returns the target of a name, or an *invalidError for the field, which lists
+// the targets that the caller may read of.
+func (s *server) targetNamed(g *gin.Context, pointer, name string) (update.Place, error) {
+	if place, ok := s.place(name); ok {
+		return place, nil
 	}
-	return places[i], nil
+	detail := brief(name) + " is no target"
+	if seen := s.sightOf(g).places(s.updates.Places()); len(seen) > 0 {
+		detail += "; there are " + targetNames(seen)
+	}
+	return update.Place{}, wrongFields([]FieldError{{Pointer: pointer, Detail: detail}}, 0)
+}
+
+// place returns the target of an id, and reports whether there is one.
+func (s *server) place(id string) (update.Place, bool) {
+	places := s.updates.Places()
+	i := slices.IndexFunc(places, func(p update.Place) bool { return p.ID == id })
+	if i < 0 {
+		return update.Place{}, false
+	}
+	return places[i], true
 }
 
 // maxTargetNames bounds the targets that an error lists.

@@ -72,13 +72,20 @@ func (s *server) permit(g *gin.Context, r *update.Request) error {
 }
 
 // tell returns the error of Choose as far as the caller may know it: what a target takes
-// is told to those who may move the image there.
+// is told to those who may move the image there, and that it exists to those who may read
+// of it.
 func (s *server) tell(g *gin.Context, judge judge, r update.Request, err error) error {
+	seen := s.sightOf(g)
+	var foreign *update.NoTargetError
+	if errors.As(err, &foreign) {
+		told := *foreign
+		told.Targets = seen.places(foreign.Targets)
+		return &told
+	}
 	var refused *update.DeniedError
 	if !errors.As(err, &refused) {
 		return err
 	}
-	seen := s.sightOf(g)
 	for _, m := range r.Images {
 		if m.Repository.String() == refused.Image && !seen.covers(refused.ID, m.Repository.Name()) {
 			return &deniedError{image: refused.Image, decision: judge(m, refused.ID)}

@@ -40,7 +40,7 @@ type promotion struct {
 // CreatePromotion answers POST /v1/promotions.
 func (s *server) CreatePromotion(ctx context.Context, in CreatePromotionRequestObject) (CreatePromotionResponseObject, error) {
 	g := ginContext(ctx)
-	asked, err := s.parsePromotion(in.Body)
+	asked, err := s.parsePromotion(g, in.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -48,11 +48,11 @@ func (s *server) CreatePromotion(ctx context.Context, in CreatePromotionRequestO
 	return s.derived(g, derivation{promotionsRoute, in.Body}, valueOf(in.Params.IdempotencyKey), asked.dryRun, do)
 }
 
-func (s *server) parsePromotion(in *PromotionRequest) (asked promotion, err error) {
-	if asked.from, err = s.targetNamed("/from", in.From); err != nil {
+func (s *server) parsePromotion(g *gin.Context, in *PromotionRequest) (asked promotion, err error) {
+	if asked.from, err = s.targetNamed(g, "/from", in.From); err != nil {
 		return asked, err
 	}
-	if asked.to, err = s.targetNamed("/to", in.To); err != nil {
+	if asked.to, err = s.targetNamed(g, "/to", in.To); err != nil {
 		return asked, err
 	}
 	asked.images, asked.dryRun = valueOf(in.Images), valueOf(in.DryRun)

@@ -219,10 +219,7 @@ func (s *server) present(ctx context.Context, target string, repository image.Re
 		return version{}, err
 	}
 	if len(pins) == 0 {
-		place, err := s.targetNamed("/target", target)
-		if err != nil {
-			return version{}, err
-		}
+		place, _ := s.place(target)
 		return version{}, &update.NotReferencedError{Images: []string{repository.String()}, Repo: place.Repo, Branch: place.Branch}
 	}
 	v := version{}

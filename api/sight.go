@@ -8,6 +8,7 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/policy"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
 // sight is what one caller may read: everything, or what its rules cover. Every answer is
@@ -39,6 +40,11 @@ func (v sight) covers(target, name string) bool {
 	}
 	repository, err := image.ParseRepository(name)
 	return err == nil && v.rules.Covers(v.caller, repository, target)
+}
+
+// places returns those of which the caller may read anything.
+func (v sight) places(all []update.Place) []update.Place {
+	return slices.DeleteFunc(slices.Clone(all), func(p update.Place) bool { return !v.reaches(p.ID) })
 }
 
 // bounds returns reaches and covers for a query of the inventory: nil where nothing is

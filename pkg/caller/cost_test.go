@@ -2,12 +2,11 @@ package caller_test
 
 import (
 	"encoding/base64"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/caller"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cost"
 )
 
 // FuzzCost repeats a fragment of a token, and of its header and its claims, a few times and
@@ -48,34 +47,7 @@ func FuzzCost(f *testing.F) {
 				text := token(head + strings.Repeat(fragment, times) + tail)
 				return func() { _, _ = callers.Authenticate(t.Context(), text) }
 			}
-			wantLinear(t, name+" of "+fragment, of(times), of(4*times))
+			cost.Linear(t, name+" of "+fragment, of(times), of(4*times))
 		}
 	})
-}
-
-// wantLinear compares what two calls cost. It forgives what is small, and a pause.
-func wantLinear(t *testing.T, what string, few, many func()) {
-	t.Helper()
-	const growth, smallBytes, smallTime = 10, 1 << 20, 500 * time.Millisecond
-	var fewBytes, manyBytes uint64
-	var fewTime, manyTime time.Duration
-	for range 3 {
-		fewBytes, fewTime = cost(few)
-		manyBytes, manyTime = cost(many)
-		if manyBytes <= growth*fewBytes+smallBytes && manyTime <= growth*fewTime+smallTime {
-			return
-		}
-	}
-	t.Errorf("%s: %d bytes in %s, and for four times as much %d bytes in %s", what, fewBytes, fewTime, manyBytes, manyTime)
-}
-
-// cost is what work takes of memory, freed memory included, and of time.
-func cost(work func()) (bytes uint64, lasted time.Duration) {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	begin := time.Now()
-	work()
-	lasted = time.Since(begin)
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc, lasted
 }

@@ -10,14 +10,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/github"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cost"
 )
 
-// wantLinear fails the test when four times the input costs more than ten times as
-// much, of the processor or of memory. What is cheap anyway passes: it is all noise.
+// wantLinear holds the cost of an input of 4,000 parts against that of 1,000.
 func wantLinear(t *testing.T, build func(n int) []byte, run func([]byte)) {
 	t.Helper()
 	if testing.Short() { // no measure: the race detector's costs are others
@@ -25,15 +23,7 @@ func wantLinear(t *testing.T, build func(n int) []byte, run func([]byte)) {
 		return
 	}
 	small, large := build(1000), build(4000)
-	for range 3 { // a collection of garbage is no cost of the input
-		quick, little := cost.Of(func() { run(small) })
-		slow, much := cost.Of(func() { run(large) })
-		if (slow < 50*time.Millisecond || slow < 10*quick) && (much < 8<<20 || much < 10*little) {
-			return
-		}
-		t.Logf("1,000 times: %s and %d bytes, 4,000 times: %s and %d bytes", quick, little, slow, much)
-	}
-	t.Error("the cost is not linear")
+	cost.Linear(t, "1,000 parts", func() { run(small) }, func() { run(large) })
 }
 
 func FuzzCostOfTrees(f *testing.F) {

@@ -1,41 +1,13 @@
 package policy_test
 
 import (
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cost"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/policy"
 )
-
-// cost is what work takes of memory, freed memory included, and of time.
-func cost(work func()) (bytes uint64, lasted time.Duration) {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	begin := time.Now() //nolint:forbidigo // it measures
-	work()
-	lasted = time.Since(begin) //nolint:forbidigo // it measures
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc, lasted
-}
-
-// wantLinear compares what two calls cost. It forgives what is small, and a pause.
-func wantLinear(t *testing.T, what string, few, many func()) {
-	t.Helper()
-	const growth, smallBytes, smallTime = 10, 1 << 20, 500 * time.Millisecond
-	var fewBytes, manyBytes uint64
-	var fewTime, manyTime time.Duration
-	for range 3 {
-		fewBytes, fewTime = cost(few)
-		manyBytes, manyTime = cost(many)
-		if manyBytes <= growth*fewBytes+smallBytes && manyTime <= growth*fewTime+smallTime {
-			return
-		}
-	}
-	t.Errorf("%s: %d bytes in %s, and for four times as much %d bytes in %s", what, fewBytes, fewTime, manyBytes, manyTime)
-}
 
 // FuzzCost repeats a fragment of a claim's text and of a pattern: both cost what their
 // lengths cost, and the longest pattern that is taken is matched at once.
@@ -61,19 +33,19 @@ func FuzzCost(f *testing.F) {
 			claims := map[string]string{"c": head + strings.Repeat(fragment, times) + tail}
 			return func() { claimed.Matches(claims, repository) }
 		}
-		wantLinear(t, "a claim of "+fragment, expand(1000), expand(4000))
+		cost.Linear(t, "a claim of "+fragment, expand(1000), expand(4000))
 		parse := func(times int) func() {
 			text := "ghcr.io/" + head + strings.Repeat(fragment, times) + tail
 			return func() { _, _ = policy.ParsePattern(text) }
 		}
-		wantLinear(t, "a pattern of "+fragment, parse(1000), parse(4000))
+		cost.Linear(t, "a pattern of "+fragment, parse(1000), parse(4000))
 		for room := 500 - len(head) - len(tail); room > 0; room /= 2 {
 			pattern, err := policy.ParsePattern("ghcr.io/" + head + strings.Repeat(fragment, room/len(fragment)) + tail)
 			if err != nil {
 				continue
 			}
 			matched := func() { pattern.Matches(map[string]string{"c": "a"}, repository) }
-			wantLinear(t, "the pattern "+pattern.String(), func() {}, matched)
+			cost.Linear(t, "the pattern "+pattern.String(), func() {}, matched)
 			return
 		}
 	})

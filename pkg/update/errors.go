@@ -94,8 +94,8 @@ type NoTargetError struct {
 	Branch string
 	// Target is the id of one that was configured once.
 	Target string
-	// Targets are those there are.
-	Targets []string
+	// Targets are those there are, as far as the caller may know of them.
+	Targets []Place
 }
 
 // Error is a sentence for the caller.
@@ -107,7 +107,15 @@ func (e *NoTargetError) Error() string {
 	case !e.Repo.IsZero():
 		asked = e.Repo.String()
 	}
-	return fmt.Sprintf("%s is not a target of this service; it writes to %s", asked, listed(e.Targets))
+	sentence := asked + " is not a target of this service"
+	if len(e.Targets) == 0 {
+		return sentence
+	}
+	places := make([]string, len(e.Targets))
+	for i, p := range e.Targets {
+		places[i] = p.String()
+	}
+	return sentence + "; it writes to " + listed(places)
 }
 
 // MessageRefusedError reports that a target takes no commit messages of callers.

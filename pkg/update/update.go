@@ -182,7 +182,7 @@ func choose(targets []*target, r Request) ([]chosen, error) {
 		if !wanted(place.ID) {
 			continue
 		}
-		foreign.Targets = append(foreign.Targets, place.String())
+		foreign.Targets = append(foreign.Targets, place)
 		if !t.isRepo(r.Repo) {
 			continue
 		}
@@ -325,7 +325,7 @@ func (t *target) awaitBranch(ctx context.Context, r Request) error {
 		fits, _ = t.isBranch(r.Branch)
 	}
 	if !fits {
-		return &NoTargetError{Branch: r.Branch, Targets: []string{t.place().String()}}
+		return &NoTargetError{Branch: r.Branch, Targets: []Place{t.place()}}
 	}
 	return nil
 }
@@ -340,10 +340,7 @@ func (t *target) awaitBranch(ctx context.Context, r Request) error {
 func (s *Service) Apply(ctx context.Context, id string, requests []Request) []Result {
 	t := s.byID[id]
 	if t == nil {
-		gone := &NoTargetError{Target: id}
-		for _, t := range s.targets {
-			gone.Targets = append(gone.Targets, t.place().String())
-		}
+		gone := &NoTargetError{Target: id, Targets: s.Places()}
 		return repeat(Result{Place: Place{ID: id, Name: id}, Err: gone}, len(requests))
 	}
 	results := repeat(t.failed(nil), len(requests))

@@ -2,16 +2,12 @@ package webhook_test
 
 import (
 	"bytes"
-	"runtime"
 	"slices"
 	"testing"
-	"time"
 
+	"github.com/refty-yapi/refty-node-versions-service/pkg/internal/cost"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
 )
-
-// growth is how much more a fragment may cost that is repeated four times as often.
-const growth = 10
 
 // FuzzCost repeats a fragment of a body: memory and time are linear in it, for
 // every kind.
@@ -46,33 +42,7 @@ func FuzzCost(f *testing.F) {
 			receive := func(r request) func() {
 				return func() { _, _ = send(t.Context(), sources[kind], r) }
 			}
-			wantLinear(t, string(kind), receive(few), receive(many))
+			cost.Linear(t, string(kind), receive(few), receive(many))
 		}
 	})
-}
-
-// wantLinear compares what two calls cost. It forgives what is small, and a pause.
-func wantLinear(t *testing.T, name string, few, many func()) {
-	t.Helper()
-	const smallBytes, smallTime = 4 << 20, time.Second
-	var bytes, otherBytes uint64
-	var took, otherTook time.Duration
-	for range 3 {
-		bytes, took = cost(few)
-		otherBytes, otherTook = cost(many)
-		if otherBytes <= growth*bytes+smallBytes && otherTook <= growth*took+smallTime {
-			return
-		}
-	}
-	t.Errorf("%s: %d bytes in %s, and for four times as much %d bytes in %s", name, bytes, took, otherBytes, otherTook)
-}
-
-func cost(work func()) (bytes uint64, took time.Duration) {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	start := time.Now()
-	work()
-	took = time.Since(start)
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc, took
 }

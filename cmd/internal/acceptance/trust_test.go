@@ -209,7 +209,7 @@ func TestRulesNarrowTheTargets(t *testing.T) {
   - {name: staging, repository: refty-yapi/refty-infra-test}
   - {name: production, repository: octo-org/infra}
 callers:
-  - {name: ci, tokens: [{value: token-of-a-continuous-build}]}
+  - {name: ci, tokens: [{value: token-of-a-continuous-build}], read: own}
 rules:
   - {name: staging-only, callers: [ci], images: ["ghcr.io/refty-yapi/**"], targets: [staging]}
 `), withEnv("AUTH", ""))
@@ -224,6 +224,36 @@ rules:
 	}
 	if p := r.problem; p.Rule == nil || *p.Rule != "staging-only" || p.Reasons == nil || len(*p.Reasons) != 1 {
 		t.Errorf("rule and reasons: %s", r.body)
+	}
+}
+
+// An error tells a caller of no target that it may not read of.
+func TestErrorsTellOfACallersOwnTargets(t *testing.T) {
+	t.Parallel()
+	w := start(t, withRepository("octo-org/infra", map[string]string{"web.yaml": deployment(node + ":1")}), withConfig(`targets:
+  - {name: staging, repository: refty-yapi/refty-infra-test}
+  - {name: production, repository: octo-org/infra}
+callers:
+  - {name: ci, tokens: [{value: token-of-a-continuous-build}], read: own}
+  - {name: new, tokens: [{value: token-of-a-new-build}], read: own}
+rules:
+  - {name: staging-only, callers: [ci], images: ["ghcr.io/refty-yapi/**"], targets: [staging]}
+`), withEnv("AUTH", ""))
+	ci, nobody := "Bearer token-of-a-continuous-build", "Bearer token-of-a-new-build"
+	for _, test := range []struct{ path, body, bearer, want string }{
+		{"/v1/updates", `{"image": "` + node + `", "version": "2", "repository": "octo-org/none"}`, ci, "; it writes to staging (refty-yapi/refty-infra-test"},
+		{"/v1/updates", `{"image": "` + node + `", "version": "2", "repository": "octo-org/none"}`, nobody, "octo-org/none is not a target of this service"},
+		{"/v1/holds", `{"image": "` + node + `", "target": "test"}`, ci, "test is no target; there are staging"},
+		{"/v1/rollbacks", `{"image": "` + node + `", "target": "test", "reason": "it fails"}`, nobody, "test is no target"},
+		{"/v1/promotions", `{"from": "test", "to": "staging"}`, ci, "test is no target; there are staging"},
+	} {
+		r := w.call(http.MethodPost, test.path, test.bearer, test.body)
+		if r.status < 400 || r.status > 499 || !strings.Contains(r.body, test.want) || strings.Contains(r.body, "production") || strings.Contains(r.body, "octo-org/infra") {
+			t.Errorf("%s %s: status %d: %s", test.path, test.body, r.status, r.body)
+		}
+		if test.bearer == nobody && strings.Contains(r.body, "staging") {
+			t.Errorf("%s: a caller without a rule is told of staging: %s", test.path, r.body)
+		}
 	}
 }
 

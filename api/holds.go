@@ -43,11 +43,18 @@ func (s *server) ListHolds(ctx context.Context, _ ListHoldsRequestObject) (ListH
 // CreateHold answers POST /v1/holds.
 func (s *server) CreateHold(ctx context.Context, in CreateHoldRequestObject) (CreateHoldResponseObject, error) {
 	g := ginContext(ctx)
-	do := func(ctx context.Context) (response, error) { return s.holdImage(ctx, g, in.Body) }
-	return s.derived(g, derivation{holdsRoute, in.Body}, valueOf(in.Params.IdempotencyKey), false, do)
+	key, d := valueOf(in.Params.IdempotencyKey), derivation{holdsRoute, in.Body}
+	id := s.newID()
+	if key != "" {
+		id = idOf(keyOf(identityOf(g), key, d))
+	}
+	do := func(ctx context.Context) (response, error) { return s.holdImage(ctx, g, id, in.Body) }
+	return s.derived(g, d, key, false, do)
 }
 
-func (s *server) holdImage(ctx context.Context, g *gin.Context, in *HoldRequest) (response, error) {
+// holdImage makes the hold, unless the id is one that stands: then a crash has kept its
+// answer from the caller.
+func (s *server) holdImage(ctx context.Context, g *gin.Context, id string, in *HoldRequest) (response, error) {
 	repository, err := parseHold(in, time.Now())
 	if err != nil {
 		return response{}, err
@@ -57,7 +64,7 @@ func (s *server) holdImage(ctx context.Context, g *gin.Context, in *HoldRequest)
 		return response{}, err
 	}
 	hold := queue.Hold{
-		ID: s.newID(), Image: repository.Name(), Target: place.ID, Reason: strings.TrimSpace(valueOf(in.Reason)),
+		ID: id, Image: repository.Name(), Target: place.ID, Reason: strings.TrimSpace(valueOf(in.Reason)),
 		By: g.GetString(keyCaller), Until: valueOf(in.Until),
 	}
 	note(g, slog.String("hold", hold.ID), slog.String("image", hold.Image), slog.String("target", hold.Target))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 )
@@ -77,6 +78,12 @@ func (s *server) hold(ctx context.Context, k queue.Key) (letGo func()) {
 // count as equal.
 func keyOf(caller, key string, in any) *queue.Key {
 	return &queue.Key{Caller: caller, Key: key, Hash: sha256.Sum256(encode(in))}
+}
+
+// idOf returns an id that is the same for the same caller, key and body, and nothing
+// else's: a UUIDv8, RFC 9562, section 5.8.
+func idOf(k *queue.Key) string {
+	return uuid.NewHash(sha256.New(), uuid.Nil, encode(k), 8).String()
 }
 
 // reserve reserves the key, or returns the answer of the first request with it.

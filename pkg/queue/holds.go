@@ -15,7 +15,7 @@ const MaxHolds = 1_000
 // Hold keeps an image in a target from being moved until it is removed. The queue stores
 // holds; whoever carries out updates respects them.
 type Hold struct {
-	ID     string // chosen by the caller, unique: a UUIDv7
+	ID     string // chosen by the caller, unique: a UUID
 	Image  string // normalised name
 	Target string // the target's name
 	// Version is what the image is held at; "" for a hold of whatever is there.

@@ -175,6 +175,31 @@ func TestHoldOfAKey(t *testing.T) {
 	}
 }
 
+// A crash between a hold and its answer leaves the hold without the key's answer: asked for
+// again, it stands once.
+func TestHoldWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	w := start(t, withData())
+	ask := func(body string) string {
+		r := w.call(http.MethodPost, "/v1/holds", "", body, "Idempotency-Key", "noon")
+		if r.status != http.StatusCreated {
+			t.Fatalf("status %d: %s", r.status, r.body)
+		}
+		return r.header.Get("Location")
+	}
+	first := ask(withImage(`"reason": "5xx since noon"`))
+	w.must(w.stop())
+	w.changeStore("DELETE FROM versions_key")
+	w.run()
+	if second := ask(withImage(`"reason": "5xx since noon"`)); second != first || len(w.holds("")) != 1 {
+		t.Errorf("%s, then %s; %v are held", first, second, w.holds(""))
+	}
+	w.changeStore("DELETE FROM versions_key")
+	if other := ask(withImage(`"reason": "5xx again"`)); other == first || len(w.holds("")) != 2 {
+		t.Errorf("%s for another body; %v are held", other, w.holds(""))
+	}
+}
+
 // What meets a hold ends as held and names it, on every road and after a restart; a
 // release replays nothing, and what was held can be tried again.
 func TestHeldUpdates(t *testing.T) {

@@ -444,11 +444,17 @@ func TestStoreThatIsAway(t *testing.T) {
 // database's lock, which SQLite waits for and then gives up.
 func (w *world) breakStore() {
 	w.t.Helper()
+	w.changeStore("BEGIN IMMEDIATE")
+}
+
+// changeStore runs a statement on a connection to SQLite's file that stays open.
+func (w *world) changeStore(statement string) {
+	w.t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(w.env["DATA_DIR"], "versions-service.db"))
 	w.must(err)
 	conn, err := db.Conn(w.t.Context())
 	w.must(err)
 	w.t.Cleanup(func() { w.must(errors.Join(conn.Close(), db.Close())) })
-	_, err = conn.ExecContext(w.t.Context(), "BEGIN IMMEDIATE")
+	_, err = conn.ExecContext(w.t.Context(), statement)
 	w.must(err)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
@@ -13,7 +15,8 @@ import (
 const (
 	// followPoll is how often Follow asks the store for pull requests to look at.
 	followPoll = 500 * time.Millisecond
-	// followAtOnce bounds those that are taken together, and followTimeout the steps of one.
+	// followAtOnce bounds those that are looked at side by side, and followTimeout the steps
+	// of one: it is less than the time for which the queue leaves one to its taker.
 	followAtOnce  = 8
 	followTimeout = 90 * time.Second
 )
@@ -112,9 +115,12 @@ type Follower interface {
 	Follow(ctx context.Context, target, branch string) (refused []string, err error)
 }
 
-// Follow has the pull requests looked at that are due, until ctx ends. follower is asked for
-// each of them: it may be another one from time to time.
+// Follow has the pull requests looked at that are due, some side by side, until ctx ends.
+// follower is asked for each of them: it may be another one from time to time.
 func (p *Proposals) Follow(ctx context.Context, follower func() Follower, log *slog.Logger) {
+	var following sync.WaitGroup
+	defer following.Wait()
+	var busy atomic.Int32
 	tick := time.NewTicker(followPoll)
 	defer tick.Stop()
 	for {
@@ -123,15 +129,20 @@ func (p *Proposals) Follow(ctx context.Context, follower func() Follower, log *s
 			return
 		case <-tick.C:
 		}
-		due, err := p.queue.DueProposals(ctx, followAtOnce)
+		room := followAtOnce - int(busy.Load())
+		if room == 0 {
+			continue
+		}
+		due, err := p.queue.DueProposals(ctx, room)
 		if err != nil {
 			continue // the store's own checks say that it is away
 		}
 		for _, one := range due {
-			if ctx.Err() != nil {
-				return
-			}
-			p.followOne(ctx, follower(), one, log)
+			busy.Add(1)
+			following.Go(func() {
+				defer busy.Add(-1)
+				p.followOne(ctx, follower(), one, log)
+			})
 		}
 	}
 }

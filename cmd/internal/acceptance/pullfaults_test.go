@@ -200,6 +200,73 @@ func TestPullRequestsAfterAKill(t *testing.T) {
 	}
 }
 
+// closings are all writes that it takes to close a pull request which has nothing left to
+// change, before they are carried out and after.
+func closings() []interruption {
+	var all []interruption
+	for _, i := range []interruption{
+		{method: "POST", endpoint: "/comments"},
+		{method: "PATCH", endpoint: "/pulls"},
+		{method: "DELETE", endpoint: "git/refs"},
+	} {
+		after := i
+		after.landed = true
+		all = append(all, i, after)
+	}
+	return all
+}
+
+// The program is killed at each write by which it closes a pull request: another run closes
+// it, says why, and leaves no branch behind.
+func TestPullRequestsAreClosedAfterAKill(t *testing.T) {
+	t.Parallel()
+	all := closings()
+	w := interrupted(t, all)
+	p := w.spawn()
+	reached := make([]<-chan struct{}, len(all))
+	ids := make([]string, len(all))
+	for n, i := range all {
+		r, err := i.ask(p.world, "v1")
+		w.must(err)
+		wantPull(t, r, http.StatusCreated, api.StatusProposed, 1)
+		ids[n] = r.update.Id
+		reached[n] = i.lieInWait(p)
+		i.in(p.world).push(map[string]string{"app.yaml": deployment(i.image + ":v1")}) // by hand
+		i.in(p.world).hint("push", "main")
+	}
+	for n, i := range all {
+		i.in(p.world).hinted("push", "main", "come to", func() bool {
+			select {
+			case <-reached[n]:
+				return true
+			default:
+				return false
+			}
+		})
+	}
+	p.kill()
+
+	p = w.spawn()
+	for _, i := range all {
+		i.in(p.world).hint("push", "main")
+	}
+	for n, i := range all {
+		own := i.in(p.world)
+		ended := func() bool { return own.statusOf(ids[n]) != api.StatusProposed }
+		own.hinted("push", "main", "ended", ended)
+		pull := own.onlyPull(1)
+		if pull.State != "closed" || pull.Merged || len(pull.Comments) == 0 || !strings.Contains(pull.Comments[0].Body, "nothing left to merge") {
+			t.Errorf("%s: %+v", i, pull)
+		}
+		if got := own.git("", "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads"); got != "main\n" {
+			t.Errorf("%s: the branches are\n%s", i, got)
+		}
+		if got := own.statusOf(ids[n]); got != api.StatusUnchanged {
+			t.Errorf("%s: its update ends as %s", i, got)
+		}
+	}
+}
+
 // Images with five versions each, and people who merge, close and push meanwhile: in the end
 // no pull request is stale.
 func TestNoPullRequestGoesStale(t *testing.T) {

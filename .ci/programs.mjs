@@ -7,6 +7,7 @@ import { join } from 'node:path';
 
 export const timeout = 30_000; // milliseconds, for a program to listen
 const stepTimeout = 60_000; // and for a step of a job
+const kept = 64 << 10; // characters of what a program printed last
 
 // start runs a program until it has printed something that matches, and returns the
 // match's groups and how to stop it. Beside env it has PATH and HOME alone.
@@ -14,16 +15,17 @@ export async function start(program, args, env, pattern) {
   const child = spawn(program, args, {
     env: { PATH: process.env.PATH, HOME: process.env.HOME, LISTEN_ADDR: '127.0.0.1:0', ...env }, stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const stop = () => stopped(child);
   let output = '';
+  const stop = () => stopped(child, () => output);
   const told = new Promise((resolve, reject) => {
+    let match;
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`${program} ended with ${code}: ${output}`)));
     setTimeout(() => reject(new Error(`${program} said only: ${output}`)), timeout).unref();
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => {
-        output += text;
-        const match = output.match(pattern);
+        output = (output + text).slice(-kept);
+        match ??= output.match(pattern);
         if (match) resolve(match.slice(1));
       });
     }
@@ -37,13 +39,13 @@ export async function start(program, args, env, pattern) {
 }
 
 // stopped ends a program as Kubernetes does, and wants a graceful end.
-async function stopped(child) {
+async function stopped(child, output) {
   if (child.exitCode === null && child.signalCode === null) {
     const ended = once(child, 'exit');
     child.kill('SIGTERM');
     await ended;
   }
-  assert.equal(child.exitCode, 0, `${child.spawnfile} did not stop gracefully`);
+  assert.equal(child.exitCode, 0, `${child.spawnfile} did not stop gracefully: ${output()}`);
 }
 
 // startHub starts the embedded GitHub with its issuer. token returns what the issuer

@@ -4,6 +4,7 @@ IMAGE    ?= ghcr.io/refty-yapi/refty-node-versions-service
 TARGET   ?= service
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
+MINUTES  ?= 30
 BENCH    ?= ^Benchmark(Updates|Growth|Deliveries|Inventory|Table|Bursts|Lists)$$
 DOCKER   ?= docker
 
@@ -11,7 +12,7 @@ DOCKER   ?= docker
 POSTGRES ?= $(if $(wildcard /usr/lib/postgresql/*/bin/initdb),.ci/postgres)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint generate fuzz bench image ci
+.PHONY: help run test race lint generate fuzz bench soak image ci
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +38,9 @@ fuzz: ## fuzz every parser for FUZZTIME (10s) each
 
 bench: ## print what updates, looks at all images, bursts and lists cost, what grows with what, how soon a webhook is answered, and how fast files are edited
 	$(POSTGRES) go test -p 1 ./cmd/internal/acceptance ./pkg/inventory ./pkg/manifest ./pkg/queue -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 30m
+
+soak: ## run the service under mixed load for MINUTES (30) and see that nothing grows
+	.ci/soak $(MINUTES)
 
 image: ## build the container image IMAGE:VERSION, and with TARGET=sandbox that of the sandbox
 	$(DOCKER) build -t $(IMAGE):$(VERSION) --target $(TARGET) \

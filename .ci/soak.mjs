@@ -27,7 +27,7 @@ const [serviceProgram, sandboxProgram] = programs;
 
 const minute = 60_000; // milliseconds, as the next five
 const everyRound = 20_000; // the commits of a round stay within the pace of 200 an hour
-const everyRead = 400;
+const everyRead = 600;
 const everyDeparture = 1_500;
 const everySample = 5_000;
 const patience = 180_000; // for what waits to end, once GitHub works again
@@ -35,7 +35,7 @@ const margin = 1.1; // by how much the last third may be over the one before it
 const slack = { goroutines: 5, fds: 5 }; // what the margin of a small number would leave out
 const judged = 9; // minutes: a shorter run is all warming up
 const history = 16 << 20; // bytes, the least that queue.max_history may be
-const cache = 16 << 20;
+const cache = 32 << 20;
 
 const secrets = { caller: 'a-secret-of-the-soak', hook: 'a-secret-of-the-registry' };
 const fleet = { files: 400, images: 10 };
@@ -194,16 +194,18 @@ async function depart(origin, n) {
   await once(socket, 'close');
 }
 
-// every calls work at an interval until the time is over, and returns when all calls have
-// ended.
+// every calls work at an interval until the time is over or a call fails, and returns when
+// all calls have ended.
 async function every(interval, until, work) {
   const running = new Set();
-  for (let n = 0, next = Date.now(); next < until; n++, next += interval) {
+  let failure;
+  for (let n = 0, next = Date.now(); next < until && !failure; n++, next += interval) {
     await pause(Math.max(0, next - Date.now()));
-    const one = work(n).finally(() => running.delete(one));
+    const one = work(n).catch((error) => { failure ??= error; }).finally(() => running.delete(one));
     running.add(one);
   }
   await Promise.all(running);
+  if (failure) throw failure;
 }
 
 function databaseBytes() {
@@ -213,12 +215,14 @@ function databaseBytes() {
   return readdirSync(data).reduce((sum, name) => sum + statSync(join(data, name)).size, 0);
 }
 
+const measured = ['rss', 'heap', 'goroutines', 'fds', 'database'];
+
 // sample is what the process holds now.
 async function sample(origin) {
   const metrics = await (await fetch(`${origin}/metrics`)).text();
   const sum = (name) => [...metrics.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'))].reduce((total, [, value]) => total + Number(value), 0);
   return {
-    at: Date.now(), rss: sum('process_resident_memory_bytes'), heap: sum('go_memstats_heap_alloc_bytes'), goroutines: sum('go_goroutines'),
+    rss: sum('process_resident_memory_bytes'), heap: sum('go_memstats_heap_alloc_bytes'), goroutines: sum('go_goroutines'),
     fds: sum('process_open_fds'), database: databaseBytes(), waiting: sum('versions_service_queue_waiting'),
     updates: sum('versions_service_updates_total') + sum('versions_service_queue_ended_total'),
   };
@@ -228,46 +232,41 @@ const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(number
 const mebibytes = (bytes) => (bytes / 2 ** 20).toFixed(1);
 const columns = ['minute', 'RSS_MiB', 'heap_MiB', 'goroutines', 'fds', 'database_MiB', 'updates', 'not_2xx'];
 const widths = [6, 8, 9, 11, 5, 13, 8, 0];
-const line = (cells) => console.log(cells.map((cell, i) => String(cell).padStart(widths[i])).join(' '));
+const line = (...cells) => console.log(cells.map((cell, i) => String(cell).padStart(widths[i])).join(' '));
+const show = (label, held, ...more) => line(label, mebibytes(held.rss), mebibytes(held.heap), held.goroutines, held.fds, mebibytes(held.database), ...more);
 
-// row prints the medians of a minute.
-function row(label, samples, updates, statuses) {
-  const of = (key) => median(samples.map((one) => one[key]));
-  line([label, mebibytes(of('rss')), mebibytes(of('heap')), of('goroutines'), of('fds'), mebibytes(of('database')), updates, statuses]);
-}
+// combine makes one of several samples, key by key.
+const combine = (samples, by) => Object.fromEntries(measured.map((key) => [key, by(samples.map((one) => one[key]))]));
 
-// watch samples until the time is over, prints a row for each minute, and returns all
-// samples.
-async function watch(origin, begin, until) {
-  const samples = [];
-  let printed = 0;
+// watch samples until the time is over, and prints and returns a row for each minute: the
+// least that the process held in it, which no burst of requests and no garbage raises.
+async function watch(origin, until) {
+  const rows = [];
+  let updates = 0;
+  let samples = [];
   await every(everySample, until, async () => {
     samples.push(await sample(origin));
-    const passed = Math.floor((Date.now() + everySample - begin) / minute);
-    if (passed === printed) return;
-    printed = passed;
-    const recent = samples.filter(({ at }) => at >= begin + (passed - 1) * minute);
-    const statuses = [...counted].sort(([a], [b]) => a - b).map(([status, times]) => `${status}×${times}`).join(' ') || '-';
+    if (samples.length < minute / everySample) return;
+    rows.push(combine(samples, (values) => Math.min(...values)));
+    const statuses = [...counted].sort(([x], [y]) => x - y).map(([status, times]) => `${status}×${times}`).join(' ') || '-';
+    show(rows.length, rows.at(-1), samples.at(-1).updates - updates, statuses);
+    ({ updates } = samples.at(-1));
+    samples = [];
     counted.clear();
-    row(passed, recent, recent.at(-1).updates - (samples.at(-recent.length - 1)?.updates ?? 0), statuses);
   });
-  return samples;
+  return rows;
 }
 
-// growth compares the last third with the one before it, and returns what grew.
-function growth(samples, begin, end) {
-  const third = (n) => samples.filter(({ at }) => at >= begin + (end - begin) * n / 3 && at < begin + (end - begin) * (n + 1) / 3);
-  const [middle, last] = [third(1), third(2)];
-  row('2nd/3', middle, '', '');
-  row('3rd/3', last, '', '');
-  const grown = [];
-  for (const key of ['rss', 'heap', 'goroutines', 'fds', 'database']) {
-    const [before, after] = [middle, last].map((part) => median(part.map((one) => one[key])));
-    // Until there is as much history as is kept, the database grows.
-    if (key === 'database' && before < history) continue;
-    if (after > before * margin + (slack[key] ?? 0)) grown.push(`${key} grew from ${before} to ${after}`);
-  }
-  return grown;
+// growth compares the medians of the last third and of the one before it, and returns what
+// grew.
+function growth(rows) {
+  const third = Math.floor(rows.length / 3);
+  const before = combine(rows.slice(-2 * third, -third), median);
+  const after = combine(rows.slice(-third), median);
+  show('2nd/3', before);
+  show('3rd/3', after);
+  // Until there is as much history as is kept, the database grows.
+  return measured.filter((key) => !(key === 'database' && before.database < history) && after[key] > before[key] * margin + (slack[key] ?? 0));
 }
 
 // settle lets GitHub work again, and wants all that waits to end.
@@ -307,11 +306,10 @@ async function main(stops) {
   stops.push(service.stop);
   const origin = `http://${service.address}`;
 
-  line(columns);
-  const begin = Date.now();
-  const end = begin + minutes * minute;
-  const [samples] = await Promise.all([
-    watch(origin, begin, end),
+  line(...columns);
+  const end = Date.now() + minutes * minute;
+  const [rows] = await Promise.all([
+    watch(origin, end),
     every(everyRound, end, (n) => round(origin, api, n)),
     every(everyRead, end, (n) => read(origin, n)),
     every(everyDeparture, end, (n) => depart(origin, n)),
@@ -322,13 +320,12 @@ async function main(stops) {
   const broken = execFileSync('git', ['-C', repository, 'fsck', '--strict', '--no-dangling', '--no-progress'], { encoding: 'utf8' });
   assert.equal(broken, '', 'git finds faults in the repository');
   assert.deepEqual(offences.slice(0, 10), [], `${offences.length} answers that the interface does not promise`);
-  console.log(`${samples.at(-1).updates} updates ended, ${told} notifications arrived, and nothing waits`);
+  console.log(`${(await sample(origin)).updates} updates ended, ${told} notifications arrived, and nothing waits`);
   if (minutes < judged) {
     console.log(`soak: growth is judged from ${judged} minutes on`);
     return;
   }
-  const grown = growth(samples, begin, end);
-  assert.deepEqual(grown, [], `the last third is more than ${Math.round((margin - 1) * 100)} % over the one before it`);
+  assert.deepEqual(growth(rows), [], `the last third is more than ${Math.round((margin - 1) * 100)} % over the one before it`);
   console.log('soak: nothing grew');
 }
 

@@ -128,12 +128,12 @@ func (s *server) audit(g *gin.Context, p caller.Principal, m update.Image, targe
 		outcome = "would_deny"
 	}
 	attrs := []slog.Attr{
-		slog.String("request_id", requestID(g)), slog.Any("callers", p.Names()), slog.String("rule", d.Rule), slog.String("target", target),
+		slog.String("request_id", requestID(g)), slog.String("caller", strings.Join(p.Names(), ",")), slog.String("rule", d.Rule), slog.String("target", target),
 		slog.String("image", m.Repository.Name()), slog.String("version", m.Version.String()), slog.String("outcome", outcome),
 	}
-	claims := p.Claims()
+	claims, matched := p.Claims(), p.Matched()
 	for _, name := range slices.Sorted(maps.Keys(claims)) {
-		if slices.Contains(auditedClaims, name) {
+		if slices.Contains(auditedClaims, name) || slices.Contains(d.Claims, name) || slices.Contains(matched, name) {
 			attrs = append(attrs, slog.String("claim_"+name, claims[name]))
 		}
 	}
@@ -143,7 +143,8 @@ func (s *server) audit(g *gin.Context, p caller.Principal, m update.Image, targe
 	s.logger.LogAttrs(g.Request.Context(), slog.LevelInfo, "audit", bounded(attrs)...)
 }
 
-// auditedClaims identify the job; a token has many others, and long ones.
+// auditedClaims identify the job, whichever claims count for its callers and rules; a token
+// has many others, and long ones.
 var auditedClaims = []string{
 	"iss", "sub", "repository", "repository_id", "repository_owner_id", "ref", "event_name", "run_id", "run_attempt", "actor",
 	"project_path", "project_id", "namespace_id", "pipeline_source", "job_id", "user_login",

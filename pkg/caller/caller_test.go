@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/caller"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
@@ -424,4 +425,88 @@ func (w *world) hmacWithPublicKey(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return token
+}
+
+// An enterprise has an issuer of its own; its jobs have pages all the same.
+func TestSourceUnderIssuersOfEnterprises(t *testing.T) {
+	t.Parallel()
+	for issuer, page := range map[string]string{
+		caller.IssuerGitHub:                          "https://github.com",
+		caller.IssuerGitHub + "/octo-enterprise":     "https://github.com",
+		"https://token.actions.octo.ghe.com":         "https://octo.ghe.com",
+		"https://github.example.com/_services/token": "https://github.example.com",
+	} {
+		served, err := sandbox.NewIssuer(issuer, gitHubClaims(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		callers, err := caller.New(caller.Options{
+			Federated: []caller.Federated{{Name: "ours", Issuer: issuer, Audience: audience, Claims: map[string][]string{"repository_owner_id": {"42"}}}},
+			Transport: carry(func(r *http.Request) *http.Response {
+				_, path, _ := strings.Cut(r.URL.Path, "/.well-known/")
+				r.URL.Path = "/.well-known/" + path
+				recorder := httptest.NewRecorder()
+				served.ServeHTTP(recorder, r)
+				return recorder.Result()
+			}),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := served.Sign(audience, map[string]any{"repository": "octo-org/web", "run_id": "7"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := callers.Authenticate(t.Context(), token)
+		if want := page + "/octo-org/web/actions/runs/7"; err != nil || p.Source().URL != want {
+			t.Errorf("%s: %q, %v; want %s", issuer, p.Source().URL, err, want)
+		}
+	}
+}
+
+// carry answers requests without a network.
+type carry func(*http.Request) *http.Response
+
+func (c carry) RoundTrip(r *http.Request) (*http.Response, error) { return c(r), nil }
+
+func TestTwoCallersWithOneSecret(t *testing.T) {
+	t.Parallel()
+	shared, own := caller.HashOf("the-secret-of-both"), caller.HashOf("the-secret-of-one")
+	_, err := caller.New(caller.Options{Named: []caller.Named{
+		{Name: "bot", Secrets: []caller.Hash{own, shared, shared}}, {Name: "ops", Secrets: []caller.Hash{shared}},
+	}})
+	if err == nil || err.Error() != "the callers bot and ops have the same secret; give each its own" {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	github := caller.Federated{
+		Name: "ours", Issuer: caller.IssuerGitHub, Audience: audience,
+		Claims: map[string][]string{"repository_owner_id": {"42"}, "ref": {"refs/heads/*"}},
+	}
+	elsewhere := caller.Federated{Name: "ours", Issuer: "https://ci.example.com", Audience: audience, Claims: map[string][]string{"sub": {"web"}}}
+	for name, test := range map[string]struct {
+		caller           caller.Federated
+		claims           map[string]string
+		against, missing []string
+	}{
+		"a whole token": {github, map[string]string{
+			"iss": caller.IssuerGitHub, "aud": audience, "repository_owner_id": "42", "ref": "refs/heads/main", "event_name": "push",
+		}, nil, nil},
+		"a part of one":    {github, map[string]string{"repository_owner_id": "42"}, nil, []string{"ref", "event_name"}},
+		"another owner":    {github, map[string]string{"repository_owner_id": "43", "ref": "refs/heads/main", "event_name": "push"}, []string{"its claim repository_owner_id is '43'"}, nil},
+		"another audience": {elsewhere, map[string]string{"sub": "web", "aud": "x"}, []string{"its aud is 'x' in place of '" + audience + "'"}, nil},
+		"no claims":        {elsewhere, nil, nil, []string{"sub"}},
+	} {
+		against, missing := test.caller.Judge(test.claims)
+		if diff := cmp.Diff([][]string{test.against, test.missing}, [][]string{against, missing}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	against, _ := github.Judge(map[string]string{"repository_owner_id": "42", "ref": "refs/heads/main", "event_name": "pull_request"})
+	if len(against) != 1 || !strings.Contains(against[0], "may run a stranger's code") {
+		t.Errorf("a pull request: %q", against)
+	}
 }

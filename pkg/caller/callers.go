@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -52,10 +54,14 @@ type trusted struct {
 	callers []Federated
 }
 
-// New returns the callers. The error names the federated caller that is wrong.
+// New returns the callers. The error names the federated caller that is wrong, or two named
+// ones that have the same secret.
 func New(o Options) (*Callers, error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if err := checkUnique(o.Named); err != nil {
+		return nil, err
 	}
 	c := &Callers{named: o.Named}
 	at := map[string]int{}
@@ -80,6 +86,30 @@ func New(o Options) (*Callers, error) {
 		c.issued[i].callers = append(c.issued[i].callers, f)
 	}
 	return c, nil
+}
+
+// checkUnique returns an error for a secret of two callers: whoever has it could act as either.
+func checkUnique(named []Named) error {
+	holder := map[Hash]string{}
+	for _, n := range named {
+		for _, secret := range n.Secrets {
+			if other, taken := holder[secret]; taken && other != n.Name {
+				return fmt.Errorf("the callers %s and %s have the same secret; give each its own", other, n.Name)
+			}
+			holder[secret] = n.Name
+		}
+	}
+	return nil
+}
+
+// Holder returns the named caller that the secret belongs to. Its time does not depend on
+// which secret matches, if any. Nil has none.
+func (c *Callers) Holder(secret string) (name string, ok bool) {
+	if c == nil {
+		return "", false
+	}
+	p, ok := c.bySecret(secret)
+	return p.Name(), ok
 }
 
 // issuerOf returns the caller's issuer, nil if it is not known.
@@ -158,7 +188,10 @@ func (t trusted) authenticate(ctx context.Context, token string) (Principal, err
 		}
 		p.names = append(p.names, f.Name)
 		p.readAll = p.readAll || f.ReadAll
+		p.matched = slices.AppendSeq(p.matched, maps.Keys(f.Claims))
 	}
+	slices.Sort(p.matched)
+	p.matched = slices.Compact(p.matched)
 	switch {
 	case !heard:
 		return Principal{}, &RefusedError{Reason: "the token is for another audience: ask the issuer for one with the audience " + strings.Join(audiences, " or ")}

@@ -26,6 +26,17 @@ func refusedEvent(f Federated, c Claims) error {
 	return nil
 }
 
+// eventOf returns the name of the claim that says why the job runs, or "" where none does.
+func eventOf(c Claims) string {
+	switch {
+	case isGitHub(c):
+		return "event_name"
+	case isGitLab(c):
+		return "pipeline_source"
+	}
+	return ""
+}
+
 // sourceOf returns where the job runs, as far as the claims have it.
 func sourceOf(c Claims) Source {
 	switch {

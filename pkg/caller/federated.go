@@ -3,6 +3,7 @@ package caller
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -92,6 +93,40 @@ func (f *Federated) fits(c Claims) bool {
 		}
 	}
 	return true
+}
+
+// Judge compares some of a token's claims, by their texts, with the caller. It returns what
+// does not fit, one clause each, and the names of claims that the caller needs and that are
+// not there.
+func (f *Federated) Judge(texts map[string]string) (against, missing []string) {
+	c := Claims{texts: map[string]string{}}
+	maps.Copy(c.texts, texts)
+	for name, want := range map[string]string{"iss": f.Issuer, "aud": f.Audience} {
+		if said, ok := texts[name]; ok && said != want {
+			against = append(against, fmt.Sprintf("its %s is %s in place of %s", name, quoted(said), quoted(want)))
+		}
+		c.texts[name] = want
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Claims)) {
+		text, ok := texts[name]
+		switch {
+		case !ok:
+			missing = append(missing, name)
+		case !slices.ContainsFunc(f.Claims[name], func(v string) bool { return matches(v, text) }):
+			against = append(against, fmt.Sprintf("its claim %s is %s", name, quoted(text)))
+		}
+	}
+	switch event := eventOf(c); {
+	case event == "" || len(f.Claims[event]) > 0:
+	case texts[event] == "":
+		missing = append(missing, event)
+	default:
+		if err := refusedEvent(*f, c); err != nil {
+			against = append(against, err.Error())
+		}
+	}
+	slices.Sort(against)
+	return against, missing
 }
 
 func matches(value, text string) bool {

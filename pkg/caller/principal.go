@@ -12,6 +12,7 @@ type Principal struct {
 	claims  map[string]string
 	source  Source
 	readAll bool
+	matched []string
 }
 
 // Source is where a job runs, by its token. Its fields may be empty.
@@ -34,6 +35,10 @@ func (p Principal) Names() []string { return slices.Clone(p.names) }
 
 // Claims are the texts of the token's claims, by name; nil for a named caller.
 func (p Principal) Claims() map[string]string { return maps.Clone(p.claims) }
+
+// Matched are the names of the claims by which a token is the principal's callers, in the
+// order of the alphabet; nil for a named caller.
+func (p Principal) Matched() []string { return slices.Clone(p.matched) }
 
 // Federated reports whether an issuer vouches for the principal.
 func (p Principal) Federated() bool { return p.claims != nil }

@@ -120,7 +120,7 @@ func TestFullExample(t *testing.T) {
 		Callers: []config.Caller{
 			{Name: "release-bot", Read: config.ReadAll, Tokens: []config.Token{
 				{Secret: config.NewSecret("secret of RELEASE_BOT_TOKEN")},
-				{SHA256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
+				{SHA256: "0bd65965c8a3b43476f8df77c6def244e06208c620a2fc6e4087885009cc1657"},
 			}},
 			{Name: "jobs", OIDC: &config.OIDC{
 				Issuer: "github", Audience: "https://versions.example.com",
@@ -132,7 +132,7 @@ func TestFullExample(t *testing.T) {
 			{Name: "own-image", Callers: []string{"jobs"}, Images: []string{"ghcr.io/${repository}", "ghcr.io/${repository}/**"}, Targets: []string{"staging"}},
 			{
 				Name: "releases", Callers: []string{"release-bot"}, Images: []string{"ghcr.io/octo-org/**"}, Versions: config.Tags{Semver: ">=1.0.0"},
-				RefuseDowngrade: true, Rollback: true, OverrideFreeze: true,
+				RefuseDowngrade: true, Rollback: true, OverrideFreeze: true, ReleaseHolds: true,
 			},
 		},
 		HasRules:   true,

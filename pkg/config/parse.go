@@ -64,7 +64,7 @@ func (r *reader) read(root value, f *File) {
 		field{name: "targets", read: list(&f.Targets, target)},
 		field{name: "webhooks", read: list(&f.Webhooks, webhook)},
 		field{name: "callers", read: list(&f.Callers, caller)},
-		field{name: "rules", read: rules(f)},
+		field{name: "rules", unset: "[] allows nothing, and without the key every caller may do everything", read: rules(f)},
 		field{name: "policy", read: func(v value) {
 			var word string
 			parsed(&word, choice("enforce", "audit"))(v)

@@ -55,7 +55,6 @@ func rule(r *Rule) func(value) {
 // rules reads the list of rules, of which an empty one allows nothing.
 func rules(f *File) func(value) {
 	return func(v value) {
-		f.HasRules = true
 		if v.node.Kind == yaml.SequenceNode && len(v.node.Content) == 0 && v.node.Anchor == "" {
 			return
 		}
@@ -95,6 +94,8 @@ func (r *reader) checkTrust(f *File) {
 		r.add(&Error{Line: r.lines["callers"], Key: "callers", Detail: fmt.Sprintf("holds more than %d callers", maxCallers)})
 		return
 	}
+	_, hasRules := r.lines["rules"]
+	f.HasRules = hasRules
 	if f.Audit && !f.HasRules {
 		r.add(&Error{Line: r.lines["policy"], Key: "policy", Detail: "audit needs rules: without them there is nothing to watch"})
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -26,7 +27,9 @@ type value struct {
 type field struct {
 	name     string
 	required bool
-	read     func(value)
+	// unset is what to do about a key without a value; "" for what fits most keys.
+	unset string
+	read  func(value)
 }
 
 // refuse reports what is wrong with the value.
@@ -120,7 +123,7 @@ func (v value) member(key, node *yaml.Node, fields []field, seen map[string]int)
 	seen[key.Value] = key.Line
 	v.lines[at.key] = node.Line
 	if isNull(node) {
-		at.refuse("has no value: leave it out or give it one")
+		at.refuse("has no value: %s", cmp.Or(fields[i].unset, "leave it out or give it one"))
 		return at, true
 	}
 	fields[i].read(at)

@@ -67,6 +67,8 @@ type Decision struct {
 	// Reasons are sentences about what does not fit the closest rule; none when the
 	// move is allowed.
 	Reasons []string
+	// Claims are the names of the claims in the patterns of Rule.
+	Claims []string
 }
 
 // Policy is an immutable list of rules. It is safe for concurrent use.
@@ -106,12 +108,14 @@ func (p *Policy) Decide(c Caller, m Move) Decision {
 	}
 	if fits != nil {
 		rollback := m.Rollback && fits.Rollback
-		return Decision{Allowed: true, Rule: fits.Name, RefuseDowngrade: fits.RefuseDowngrade && !rollback, Rollback: rollback}
+		return Decision{
+			Allowed: true, Rule: fits.Name, RefuseDowngrade: fits.RefuseDowngrade && !rollback, Rollback: rollback, Claims: fits.claims(),
+		}
 	}
 	if closest < 0 {
 		return Decision{Reasons: []string{"no rule names the caller " + strings.Join(c.Names, ", ")}}
 	}
-	return Decision{Rule: p.rules[closest].Name, Reasons: reasons}
+	return Decision{Rule: p.rules[closest].Name, Reasons: reasons, Claims: p.rules[closest].claims()}
 }
 
 // Covers reports whether the caller may read updates of the image in the target: a
@@ -148,6 +152,16 @@ func (r *Rule) better(other *Rule, m Move) bool {
 
 func (r *Rule) names(c Caller) bool {
 	return slices.ContainsFunc(c.Names, func(name string) bool { return slices.Contains(r.Callers, name) })
+}
+
+// claims are the names of the claims in the rule's patterns, each once.
+func (r *Rule) claims() []string {
+	var names []string
+	for _, p := range r.Images {
+		names = append(names, p.Claims()...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func (r *Rule) takesTarget(target string) bool {

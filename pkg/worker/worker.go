@@ -239,7 +239,7 @@ func statusOf(s update.Status) queue.Status {
 func (w *Worker) audit(ctx context.Context, item queue.Item, r update.Result) {
 	for _, d := range r.Refusals() {
 		w.log.LogAttrs(ctx, slog.LevelInfo, "audit",
-			slog.String("update", item.Update.ID), slog.Any("callers", []string{item.Update.Caller}), slog.String("rule", d.Rule),
+			slog.String("update", item.Update.ID), slog.String("caller", item.Update.Caller), slog.String("rule", d.Rule),
 			slog.String("target", item.Task.Target), slog.String("image", d.Image.Repository.Name()), slog.String("version", d.Image.Version.String()),
 			slog.String("outcome", d.Outcome()), slog.Any("reasons", d.Reasons),
 		)

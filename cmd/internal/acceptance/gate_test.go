@@ -71,7 +71,7 @@ rules:
 	for line := range strings.Lines(w.logs.String()) {
 		if strings.Contains(line, `"msg":"audit"`) && strings.Contains(line, "is a downgrade") && strings.Contains(line, `"outcome":"denied"`) {
 			audited++
-			if strings.Contains(line, `"update":"`) && strings.Contains(line, `"callers":["releases"],"rule":"releases"`) {
+			if strings.Contains(line, `"update":"`) && strings.Contains(line, `"caller":"releases","rule":"releases"`) {
 				stored++
 			}
 		}

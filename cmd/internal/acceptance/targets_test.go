@@ -156,6 +156,8 @@ func TestCheckConfig(t *testing.T) {
 	ruled := twoTargets + "callers: [{name: ours, oidc: {issuer: github, claims: {repository_owner_id: 42}}}]\n" +
 		"rules: [{name: own-image, callers: [ours], images: ['ghcr.io/${repository}'], targets: [production]}]\n"
 	claims := file(`{"repository": "octo-org/web", "repository_owner_id": "42"}`)
+	foreign := file(`{"repository": "octo-org/web", "repository_owner_id": 43}`)
+	fork := file(`{"repository": "octo-org/web", "repository_owner_id": 42, "event_name": "pull_request"}`)
 	tests := map[string]struct {
 		args []string
 		code int
@@ -178,11 +180,27 @@ func TestCheckConfig(t *testing.T) {
 			"the image ghcr.io/octo-org/shop is none of ghcr.io/octo-org/web (from ghcr.io/${repository})",
 		},
 		"an unknown caller": {[]string{file(ruled), "--caller", "nobody", "--image", "ghcr.io/octo-org/web", "--version", "1.0.0"}, 2, "no rule names the caller nobody"},
-		"half a question":   {[]string{file(ruled), "--caller", "ours"}, 2, "check-config wants"},
-		"a finding":         {[]string{file(strings.Replace(ruled, "repository_owner_id: 42", "repository: octo-org/web", 1))}, 0, "warning: "},
-		"a wrong finding":   {[]string{file(strings.ReplaceAll(ruled, "${repository}", "octo-org/${actor}"))}, 1, "chooses the claim actor"},
-		"no file at all":    {nil, 2, "check-config wants"},
-		"more than a file":  {[]string{"a", "b"}, 2, "check-config wants"},
+		"another owner's job": {
+			[]string{file(ruled), "--caller", "ours", "--claims", foreign, "--image", "ghcr.io/octo-org/web", "--version", "1.0.0"},
+			2, "production: denied: the token is not the caller's: its claim repository_owner_id is '43'",
+		},
+		"a fork's job": {
+			[]string{file(ruled), "--caller", "ours", "--claims", fork, "--image", "ghcr.io/octo-org/web", "--version", "1.0.0"},
+			2, "production: denied: the token is not the caller's: jobs of the event 'pull_request' may run a stranger's code",
+		},
+		"a version that the target refuses": {
+			[]string{file(strings.Replace(ruled, "name: production", "name: production\n    downgrade: refuse", 1)), "--caller", "ours", "--claims", claims, "--image", "ghcr.io/octo-org/web", "--version", "main-1"},
+			2, "production: denied: the target refuses it: the version main-1 is no MAJOR.MINOR.PATCH",
+		},
+		"an image that is not the target's": {
+			[]string{file(strings.Replace(ruled, "name: production", "name: production\n    images: [nginx]", 1)), "--caller", "ours", "--claims", claims, "--image", "ghcr.io/octo-org/web", "--version", "1.0.0"},
+			2, "production: denied: the target refuses it: the image ghcr.io/octo-org/web is none of its images",
+		},
+		"half a question":  {[]string{file(ruled), "--caller", "ours"}, 2, "check-config wants"},
+		"a finding":        {[]string{file(strings.Replace(ruled, "repository_owner_id: 42", "repository: octo-org/web", 1))}, 0, "warning: "},
+		"a wrong finding":  {[]string{file(strings.ReplaceAll(ruled, "${repository}", "octo-org/${actor}"))}, 1, "chooses the claim actor"},
+		"no file at all":   {nil, 2, "check-config wants"},
+		"more than a file": {[]string{"a", "b"}, 2, "check-config wants"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

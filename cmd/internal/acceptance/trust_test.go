@@ -121,6 +121,45 @@ func TestJobsMoveTheirOwnImages(t *testing.T) {
 	}
 }
 
+// An audit line has the claims by which a token is the caller, and those of the rule,
+// whatever they are called, and none of the others.
+func TestAuditHasTheClaimsThatCounted(t *testing.T) {
+	t.Parallel()
+	j := newJobs(t)
+	w := start(t, func(w *world) {
+		withConfig(fmt.Sprintf(`
+callers:
+  - name: teams
+    oidc: {issuer: %q, claims: {repository_owner_id: 42, repo_property_team: [web, shop]}}
+rules:
+  - {name: own-image, callers: [teams], images: ["ghcr.io/${repo_property_path}/**"]}
+`, j.url))(w)
+		w.env["OIDC_AUDIENCE"] = audience
+		delete(w.env, "AUTH")
+	})
+	token := j.token(t, map[string]any{"repo_property_team": "shop", "repo_property_path": "refty-yapi/refty-node", "runner_environment": "self-hosted"})
+	if r := w.post(mission, "Authorization", token); r.status != http.StatusCreated {
+		t.Fatalf("status %d: %s", r.status, r.body)
+	}
+	var line string
+	for l := range strings.Lines(w.logs.String()) {
+		if strings.Contains(l, `"msg":"audit"`) {
+			line = l
+		}
+	}
+	for _, want := range []string{
+		`"caller":"teams"`, `"rule":"own-image"`, `"image":"` + node + `"`, `"outcome":"allowed"`,
+		`"claim_repository_owner_id":"42"`, `"claim_repo_property_team":"shop"`, `"claim_repo_property_path":"refty-yapi/refty-node"`,
+	} {
+		if !strings.Contains(line, want) {
+			t.Errorf("the line lacks %s: %s", want, line)
+		}
+	}
+	if strings.Contains(line, "runner_environment") {
+		t.Errorf("a claim that did not count is in the line: %s", line)
+	}
+}
+
 func (w *world) retryAs(id, authorization string) reply {
 	w.t.Helper()
 	r, err := w.try(http.MethodPost, "/v1/updates/"+id+"/retry", nil, "Authorization", authorization)

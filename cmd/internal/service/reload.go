@@ -31,7 +31,9 @@ var errChanging = errors.New("the files change while they are read")
 type laterError struct{ reason string }
 
 // Error is the reason.
-func (e *laterError) Error() string { return e.reason + "; the reload is tried again until then" }
+func (e *laterError) Error() string {
+	return e.reason + "; the reload is tried again until that has changed"
+}
 
 // Reload has Run read the configuration file and the files of secrets again, even if
 // they did not change. It returns at once.

@@ -2,6 +2,7 @@ package service
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -35,13 +36,33 @@ func (s *Settings) checkSecrets() error {
 		s.warnWeak("API_TOKENS", fmt.Sprintf("the secret of %s has less than %d characters; the next major version refuses it", name, minSecret))
 	}
 	if _, taken := s.Secrets.Holder(s.token); s.token != "" && taken {
-		return fmt.Errorf("API_TOKENS: a caller's secret is GITHUB_TOKEN itself; make one of its own, such as with openssl rand -hex 32")
+		return errors.New("API_TOKENS: a caller's secret is GITHUB_TOKEN itself; make one of its own, such as with openssl rand -hex 32")
+	}
+	if name, taken := s.Trust.Callers.Holder(s.token); s.token != "" && taken {
+		return fmt.Errorf("CONFIG_FILE: the secret of the caller %s is GITHUB_TOKEN itself; make one of its own, such as with openssl rand -hex 32", name)
 	}
 	senders := map[[sha256.Size]byte]string{}
 	for _, w := range s.Webhooks {
 		for _, secret := range w.Secrets {
 			if err := s.checkSender(w, secret, senders); err != nil {
 				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkCallers refuses the placeholder of the examples as a secret of the file's callers,
+// and warns of short ones.
+func (s *Settings) checkCallers(callers []config.Caller) error {
+	for _, c := range callers {
+		for _, token := range c.Tokens {
+			text := token.Secret.Reveal()
+			if strings.Contains(text, placeholder) {
+				return fmt.Errorf("the secret of the caller %s is still %s, the placeholder of the examples", c.Name, placeholder)
+			}
+			if token.SHA256 == "" && len(text) < minSecret {
+				s.warnWeak("CONFIG_FILE", fmt.Sprintf("the secret of the caller %s has less than %d characters; the next major version refuses it", c.Name, minSecret))
 			}
 		}
 	}
@@ -57,7 +78,7 @@ func (s *Settings) checkSender(w config.Webhook, secret config.Secret, senders m
 	if text == placeholder {
 		return fmt.Errorf("%s: the secret of webhook %s is still %s, the placeholder of the examples", where, w.Name, placeholder)
 	}
-	if name, taken := s.Secrets.Holder(text); taken {
+	if name, taken := s.Trust.Callers.Holder(text); taken {
 		return fmt.Errorf("%s: the secret of webhook %s is that of the caller %s as well; give each its own", where, w.Name, name)
 	}
 	sum := sha256.Sum256([]byte(text))

@@ -33,6 +33,9 @@ func (s *Settings) addTrust(file *config.File, before *caller.Callers) (err erro
 	if s.Trust.Callers, err = newCallers(file, s.Secrets.Named(), s.audience, before); err != nil {
 		return fmt.Errorf("CONFIG_FILE: %w", err)
 	}
+	if err := s.checkCallers(file.Callers); err != nil {
+		return fmt.Errorf("CONFIG_FILE: %w", err)
+	}
 	if s.Trust.Policy, err = newPolicy(file); err != nil {
 		return fmt.Errorf("CONFIG_FILE: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
@@ -180,18 +181,42 @@ func TestSigningKey(t *testing.T) {
 	if got := seen.answers(http.MethodPost, "/git/commits"); len(got) != 1 || !strings.Contains(got[0], `"reason":"valid"`) {
 		t.Errorf("GitHub's answer: %s", got)
 	}
-	signed, signature := splitSignature(w.git("", "cat-file", "commit", "main"))
-	ring, err := openpgp.ReadArmoredKeyRing(strings.NewReader(public))
-	w.must(err)
-	if _, err := openpgp.CheckArmoredDetachedSignature(ring, strings.NewReader(signed), strings.NewReader(signature), nil); err != nil {
-		t.Errorf("the signature does not hold: %v\n%s", err, signature)
-	}
+	w.wantSigned(public)
 	gpg, err := exec.LookPath("gpg")
 	if err != nil {
 		t.Log("gpg is not there: git verify-commit was not asked")
 		return
 	}
 	w.gpgVerifies(gpg, public)
+}
+
+// The key that signs may be replaced while the service runs.
+func TestSigningKeyIsReplaced(t *testing.T) {
+	t.Parallel()
+	private, public := pgpKey(t)
+	v := newVolume(t, map[string]string{"key": private})
+	w := prepare(t, onMain, withEnv("COMMIT_SIGNING_KEY_FILE", v.path("key")))
+	w.watchEvery = 5 * time.Millisecond
+	w.run()
+	wantCommitted(t, w.post(mission))
+	w.wantSigned(public)
+
+	private, public = pgpKey(t)
+	v.swap(map[string]string{"key": private})
+	w.reloads("applied", 1)
+	wantCommitted(t, w.post(setTo(node, "next")))
+	w.wantSigned(public)
+}
+
+// wantSigned checks the signature of the branch's head by OpenPGP.
+func (w *world) wantSigned(public string) {
+	w.t.Helper()
+	signed, signature := splitSignature(w.git("", "cat-file", "commit", "main"))
+	ring, err := openpgp.ReadArmoredKeyRing(strings.NewReader(public))
+	w.must(err)
+	if _, err := openpgp.CheckArmoredDetachedSignature(ring, strings.NewReader(signed), strings.NewReader(signature), nil); err != nil {
+		w.t.Errorf("the signature does not hold: %v\n%s", err, signature)
+	}
 }
 
 // splitSignature takes a commit object apart into what is signed and the signature.

@@ -93,6 +93,7 @@ async function byMouse(page, origin, git) {
   let dialog = page.getByRole('dialog', { name: 'Roll back' });
   await dialog.getByLabel('Where').selectOption('production');
   await dialog.getByLabel('Why').fill('errors after the release');
+  await accessible(page, 'rollback');
   await dialog.getByRole('button', { name: 'Show the plan' }).click();
   await dialog.getByRole('button', { name: 'Roll back' }).click();
   await dialog.getByRole('button', { name: 'Done' }).click();
@@ -104,6 +105,28 @@ async function byMouse(page, origin, git) {
   await page.getByRole('row').filter({ has: page.getByRole('link', { name: image, exact: true }) }).getByText('drift', { exact: true }).waitFor();
   await page.getByRole('link', { name: 'Holds' }).click();
   await page.getByText('errors after the release').waitFor();
+  await page.getByRole('button', { name: /^Release/ }).click();
+  await page.getByText('Nothing is held.').waitFor();
+}
+
+// hold keeps an image until a time, and releases it.
+async function hold(page, origin) {
+  await page.goto(`${origin}/${views.image[0]}`);
+  await shown(page, image);
+  await page.getByRole('button', { name: 'Hold', exact: true }).click();
+  const dialog = page.getByRole('dialog', { name: 'Hold an image' });
+  await dialog.getByLabel('Where').selectOption('production');
+  await dialog.getByLabel('Why').fill('holidays');
+  const until = new Date(Math.ceil(Date.now() / 60_000 + 90) * 60_000);
+  const local = new Date(until - until.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  await dialog.getByLabel('Until').fill(local);
+  await accessible(page, 'hold');
+  await dialog.getByRole('button', { name: 'Hold' }).click();
+  await page.getByText('Held in production by ci: holidays.').waitFor();
+  await page.getByRole('link', { name: 'Holds', exact: true }).click();
+  await shown(page, 'Holds');
+  const end = await page.locator('td[data-column=Until] time').getAttribute('datetime');
+  assert.equal(Date.parse(end), until.getTime(), 'the hold ends at another time');
   await page.getByRole('button', { name: /^Release/ }).click();
   await page.getByText('Nothing is held.').waitFor();
 }
@@ -151,6 +174,7 @@ try {
     await byKeyboard(page, git);
     await byMouse(page, origin, git);
     if (await page.getByRole('dialog').count()) await signIn(page);
+    await hold(page, origin);
     await promote(page, git);
     await everyView(page);
     assert.deepEqual(offences, []);

@@ -182,7 +182,6 @@ while :; do
     ;;
   429 | 502 | 503 | 504)
     case $(find code) in # the end of the update, not of this try to store it
-    upstream_forbidden) finish 2 "HTTP $status, $(find detail)" ;;
     upstream_* | timeout) finish 4 "HTTP $status, $(find detail)" ;;
     esac
     [ "$(left)" -gt 0 ] || finish 4 "HTTP $status, $(find detail)"

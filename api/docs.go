@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	_ "embed" // the page
 	"encoding/base64"
+	"io/fs"
 	"net/http"
 	"regexp"
 	"strings"
@@ -63,7 +64,25 @@ func (d *docs) register(engine *gin.Engine) {
 		c.Data(http.StatusOK, "text/html; charset=utf-8", docsPage)
 	})
 	engine.GET(docsRoute+"/*file", func(c *gin.Context) {
-		c.Header("Content-Security-Policy", d.policy)
-		d.files.ServeHTTP(c.Writer, c.Request)
+		name := c.Param("file")[1:]
+		switch {
+		case name == "":
+			c.Redirect(http.StatusMovedPermanently, docsRoute)
+		case !d.holds(name):
+			abort(c, errNoRoute)
+		default:
+			c.Header("Content-Security-Policy", d.policy)
+			d.files.ServeHTTP(c.Writer, c.Request)
+		}
 	})
+}
+
+// holds reports whether Swagger UI has a file of that name, which may be compressed.
+func (d *docs) holds(name string) bool {
+	for _, stored := range []string{name, name + ".gz"} {
+		if file, err := fs.Stat(static.FS, stored); err == nil && !file.IsDir() {
+			return true
+		}
+	}
+	return false
 }

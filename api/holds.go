@@ -169,8 +169,12 @@ func (s *server) oneTarget(
 		}
 	}
 	if len(places) > 1 {
+		stand := "take"
+		if narrow != nil {
+			stand = "have"
+		}
 		return update.Place{}, wrongFields([]FieldError{{
-			Pointer: "/target", Detail: fmt.Sprintf("%d targets have the image; name one of %s", len(places), targetNames(places)),
+			Pointer: "/target", Detail: fmt.Sprintf("%d targets %s the image; name one of %s", len(places), stand, targetNames(places)),
 		}}, 0)
 	}
 	return places[0], nil
@@ -230,7 +234,7 @@ func (s *server) mayRelease(g *gin.Context, h queue.Hold) error {
 	}
 	s.audit(g, p, update.Image{Repository: repository}, h.Target, d)
 	if !d.Allowed && !s.policy.Watched() {
-		return &deniedError{image: repository.String(), decision: d}
+		return &deniedError{what: "release the hold on " + repository.String(), decision: d}
 	}
 	return nil
 }

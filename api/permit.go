@@ -17,19 +17,24 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 )
 
-// deniedError is an update of which no rule allows its caller an image.
+// deniedError is what no rule allows the caller.
 type deniedError struct {
-	image    string
+	what     string // such as "move nginx"
 	decision policy.Decision
 }
 
-// Error returns the image, the reasons and the closest rule.
+// cannotMove is the error of an update of which no rule allows its caller an image.
+func cannotMove(image string, d policy.Decision) error {
+	return &deniedError{what: "move " + image, decision: d}
+}
+
+// Error returns what is not allowed, the reasons and the closest rule.
 func (e *deniedError) Error() string {
 	reasons := strings.Join(e.decision.Reasons, "; ")
 	if e.decision.Rule == "" {
-		return "no rule allows to move " + e.image + ": " + reasons
+		return "no rule allows to " + e.what + ": " + reasons
 	}
-	return "no rule allows to move " + e.image + "; the closest is " + e.decision.Rule + ": " + reasons
+	return "no rule allows to " + e.what + "; the closest is " + e.decision.Rule + ": " + reasons
 }
 
 // permit narrows each image of the request to the targets in which a rule allows to move
@@ -63,7 +68,7 @@ func (s *server) permit(g *gin.Context, r *update.Request) error {
 			}
 		}
 		if len(permits) == 0 {
-			return &deniedError{image: m.Repository.String(), decision: refused}
+			return cannotMove(m.Repository.String(), refused)
 		}
 		images[i].Permits = permits
 	}
@@ -88,7 +93,7 @@ func (s *server) tell(g *gin.Context, judge judge, r update.Request, err error) 
 	}
 	for _, m := range r.Images {
 		if m.Repository.String() == refused.Image && !seen.covers(refused.ID, m.Repository.Name()) {
-			return &deniedError{image: refused.Image, decision: judge(m, refused.ID)}
+			return cannotMove(refused.Image, judge(m, refused.ID))
 		}
 	}
 	return err
@@ -203,7 +208,7 @@ func (s *server) mayRetry(g *gin.Context, u queue.Update) error {
 			return queue.ErrNotFound
 		}
 		if d := judge(update.Image{Repository: repository, Version: tag}, task.Target); !d.Allowed && !s.policy.Watched() {
-			return &deniedError{image: repository.String(), decision: d}
+			return cannotMove(repository.String(), d)
 		}
 	}
 	return nil

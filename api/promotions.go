@@ -33,7 +33,7 @@ const (
 // promotion is what a caller asks for.
 type promotion struct {
 	from, to update.Place
-	images   []string // globs; none means all
+	images   []string // globs over normalised names; none means all
 	dryRun   bool
 }
 
@@ -55,15 +55,16 @@ func (s *server) parsePromotion(g *gin.Context, in *PromotionRequest) (asked pro
 	if asked.to, err = s.targetNamed(g, "/to", in.To); err != nil {
 		return asked, err
 	}
-	asked.images, asked.dryRun = valueOf(in.Images), valueOf(in.DryRun)
+	asked.dryRun = valueOf(in.DryRun)
 	var wrong []FieldError
 	if asked.from.ID == asked.to.ID {
 		wrong = append(wrong, FieldError{Pointer: "/to", Detail: "is the same target as from"})
 	}
-	for i, glob := range asked.images {
+	for i, glob := range valueOf(in.Images) {
 		if err := checkGlob(glob); err != nil {
 			wrong = append(wrong, FieldError{Pointer: fmt.Sprintf("/images/%d", i), Detail: err.Error()})
 		}
+		asked.images = append(asked.images, normalisedGlob(glob))
 	}
 	if err := checkGlobs(asked.images); err != nil {
 		wrong = append(wrong, FieldError{Pointer: "/images", Detail: err.Error()})
@@ -107,7 +108,7 @@ func (s *server) choosePromoted(ctx context.Context, g *gin.Context, asked promo
 	}
 	pins = slices.DeleteFunc(pins, func(p inventory.Pin) bool { return !asked.takes(p.Name) })
 	if missing := asked.unmatched(pins); missing != nil {
-		return &update.NotReferencedError{Images: missing, Repo: asked.from.Repo, Branch: asked.from.Branch}
+		return s.notReferenced(asked.from, missing...)
 	}
 	named, err := s.images.Pins(ctx, inventory.Query{Targets: []string{asked.to.ID}})
 	if err != nil {
@@ -146,7 +147,7 @@ func (s *server) readable(ctx context.Context, g *gin.Context, target string) ([
 	q.Reads, q.Covers = s.sightOf(g).bounds()
 	pins, err := s.images.Pins(ctx, q)
 	if err == nil && len(pins) == 0 && q.Covers != nil {
-		return nil, &deniedError{decision: policy.Decision{Reasons: []string{"no rule of the caller covers an image of " + target}}}
+		return nil, &deniedError{what: "read the images of " + target, decision: policy.Decision{Reasons: []string{"none covers one of them"}}}
 	}
 	return pins, err
 }

@@ -143,9 +143,18 @@ func (s *server) naming(ctx context.Context, repository image.Repository) func([
 		}
 		left := slices.DeleteFunc(slices.Clone(places), func(p update.Place) bool { return !named[p.ID] })
 		if len(left) == 0 {
-			return nil, &update.NotReferencedError{Images: []string{repository.String()}, Repo: places[0].Repo, Branch: places[0].Branch}
+			return nil, s.notReferenced(places[0], repository.String())
 		}
 		return left, nil
+	}
+}
+
+// notReferenced returns the error of images that a target does not name. Where targets share
+// its branch it is only a part of that, of which another part may name them.
+func (s *server) notReferenced(target update.Place, images ...string) error {
+	shares := func(other update.Place) bool { return other.Key == target.Key && other.ID != target.ID }
+	return &update.NotReferencedError{
+		Images: images, Repo: target.Repo, Branch: target.Branch, Narrowed: slices.ContainsFunc(s.updates.Places(), shares),
 	}
 }
 
@@ -220,7 +229,7 @@ func (s *server) present(ctx context.Context, target string, repository image.Re
 	}
 	if len(pins) == 0 {
 		place, _ := s.place(target)
-		return version{}, &update.NotReferencedError{Images: []string{repository.String()}, Repo: place.Repo, Branch: place.Branch}
+		return version{}, s.notReferenced(place, repository.String())
 	}
 	v := version{}
 	switch one := pins[0]; {

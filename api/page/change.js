@@ -75,7 +75,15 @@ export function plan({ title, intro, fields, request, send, verb = 'Commit', don
 // newKey is an Idempotency-Key: what is sent again after a lost answer is done once.
 const newKey = () => crypto.randomUUID?.() ?? String(Math.random());
 
-export const field = (label, control, hint) => h('label', {}, label, control, hint ? h('small', {}, hint) : null);
+let fields = 0;
+
+// field is a control with its label, and a hint that describes it.
+export function field(label, control, hint) {
+  if (!hint) return h('label', {}, label, control);
+  const id = `hint-${++fields}`;
+  control.setAttribute('aria-describedby', id);
+  return h('div', {}, h('label', {}, label, control), h('small', { class: 'hint', id }, hint));
+}
 
 // targetsOf returns the targets among references, each once.
 export function targetsOf(list) {
@@ -108,9 +116,9 @@ export async function changeVersion({ image = '', version = '' }, done) {
   plan({
     title: 'Set a version',
     fields: [
-      field('Image', h('input', { name: 'image', value: image, list: 'names', required: true, autocomplete: 'off', spellcheck: 'false' }), 'The repository name, without tag.'),
+      field('Image', h('input', { name: 'image', value: image, list: 'names', required: true, autofocus: !image, autocomplete: 'off', spellcheck: 'false' }), 'The repository name, without tag.'),
       h('datalist', { id: 'names' }, names.map((n) => h('option', { value: n }))),
-      field('Version', h('input', { name: 'version', value: version, list: 'known', required: true, autocomplete: 'off', spellcheck: 'false' })),
+      field('Version', h('input', { name: 'version', value: version, list: 'known', required: true, autofocus: Boolean(image), autocomplete: 'off', spellcheck: 'false' })),
       h('datalist', { id: 'known' }, known.map((v) => h('option', { value: v }))),
       branches.length > 1 ? field('Where', targetSelect(branches, 'Everywhere it is named')) : null,
     ],
@@ -132,7 +140,7 @@ export function goBack({ image, targets, to = '', target = '' }, done) {
     intro: h('p', {}, code(image)),
     fields: [
       targets.length > 1 ? field('Where', select) : null,
-      field('To', h('input', { name: 'to', value: to, autocomplete: 'off', spellcheck: 'false' }), 'Empty: the version before the present one.'),
+      field('To', h('input', { name: 'to', value: to, autofocus: true, autocomplete: 'off', spellcheck: 'false' }), 'Empty: the version before the present one.'),
       field('Why', h('input', { name: 'reason', autocomplete: 'off' })),
       h('label', { class: 'check' }, h('input', { type: 'checkbox', name: 'hold', checked: true }), ' Hold it there, so that the next push does not undo this'),
     ],
@@ -150,7 +158,8 @@ export function keep({ image, targets }, done) {
   const form = h('form', {
     async onsubmit(event) {
       event.preventDefault();
-      const body = { image, ...text(new FormData(form), 'target', 'reason') };
+      const body = { image, ...text(new FormData(form), 'target', 'reason', 'until') };
+      if (body.until) body.until = new Date(body.until).toISOString();
       if (JSON.stringify(body) !== sent.text) Object.assign(sent, { text: JSON.stringify(body), key: newKey() });
       try {
         await makeHold(body, sent.key);
@@ -162,9 +171,10 @@ export function keep({ image, targets }, done) {
       }
     },
   },
-  h('p', {}, code(image), ' stays at its version until the hold is released, whoever asks.'),
+  h('p', {}, code(image), ' stays at its version while the hold stands, whoever asks.'),
   targets.length ? field('Where', targetSelect(targets, null)) : null,
-  field('Why', h('input', { name: 'reason', required: true, autocomplete: 'off' })),
+  field('Why', h('input', { name: 'reason', required: true, autofocus: true, autocomplete: 'off' })),
+  field('Until', h('input', { name: 'until', type: 'datetime-local' }), 'Empty: until it is released.'),
   h('p', { class: 'actions' }, h('button', { class: 'primary' }, 'Hold')));
   const dialog = open('Hold an image', form, shown);
 }

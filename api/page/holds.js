@@ -20,7 +20,7 @@ export async function holdsView() {
     h('p', { class: 'lead' }, 'A held image keeps its version: updates and webhooks for it end as held, and change nothing.'),
     complaint,
     list.length ? table('Holds', ['Image', 'Target', 'Why', 'By', 'Until', 'Action'], list.map((x) => [
-      h('a', { href: imageHref(x.image), class: 'image' }, x.image), x.target, x.reason ?? '', [x.by, ' ', when(x.at)], x.until ? when(x.until) : 'released',
+      h('a', { href: imageHref(x.image), class: 'image' }, x.image), x.target, x.reason || 'no reason given', [x.by, ' ', when(x.at)], x.until ? when(x.until) : 'it is released',
       h('button', { type: 'button', 'aria-label': `Release ${x.image} in ${x.target}`, onclick: () => let_go(x.id) }, 'Release'),
     ])) : h('p', { class: 'note' }, 'Nothing is held. A rollback holds its image by itself; an image’s page holds one without a rollback.'),
   ];

@@ -53,12 +53,13 @@ function past(name, current, changed) {
 }
 
 // entry is one change; a way back to it is offered where the target has another version.
+// Who asked for it is believed of the service's own commits alone: anybody can write a trailer.
 function entry(e, name, current, changed) {
   const there = current.some((r) => place(r) === e.target && r.version === e.version);
   return h('li', {},
     h('div', {}, h('strong', {}, code(e.version || e.digest?.slice(0, 19))), e.from ? [' from ', code(e.from)] : null, ' in ', e.target),
-    h('div', { class: 'by' }, when(e.at), ' · ', link(e.commit.url, code(e.commit.sha.slice(0, 10))), ' · ', e.requested_by ?? e.author,
-      e.source?.url ? [' · ', link(e.source.url, 'run')] : null,
+    h('div', { class: 'by' }, when(e.at), ' · ', link(e.commit.url, code(e.commit.sha.slice(0, 10))), ' · ', (e.recorded && e.requested_by) || e.author,
+      e.recorded && e.source?.url ? [' · ', link(e.source.url, 'run')] : null,
       e.recorded ? null : [' · ', h('span', { title: 'The service’s own records do not hold this commit.' }, 'not recorded')]),
     there ? null : h('button', { type: 'button', class: 'quiet', 'aria-label': `Back to this: ${e.version} in ${e.target}`,
       onclick: () => goBack({ image: name, targets: targetsOf(current), to: e.version, target: e.target }, changed) }, 'Back to this'));

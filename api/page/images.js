@@ -11,7 +11,7 @@ export async function imagesView() {
     return [h('h1', {}, 'Images'),
       h('p', { class: 'note' }, 'No manifest names an image yet. As soon as a YAML file of the branch does, it stands here.')];
   }
-  const places = new Set(list.flatMap((i) => i.versions.flatMap((v) => v.targets))).size;
+  const places = [...new Set(list.flatMap((i) => i.versions.flatMap((v) => v.targets)))];
   const drifting = list.filter((i) => i.drift).length;
   const body = h('div', {});
   const search = h('input', { id: 'search', type: 'search', placeholder: 'nginx, octo-org/web, 1.4.0…', 'aria-label': 'Search images and versions', oninput: draw });
@@ -22,7 +22,7 @@ export async function imagesView() {
     const hits = list.filter((i) => (!only.checked || i.drift)
       && words.every((w) => i.name.includes(w) || i.versions.some((v) => v.version.toLowerCase().includes(w))));
     body.replaceChildren(hits.length
-      ? table('Images and their versions', ['Image', 'Versions', 'References', 'Action'], hits.slice(0, most).map((i) => row(i, places > 1)))
+      ? table('Images and their versions', ['Image', 'Versions', 'References', 'Action'], hits.slice(0, most).map((i) => row(i, places.length > 1)))
       : h('p', { class: 'note' }, 'Nothing fits.'),
     hits.length > most || more ? h('p', { class: 'note' }, `The first ${Math.min(most, hits.length)} of ${more ? 'very many' : hits.length}: search for the rest.`) : '');
   }
@@ -30,7 +30,8 @@ export async function imagesView() {
 
   return [
     h('h1', {}, 'Images'),
-    h('p', { class: 'lead' }, `Your manifests name ${count(list.length, 'image')}, read from GitHub just now. `,
+    h('p', { class: 'lead' }, 'The manifests of ', places.length > 3 ? count(places.length, 'target') : h('strong', {}, places.join(', ')),
+      ` name ${count(list.length, 'image')}, read from GitHub just now. `,
       'Set a version, see the diff first, and one commit changes every file that names the image.'),
     h('div', { class: 'filter' }, search,
       h('label', { class: 'check' }, only, ` Only drift (${drifting})`)),

@@ -28,7 +28,6 @@ const sentences = {
   superseded: 'A newer request won.',
   held: 'A hold keeps this image where it is.',
   queued: 'Stored; it will be done.',
-  failed: 'It failed.',
 };
 
 // met says which holds stand in the way; where adds to each where it does.
@@ -48,7 +47,7 @@ function outcome(target, planned) {
   const skipped = target.skipped ?? [];
   return h('section', { class: 'target' },
     h('h3', {}, place(target), ' ', badge(target.status)),
-    planned ? null : h('p', {}, sentences[target.status] ?? '',
+    planned || target.problem ? null : h('p', {}, sentences[target.status] ?? '',
       target.commit ? [' ', link(target.commit.url, code(target.commit.sha.slice(0, 12)))] : null,
       target.pull_request ? [' ', link(target.pull_request.url, `#${target.pull_request.number}`)] : null),
     met(target.holds),

@@ -1,7 +1,7 @@
 // The latest updates, and why the failed ones failed.
 import { retry, update, updates } from './client.js';
-import { badge, code, h, imageHref, say, when } from './dom.js';
-import { problem, result } from './parts.js';
+import { badge, code, count, h, imageHref, say, when } from './dom.js';
+import { place, problem, result } from './parts.js';
 
 const statuses = ['queued', 'committed', 'proposed', 'unchanged', 'held', 'superseded', 'failed'];
 let status = '';
@@ -25,11 +25,15 @@ export async function updatesView(id) {
   } }, h('option', { value: '' }, 'Every status'), statuses.map((s) => h('option', { value: s, selected: s === status }, s)));
   return [
     h('h1', {}, 'Updates'),
+    h('p', { class: 'lead' }, 'What callers and webhooks asked for, the newest first, and why the failed ones failed.'),
     h('div', { class: 'filter' }, h('label', {}, h('span', { class: 'visually-hidden' }, 'Status'), select)),
     page.updates.length ? list : h('p', { class: 'note' }, 'No update yet. ', h('a', { href: '#/' }, 'Choose an image'), ' and set its version.'),
     more,
   ];
 }
+
+// where lists the targets of an update.
+const where = (u) => (u.targets.length ? [' · ', u.targets.length > 3 ? count(u.targets.length, 'target') : u.targets.map(place).join(', ')] : null);
 
 // what lists the images that an update moves.
 const what = (u) => (u.images ?? [u]).map((i) => h('div', {}, h('a', { href: imageHref(i.image), class: 'image' }, i.image), ' ', code(i.version)));
@@ -40,7 +44,7 @@ function item(u) {
   const failed = u.status === 'failed' || u.last_error;
   return h('li', {},
     h('div', {}, badge(u.status), ' ', what(u)),
-    h('div', { class: 'by' }, by(u), ' · ', h('a', { href: `#/updates/${encodeURIComponent(u.id)}`, 'aria-label': `Details of update ${u.id}` }, 'Details')),
+    h('div', { class: 'by' }, by(u), where(u), ' · ', h('a', { href: `#/updates/${encodeURIComponent(u.id)}`, 'aria-label': `Details of update ${u.id}` }, 'Details')),
     failed ? h('p', { class: 'problem' }, u.last_error ?? u.problem?.detail ?? u.targets.find((t) => t.problem)?.problem.detail ?? '') : null);
 }
 
@@ -61,7 +65,7 @@ async function one(id) {
     h('h1', {}, 'Update ', badge(u.status)),
     what(u),
     h('p', { class: 'by' }, by(u), u.next_attempt_at ? [' · next attempt ', when(u.next_attempt_at)] : null),
-    u.last_error ? h('p', { class: 'problem' }, u.last_error) : null,
+    u.last_error && !u.targets.some((t) => t.problem) ? h('p', { class: 'problem' }, u.last_error) : null,
     shown,
     ['failed', 'held'].includes(u.status) ? h('p', { class: 'actions' }, again) : null,
   ].flat().filter(Boolean);

@@ -29,6 +29,9 @@ func once(ctx context.Context, hub *hub, env service.Environment, stdout, stderr
 	quiet["LISTEN_ADDR"] = "127.0.0.1:0"
 	quiet["LOG_LEVEL"] = cmp.Or(env["LOG_LEVEL"], "warn")
 	quiet = environment(hub, quiet)
+	if quiet["AUTH"] == "" {
+		return errors.New("--once sends its request without a token: leave callers and rules out of CONFIG_FILE")
+	}
 	svc, err := start(quiet, stderr)
 	if err != nil {
 		return err

@@ -56,8 +56,8 @@ Usage: sandbox [flags]
 
 The repository is refty-yapi/refty-infra-test, its branch main. GitHub's token is
 sandbox, and so is the secret of each webhook, unless CONFIG_FILE is set.
-Environment: LISTEN_ADDR (127.0.0.1:8080), API_TOKENS (none: everybody may call),
-DATA_DIR (a folder in DIR), and as of versions-service: CONFIG_FILE (its targets are
+Environment: LISTEN_ADDR (127.0.0.1:8080), API_TOKENS (none: everybody may call, unless
+CONFIG_FILE names callers), DATA_DIR (a folder in DIR), and as of versions-service: CONFIG_FILE (its targets are
 parts of that repository), WEBHOOK_…_SECRET, DATABASE_URL, UPDATE_TIMEOUT,
 GROUP_COMMITS, OVERRIDES, COMMIT_AUTHOR, COMMIT_SIGNING_KEY, CACHE_BYTES, LOG_LEVEL and LOG_FORMAT.
 `
@@ -164,17 +164,22 @@ func (o options) folder() (dir string, clean func(), err error) {
 	return dir, func() { _ = os.RemoveAll(dir) }, nil
 }
 
-// hasTargets reports whether a configuration file has targets of its own, such as parts
-// of the repository. The service says what is wrong with a file that cannot be read.
-func hasTargets(path string) bool {
+// outline reports whether a configuration file has targets of its own, such as parts of
+// the repository, and whether it says who may call. The service says what is wrong with a
+// file that cannot be read.
+func outline(path string) (targets, trust bool) {
 	content, err := os.ReadFile(path) //nolint:gosec // the file that the service reads as well
 	if path == "" || err != nil {
-		return false
+		return false, false
 	}
 	var file struct {
-		Targets []any `yaml:"targets"`
+		Targets        []any
+		Callers, Rules yaml.Node
 	}
-	return yaml.Unmarshal(content, &file) == nil && len(file.Targets) > 0
+	if yaml.Unmarshal(content, &file) != nil {
+		return false, false
+	}
+	return len(file.Targets) > 0, !file.Callers.IsZero() || !file.Rules.IsZero()
 }
 
 func listenAddr(env service.Environment) string {
@@ -198,7 +203,8 @@ func environment(hub *hub, env service.Environment) service.Environment {
 	} {
 		delete(own, name)
 	}
-	if hasTargets(env["CONFIG_FILE"]) {
+	targets, trust := outline(env["CONFIG_FILE"])
+	if targets {
 		delete(own, "GITHUB_REPOSITORY")
 		delete(own, "GITHUB_BRANCH")
 	}
@@ -207,7 +213,7 @@ func environment(hub *hub, env service.Environment) service.Environment {
 			own[name] = webhookSecret // the examples of the interface's description work
 		}
 	}
-	if env["API_TOKENS"] == "" && env["API_TOKENS_FILE"] == "" {
+	if env["API_TOKENS"] == "" && env["API_TOKENS_FILE"] == "" && !trust {
 		own["AUTH"] = "none"
 	}
 	if hub.jobs != nil {
@@ -241,7 +247,12 @@ func serve(ctx context.Context, hub *hub, env service.Environment, stdout, stder
 	case env["AUTH"] == "":
 		authorization = " \\\n    -H 'Authorization: Bearer TOKEN'"
 	}
-	fmt.Fprintf(stdout, serveText, browse(svc.Addr()), authorization, hub.example.body(), hub.repositoryDir, hub.url, env["WEBHOOK_DOCKERHUB_SECRET"])
+	url := browse(svc.Addr())
+	webhooks := ""
+	if secret := env["WEBHOOK_DOCKERHUB_SECRET"]; secret != "" {
+		webhooks = fmt.Sprintf("  Webhooks            %[1]s/v1/webhooks/dockerhub?token=%[2]s, and so on; see %[1]s/docs\n", url, secret)
+	}
+	fmt.Fprintf(stdout, serveText, url, authorization, hub.example.body(), hub.repositoryDir, webhooks, hub.url)
 	return svc.Run(ctx)
 }
 
@@ -259,8 +270,7 @@ The service is running in front of an embedded GitHub.
   See the commits:
   git -C %[4]s log -p
 
-  Webhooks            %[1]s/v1/webhooks/dockerhub?token=%[6]s, and so on; see %[1]s/docs
-  The embedded GitHub %[5]s
+%[5]s  The embedded GitHub %[6]s
 
 Press Ctrl-C to stop.
 

@@ -262,6 +262,30 @@ func TestWrongCommandLine(t *testing.T) {
 	}
 }
 
+// TestCallersOfAFile has the callers of a configuration file bring tokens, without a
+// variable that says so.
+func TestCallersOfAFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	write(t, file, "callers: [{name: ci, tokens: [{value: a-secret-of-ci-jobs}]}]\n")
+	text, stop := startProgram(t, nil, map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "CONFIG_FILE": file})
+	defer stop()
+	if !strings.Contains(text, "-H 'Authorization: Bearer TOKEN'") || strings.Contains(text, "Webhooks") {
+		t.Errorf("it prints:\n%s", text)
+	}
+	url := find(t, text, `curl -sS (http://\S+/v1/updates)`)
+	body := find(t, text, `-d '([^']+)'`)
+	for token, want := range map[string]int{"": http.StatusUnauthorized, "a-secret-of-ci-jobs": http.StatusCreated} {
+		if status := postTo(t, url, body, token); status != want {
+			t.Errorf("with the token %q: status %d", token, status)
+		}
+	}
+	var stderr strings.Builder
+	if code := run(t.Context(), []string{"--once"}, map[string]string{"CONFIG_FILE": file}, io.Discard, &stderr); code != 1 || !strings.Contains(stderr.String(), "without a token") {
+		t.Errorf("--once: code %d: %s", code, stderr.String())
+	}
+}
+
 // TestServe does what the program prints: it runs the curl line's request and
 // the git command.
 func TestServe(t *testing.T) {

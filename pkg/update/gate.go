@@ -195,9 +195,11 @@ func (p *plan) downgrade(request, part int) *DeniedError {
 			if !policy.IsDowngrade(m.Version, c.From) {
 				continue
 			}
-			e := &DeniedError{Image: m.Repository.String(), ID: p.place().ID, Target: p.place().String(), Reasons: []string{
-				fmt.Sprintf("%s:%d has %s, of which %s is a downgrade", f.Path, c.Line, c.From, m.Version),
-			}}
+			reason := fmt.Sprintf("%s:%d has %s, of which %s is a downgrade", f.Path, c.Line, c.From, m.Version)
+			if p.requests[request].Rollback {
+				reason += "; only a rule with rollback: true allows it"
+			}
+			e := &DeniedError{Image: m.Repository.String(), ID: p.place().ID, Target: p.place().String(), Reasons: []string{reason}}
 			if !p.target.Gate.RefuseDowngrade {
 				e.Rule, e.watched = permit.Rule, permit.Watched
 			}

@@ -95,7 +95,11 @@ func TestHoldsOfCallers(t *testing.T) {
 	wantProblem(t, w.release(asWeb, other.Id), http.StatusNotFound, api.ProblemCodeNotFound)
 	wantProblem(t, w.release(asOps, "none"), http.StatusNotFound, api.ProblemCodeNotFound)
 	byOps := w.holdImage(asOps, `{"image": "`+node+`"}`)
-	wantProblem(t, w.release(asWeb, byOps.Id), http.StatusForbidden, api.ProblemCodePolicyDenied)
+	denied := w.release(asWeb, byOps.Id)
+	wantProblem(t, denied, http.StatusForbidden, api.ProblemCodePolicyDenied)
+	if !strings.Contains(denied.body, "no rule allows to release the hold on "+node+":") {
+		t.Errorf("the hold of another: %s", denied.body)
+	}
 	for _, released := range []struct{ caller, id string }{{asWeb, own.Id}, {asOps, other.Id}, {asOps, byOps.Id}} {
 		if r := w.release(released.caller, released.id); r.status != http.StatusNoContent {
 			t.Errorf("release: status %d: %s", r.status, r.body)

@@ -261,6 +261,10 @@ func TestPages(t *testing.T) {
 			t.Errorf("GET /docs/%s: %d", file, r.status)
 		}
 	}
+	if r := w.get("/docs/"); r.status != http.StatusMovedPermanently || r.header.Get("Location") != "/docs" {
+		t.Errorf("GET /docs/: %d, Location %q", r.status, r.header.Get("Location"))
+	}
+	wantProblem(t, w.get("/docs/none.js"), http.StatusNotFound, api.ProblemCodeNotFound)
 }
 
 // TestPage follows the page for people to each of its files. A browser uses it in .ci/page.mjs.

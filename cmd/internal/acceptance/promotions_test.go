@@ -56,6 +56,8 @@ func stageFiles() map[string]string {
 	files["staging/only.yaml"] = deployment("ghcr.io/octo-org/only:1")
 	files["staging/twice.yaml"] = deployment("ghcr.io/octo-org/twice:1") + "---\n" + deployment("ghcr.io/octo-org/twice:2")
 	files["production/twice.yaml"] = deployment("ghcr.io/octo-org/twice:0")
+	files["production/nginx.yaml"] = deployment("nginx:0")
+	files["staging/nginx.yaml"] = deployment("nginx:1") + "---\n" + deployment("docker.io/library/nginx:2")
 	files["staging/templated.yaml"] = deployment("ghcr.io/octo-org/templated:{{ .Values.tag }}")
 	files["production/templated.yaml"] = deployment("ghcr.io/octo-org/templated:1")
 	return files
@@ -80,7 +82,7 @@ func TestPromotion(t *testing.T) {
 		t.Errorf("%d files, %d skipped", len(target.Files), len(target.Skipped))
 	}
 	want := map[string]string{
-		"ghcr.io/octo-org/only": "image_not_referenced", "ghcr.io/octo-org/twice": "ambiguous_version", "ghcr.io/octo-org/templated": "no_version",
+		"ghcr.io/octo-org/only": "image_not_referenced", "ghcr.io/octo-org/twice": "ambiguous_version", "docker.io/library/nginx": "ambiguous_version", "ghcr.io/octo-org/templated": "no_version",
 	}
 	if left := leftOutOf(t, r); fmt.Sprint(left) != fmt.Sprint(want) {
 		t.Errorf("left out: %v", left)
@@ -108,6 +110,7 @@ func TestPromotionsThatAreNarrowedOrRefused(t *testing.T) {
 	wantProblem(t, w.promote("", `"images": ["ghcr.io/octo-org/twice"]`), http.StatusUnprocessableEntity, api.ProblemCodeAmbiguousVersion)
 	wantProblem(t, w.promote("", `"images": ["ghcr.io/octo-org/none"]`), http.StatusNotFound, api.ProblemCodeImageNotReferenced)
 	wantProblem(t, w.promote("", `"images": ["none/**"]`), http.StatusNotFound, api.ProblemCodeImageNotReferenced)
+	wantProblem(t, w.promote("", `"images": ["index.docker.io/library/nginx"]`), http.StatusUnprocessableEntity, api.ProblemCodeAmbiguousVersion)
 	wantProblem(t, w.promote("", `"images": ["[a"]`), http.StatusUnprocessableEntity, api.ProblemCodeInvalidRequest)
 	for _, body := range []string{`{"from": "staging", "to": "staging"}`, `{"from": "test", "to": "staging"}`, `{"from": "staging"}`} {
 		wantProblem(t, w.call(http.MethodPost, "/v1/promotions", "", body), http.StatusUnprocessableEntity, api.ProblemCodeInvalidRequest)
@@ -138,7 +141,11 @@ rules:
   - {name: data, callers: [data], images: ["ghcr.io/refty-yapi/**"]}
   - {name: ops, callers: [ops], images: ["ghcr.io/octo-org/app-*"]}
 `), func(w *world) { delete(w.env, "AUTH") })
-	wantProblem(t, w.promote(asData, ""), http.StatusForbidden, api.ProblemCodePolicyDenied)
+	unread := w.promote(asData, "")
+	wantProblem(t, unread, http.StatusForbidden, api.ProblemCodePolicyDenied)
+	if !strings.Contains(unread.body, "no rule allows to read the images of staging:") {
+		t.Errorf("by data: %s", unread.body)
+	}
 	wantProblem(t, w.promote(asOps, ""), http.StatusForbidden, api.ProblemCodePolicyDenied)
 	if r := w.promote(asOps, `"images": ["ghcr.io/octo-org/app-?"]`); r.status != http.StatusCreated || len(r.update.Targets[0].Files) != 10 {
 		t.Errorf("by ops: %d %s", r.status, r.body)

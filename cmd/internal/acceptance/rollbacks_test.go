@@ -207,7 +207,12 @@ rules:
 			t.Errorf("%s: %s, holds %v", body, r.body, w.holds(asOps))
 		}
 	}
-	back := w.rollBack(asOps, withImage(""))
+	wantCommitted(t, w.post(setTo(node, "1.1.0"), "Authorization", asOps))
+	wantProblem(t, w.rollBack("Bearer token-of-the-release-bot", withImage(`"to": "1.0.0"`)), http.StatusForbidden, api.ProblemCodePolicyDenied)
+	if r := w.rollBack("Bearer token-of-the-release-bot", withImage(`"to": "1.0.0"`)); !strings.Contains(r.body, "only a rule with rollback: true allows it") {
+		t.Errorf("without the right: %s", r.body)
+	}
+	back := w.rollBack(asOps, withImage(`"to": "10-10-ver"`))
 	if back.status != http.StatusCreated || *back.update.Version != "10-10-ver" {
 		t.Errorf("status %d: %s", back.status, back.body)
 	}

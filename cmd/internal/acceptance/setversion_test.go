@@ -97,6 +97,10 @@ func TestSetVersionScript(t *testing.T) {
 			t.Errorf("%s: no %q in the commit's message:\n%s", tt.name, tt.from, p.log()[0].Message)
 		}
 	}
+	p.hub.Inject(sandbox.MissingPermission("contents=write").On(http.MethodPost, "git/trees"))
+	if code, out := runScript(t, append(append([]string{}, caller...), "VERSION=6")...); code != 4 || !strings.Contains(lastLine(out), "HTTP 502") {
+		t.Errorf("without the permission: exit code %d, want 4\n%s", code, out)
+	}
 }
 
 // TestSetVersionScriptOfJobs runs the script in jobs that have no secret, but a token of

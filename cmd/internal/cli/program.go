@@ -160,6 +160,9 @@ func (l Local) command() *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s\n\nUsage:\n  %s %s\n", l.Long, name, l.Use)
 				return nil
 			}
+			if len(args) > 0 && l.Use == cmd.Name() {
+				return fmt.Errorf("%s takes no arguments", l.Use)
+			}
 			return exit(l.Run(cmd.Context(), args))
 		},
 	}

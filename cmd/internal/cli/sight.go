@@ -30,8 +30,9 @@ type list struct {
 	elements []json.RawMessage
 	// unread are the targets that could not be read.
 	unread []json.RawMessage
-	// goesOn reports whether the search for more was given up.
-	goesOn bool
+	// goesOn reports whether the search for more was given up, full whether there are more
+	// elements than were asked for.
+	goesOn, full bool
 }
 
 // list sends a request for each page of a list, up to so many elements, or 0 for all.
@@ -51,6 +52,7 @@ func (s *session) list(ctx context.Context, path, field string, query url.Values
 			return all, s.fault(failed(exitFault, "the list has more than %d bytes; narrow it", maxAnswer))
 		}
 		if most > 0 && len(all.elements) >= most {
+			all.full = next != "" || len(all.elements) > most
 			all.elements = all.elements[:most]
 			return all, nil
 		}
@@ -119,6 +121,9 @@ func showList[T any](s *session, all list, show func(w io.Writer, all []T)) erro
 func (s *session) showUnread(all list) error {
 	if all.goesOn {
 		fmt.Fprintf(s.stderr, "%s: there may be more, which was not searched for\n", name)
+	}
+	if all.full {
+		fmt.Fprintf(s.stderr, "%s: there are older ones; --limit shows more\n", name)
 	}
 	if len(all.unread) == 0 {
 		return nil

@@ -28,34 +28,44 @@ const (
 // shared: they must not be changed, and stay valid. Read stops at an error of visit
 // and returns it unchanged.
 func (b *Branch) Read(ctx context.Context, s *Snapshot, entries []Entry, visit func(i int, content []byte) error) error {
-	r := &reading{branch: b, client: b.client, snapshot: s, entries: entries, visit: visit, missing: map[SHA][]int{}}
-	if err := r.fromCache(); err != nil || len(r.missing) == 0 {
+	r := &reading{branch: b, client: b.client, snapshot: s, entries: entries, visit: visit}
+	unknown, err := r.fromCache()
+	if err != nil || len(unknown) == 0 {
 		return err
 	}
-	leave, err := b.limits().enter(ctx, opBlob)
+	leave, err := b.limits().enter(ctx, filesPlace, opBlob)
 	if err != nil {
 		return err
 	}
 	defer leave()
+	r.miss(unknown)
 	if err := r.fromArchive(ctx); err != nil {
 		return err
 	}
 	return r.fromBlobs(ctx)
 }
 
-// fromCache delivers what is known, and collects what is missing.
-func (r *reading) fromCache() error {
+// fromCache delivers what is known, and returns the indexes of the other entries.
+func (r *reading) fromCache() (unknown []int, err error) {
 	for i, e := range r.entries {
 		content, ok := r.client.blobs.Get(e.SHA)
 		if !ok {
-			r.missing[e.SHA] = append(r.missing[e.SHA], i)
+			unknown = append(unknown, i)
 			continue
 		}
 		if err := r.visit(i, content); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return unknown, nil
+}
+
+// miss makes the entries of these indexes those that are missing.
+func (r *reading) miss(unknown []int) {
+	r.missing = make(map[SHA][]int, len(unknown))
+	for _, i := range unknown {
+		r.missing[r.entries[i].SHA] = append(r.missing[r.entries[i].SHA], i)
+	}
 }
 
 // reading is one call of Read.

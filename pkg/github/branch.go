@@ -98,7 +98,7 @@ func (b *Branch) list(ctx context.Context, h head, old *Snapshot) (*Snapshot, er
 	if old != nil {
 		known = old.listing
 	}
-	leave, err := b.limits().enter(ctx, opTree)
+	leave, err := b.limits().enter(ctx, treePlace, opTree)
 	if err != nil {
 		return nil, err
 	}

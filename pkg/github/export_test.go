@@ -55,3 +55,14 @@ func NewPace(now func() time.Time, sleep func(context.Context, time.Duration) er
 	l := newLimiter(now, sleep, true)
 	return l.admitCommit
 }
+
+// NewPlaces returns what readings of trees and of files wait for, and how a place is left.
+func NewPlaces(free int) (enter func(ctx context.Context, files bool) error, leave func()) {
+	p := &places{free: free}
+	return func(ctx context.Context, files bool) error {
+		if files {
+			return p.enter(ctx, filesPlace)
+		}
+		return p.enter(ctx, treePlace)
+	}, p.leave
+}

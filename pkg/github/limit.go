@@ -68,7 +68,7 @@ type limiter struct {
 	sleep func(context.Context, time.Duration) error
 
 	reads        chan struct{} // one place for each read in flight
-	readings     chan struct{} // one place for each tree or set of files that is read
+	readings     places        // for trees and sets of files
 	minute, hour *rate.Limiter // nil: not paced
 
 	mu      sync.Mutex
@@ -77,7 +77,7 @@ type limiter struct {
 }
 
 func newLimiter(now func() time.Time, sleep func(context.Context, time.Duration) error, paced bool) *limiter {
-	l := &limiter{now: now, sleep: sleep, reads: make(chan struct{}, parallelReads), readings: make(chan struct{}, parallelReadings)}
+	l := &limiter{now: now, sleep: sleep, reads: make(chan struct{}, parallelReads), readings: places{free: parallelReadings}}
 	if paced {
 		l.minute = rate.NewLimiter(rate.Every(time.Minute/minuteRefill), minuteBurst)
 		l.hour = rate.NewLimiter(rate.Every(time.Hour/hourRefill), hourBurst)
@@ -100,14 +100,12 @@ func (l *limiter) admit(ctx context.Context) error {
 	}
 }
 
-// enter waits for a place to read a tree, or a set of files. leave gives it back.
-func (l *limiter) enter(ctx context.Context, op string) (leave func(), err error) {
-	select {
-	case l.readings <- struct{}{}:
-		return func() { <-l.readings }, nil
-	case <-ctx.Done():
-		return nil, translate(ctx, op, nil, ctx.Err())
+// enter waits for a place to read something. leave gives it back.
+func (l *limiter) enter(ctx context.Context, what placeKind, op string) (leave func(), err error) {
+	if err := l.readings.enter(ctx, what); err != nil {
+		return nil, translate(ctx, op, nil, err)
 	}
+	return l.readings.leave, nil
 }
 
 // admitCommit is admit for a whole commit, which also keeps to the pace, and is

@@ -60,32 +60,23 @@ func (w *world) readAll(branches []*github.Branch) []error {
 }
 
 // Each of many small repositories takes three requests, and a few of them are read at the
-// same time.
+// same time: the files of those whose trees are known come before the other trees.
 func TestManySmallRepositories(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	const most = 16
-	var mu sync.Mutex
-	now, peak := 0, 0
-	client := w.another(func(o *github.Options) {
-		o.Transport = downloads{o.Transport, func(begins bool) {
-			mu.Lock()
-			defer mu.Unlock()
-			if !begins {
-				now--
-				return
-			}
-			now++
-			peak = max(peak, now)
-		}}
-	})
+	var downloads, trees level
+	client := w.another(func(o *github.Options) { o.Transport = levels{o.Transport, &downloads, &trees} })
 	branches := w.smallRepos(client)
 	if err := errors.Join(w.readAll(branches)...); err != nil {
 		t.Fatal(err)
 	}
 	w.wantSpent(slices.Repeat([]string{readHead, readTree, readTarball}, smallRepositories)...)
-	if peak > most {
-		t.Errorf("%d archives were read at the same time, want %d at most", peak, most)
+	if downloads.peak > most {
+		t.Errorf("%d archives were read at the same time, want %d at most", downloads.peak, most)
+	}
+	if trees.peak > 2*most {
+		t.Errorf("%d trees were in memory whose files were not read, want %d at most", trees.peak, 2*most)
 	}
 	if err := errors.Join(w.readAll(branches)...); err != nil {
 		t.Fatal(err)
@@ -93,18 +84,36 @@ func TestManySmallRepositories(t *testing.T) {
 	w.wantSpent(slices.Repeat([]string{headStands}, smallRepositories)...)
 }
 
-// downloads tells when an archive's download begins and ends.
-type downloads struct {
-	next http.RoundTripper
-	tell func(begins bool)
+// level is how many of something there are at a time, and the most that there were.
+type level struct {
+	mu        sync.Mutex
+	now, peak int
 }
 
-func (d downloads) RoundTrip(req *http.Request) (*http.Response, error) {
-	if strings.Contains(req.URL.Path, "legacy.tar.gz") {
-		d.tell(true)
-		defer d.tell(false)
+func (l *level) add(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.now += n
+	l.peak = max(l.peak, l.now)
+}
+
+// levels count the archives that are downloaded, and the trees that were asked for and
+// whose archive has not arrived.
+type levels struct {
+	next             http.RoundTripper
+	downloads, trees *level
+}
+
+func (l levels) RoundTrip(req *http.Request) (*http.Response, error) {
+	switch {
+	case strings.Contains(req.URL.Path, "/git/trees/"):
+		l.trees.add(1)
+	case strings.Contains(req.URL.Path, "legacy.tar.gz"):
+		l.downloads.add(1)
+		defer l.downloads.add(-1)
+		defer l.trees.add(-1)
 	}
-	return d.next.RoundTrip(req)
+	return l.next.RoundTrip(req)
 }
 
 // What was read before the hour's budget ended is not read again in the next hour.

@@ -261,9 +261,11 @@ func (c *Client) folder(ctx context.Context, repo Repo, tree SHA, dir string) ([
 
 // Blobs is Read for contents of the past: each is a request of its own.
 func (b *Branch) Blobs(ctx context.Context, repo Repo, entries []Entry, visit func(i int, content []byte) error) error {
-	r := &reading{branch: b, client: b.client, snapshot: &Snapshot{Repo: repo}, entries: entries, visit: visit, missing: map[SHA][]int{}}
-	if err := r.fromCache(); err != nil {
+	r := &reading{branch: b, client: b.client, snapshot: &Snapshot{Repo: repo}, entries: entries, visit: visit}
+	unknown, err := r.fromCache()
+	if err != nil {
 		return err
 	}
+	r.miss(unknown)
 	return r.fromBlobs(ctx)
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// memoryTargets is 300 in a run on demand, as CONTRIBUTING.md has it.
+// memoryTargets is 300 in a step of .ci/run.
 var memoryTargets = flag.Int("memory.targets", 8, "targets of TestMemoryOfManyTargets")
 
 const (

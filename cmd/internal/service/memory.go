@@ -12,9 +12,9 @@ const (
 	// unless GOMEMLIMIT is set. The rest is for SQLite, whose memory is not Go's.
 	heapShare = 0.8
 	// cacheShare is the part of Go's memory for what is remembered of repositories: a
-	// quarter of the container's limit. What is under way needs more for a moment, and as
-	// much again is garbage between two collections.
-	cacheShare = 0.3125
+	// fifth of the container's limit. What is under way needs more for a moment, and as
+	// much as all that together is garbage between two collections.
+	cacheShare = 0.25
 	// leastCache and mostCache bound that, in bytes.
 	leastCache = 16 << 20
 	mostCache  = 1 << 30

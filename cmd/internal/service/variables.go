@@ -131,7 +131,7 @@ func serviceVariables() []variable {
 			}
 			return nil
 		}},
-		{name: "CACHE_BYTES", fallback: defaultCache, help: "memory for all that is remembered of repositories; 0 for none; by default a quarter of the container's limit, if there is one", set: func(s *Settings, v string) error {
+		{name: "CACHE_BYTES", fallback: defaultCache, help: "memory for all that is remembered of repositories; 0 for none; by default a fifth of the container's limit, if there is one", set: func(s *Settings, v string) error {
 			return size(v, &s.CacheBytes)
 		}},
 		{name: "LOG_LEVEL", fallback: "info", help: "debug, info, warn or error; debug shows every request to GitHub", set: func(s *Settings, v string) error {

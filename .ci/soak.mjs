@@ -333,6 +333,10 @@ const stops = [];
 try {
   await main(stops);
 } finally {
-  for (const stop of stops.reverse()) await stop();
+  const ends = await Promise.allSettled(stops.map(async (stop) => stop()));
   rmSync(scratch, { recursive: true, force: true });
+  for (const { reason } of ends.filter(({ status }) => status === 'rejected')) {
+    console.error(String(reason));
+    process.exitCode = 1;
+  }
 }

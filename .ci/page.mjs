@@ -131,6 +131,22 @@ async function hold(page, origin) {
   await page.getByText('Nothing is held.').waitFor();
 }
 
+// narrow plans a change of some of the files alone.
+async function narrow(page, origin) {
+  await page.goto(`${origin}/${views.image[0]}`);
+  await shown(page, image);
+  await page.getByRole('button', { name: 'Set a version' }).last().click();
+  const dialog = page.getByRole('dialog', { name: 'Set a version' });
+  await dialog.getByLabel('Version', { exact: true }).fill('narrow');
+  await dialog.getByText('Only some of the files').click();
+  await dialog.getByLabel('Files').fill('overlays/**, charts/**');
+  await page.keyboard.press('Enter');
+  await dialog.getByText('2 references would change.').waitFor();
+  await accessible(page, 'narrow plan');
+  await page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'detached' });
+}
+
 async function promote(page, git) {
   await page.getByRole('link', { name: 'Promote' }).click();
   await shown(page, 'Promote');
@@ -175,6 +191,7 @@ try {
     await byMouse(page, origin, git);
     if (await page.getByRole('dialog').count()) await signIn(page);
     await hold(page, origin);
+    await narrow(page, origin);
     await promote(page, git);
     await everyView(page);
     assert.deepEqual(offences, []);

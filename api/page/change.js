@@ -50,7 +50,7 @@ export function plan({ title, intro, fields, request, send, verb = 'Commit', don
       const refused = answer.targets.some((t) => t.problem);
       const go = h('button', { type: 'button', class: 'primary', onclick: () => write(go, body) }, verb);
       shown.replaceChildren(
-        h('p', { class: 'summary' }, n ? `${count(n, 'reference')} would change.` : 'Nothing would change.'),
+        h('p', { class: 'summary' }, n ? `${count(n, 'reference')} would change.` : 'Nothing would change: each place has this version, or is left alone.'),
         result(answer),
         n && !refused ? h('p', { class: 'actions' }, go) : '');
       say(n ? `${count(n, 'reference')} would change` : 'Nothing would change');
@@ -121,10 +121,13 @@ export async function changeVersion({ image = '', version = '' }, done) {
       field('Version', h('input', { name: 'version', value: version, list: 'known', required: true, autofocus: Boolean(image), autocomplete: 'off', spellcheck: 'false' })),
       h('datalist', { id: 'known' }, known.map((v) => h('option', { value: v }))),
       branches.length > 1 ? field('Where', targetSelect(branches, 'Everywhere it is named')) : null,
+      h('details', {}, h('summary', {}, 'Only some of the files'),
+        field('Files', h('input', { name: 'paths', autocomplete: 'off', spellcheck: 'false' }), 'Globs such as apps/** or overlays/staging/**; empty: every file.')),
     ],
     request: (data) => {
       const branch = branches.find((b) => place(b) === data.get('target'));
-      return { ...text(data, 'image', 'version'), ...(branch ? { repository: branch.repository, branch: branch.branch } : {}) };
+      const paths = data.get('paths').split(/[\s,]+/).filter(Boolean);
+      return { ...text(data, 'image', 'version'), ...(branch ? { repository: branch.repository, branch: branch.branch } : {}), ...(paths.length ? { paths } : {}) };
     },
     send: setVersion,
     done,

@@ -25,12 +25,13 @@ const programs = process.argv.slice(3).map((path) => resolve(path));
 assert.ok(minutes > 0 && programs.length === 2, 'usage: node .ci/soak.mjs MINUTES VERSIONS_SERVICE SANDBOX');
 const [serviceProgram, sandboxProgram] = programs;
 
-const minute = 60_000; // milliseconds, as the next five
+const minute = 60_000; // milliseconds, as the next six
 const everyRound = 20_000; // the commits of a round stay within the pace of 200 an hour
 const everyRead = 600;
 const everyDeparture = 1_500;
 const everySample = 5_000;
 const patience = 180_000; // for what waits to end, once GitHub works again
+const leaving = 10_000; // what connections that nobody uses are given
 const margin = 1.1; // by how much the last third may be over the one before it
 const slack = { goroutines: 5, fds: 5 }; // what the margin of a small number would leave out
 const judged = 9; // minutes: a shorter run is all warming up
@@ -321,7 +322,10 @@ async function main(stops) {
   const broken = execFileSync('git', ['-C', repository, 'fsck', '--strict', '--no-dangling', '--no-progress'], { encoding: 'utf8' });
   assert.equal(broken, '', 'git finds faults in the repository');
   assert.deepEqual(offences.slice(0, 10), [], `${offences.length} answers that the interface does not promise`);
-  console.log(`${(await sample(origin)).updates} updates ended, ${told} notifications arrived, and nothing waits`);
+  await pause(leaving);
+  const rest = await sample(origin);
+  show('after', rest);
+  console.log(`${rest.updates} updates ended, ${told} notifications arrived, and nothing waits`);
   if (minutes < judged) {
     console.log(`soak: growth is judged from ${judged} minutes on`);
     return;

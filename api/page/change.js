@@ -54,6 +54,7 @@ export function plan({ title, intro, fields, request, send, verb = 'Commit', don
         result(answer),
         n && !refused ? h('p', { class: 'actions' }, go) : '');
       say(n ? `${count(n, 'reference')} would change` : 'Nothing would change');
+      form.hidden = !fields.length;
       shown.scrollIntoView();
       if (n && !refused) go.focus({ preventScroll: true });
     });

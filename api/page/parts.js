@@ -42,7 +42,7 @@ const remarks = (target) => [
 ].filter(Boolean).map((text) => h('p', { class: 'note' }, text));
 
 // outcome shows what an update did, or would do, in one target.
-function outcome(target, planned) {
+function outcome(target, planned, several) {
   const files = target.files ?? [];
   const skipped = target.skipped ?? [];
   return h('section', { class: 'target' },
@@ -50,7 +50,7 @@ function outcome(target, planned) {
     planned || target.problem ? null : h('p', {}, sentences[target.status] ?? '',
       target.commit ? [' ', link(target.commit.url, code(target.commit.sha.slice(0, 12)))] : null,
       target.pull_request ? [' ', link(target.pull_request.url, `#${target.pull_request.number}`)] : null),
-    met(target.holds),
+    met(target.holds, several ? (x) => ` (${x.image})` : undefined),
     remarks(target),
     target.problem ? h('p', { class: 'problem' }, code(target.problem.code), ' ', target.problem.detail) : null,
     target.diff ? diff(target.diff) : files.length ? h('ul', { class: 'files' }, files.map((f) =>
@@ -64,7 +64,7 @@ export function result(answer) {
   const planned = answer.status === 'planned';
   const left = answer.left_out ?? [];
   return h('div', { class: 'result' },
-    answer.targets.map((t) => outcome(t, planned)),
+    answer.targets.map((t) => outcome(t, planned, answer.images)),
     left.length ? h('details', {}, h('summary', {}, `${count(left.length, 'image')} left out`),
       h('ul', {}, left.map((l) => h('li', {}, code(l.image), ' ', l.reason.replaceAll('_', ' '))))) : null);
 }

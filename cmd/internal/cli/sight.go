@@ -123,7 +123,7 @@ func (s *session) showUnread(all list) error {
 		fmt.Fprintf(s.stderr, "%s: there may be more, which was not searched for\n", name)
 	}
 	if all.full {
-		fmt.Fprintf(s.stderr, "%s: there are older ones; --limit shows more\n", name)
+		fmt.Fprintf(s.stderr, "%s: there may be older ones; --limit shows more\n", name)
 	}
 	if len(all.unread) == 0 {
 		return nil

@@ -181,3 +181,36 @@ func (q *Queue) NoteProposed(ctx context.Context, target, id, image string, resu
 	}
 	return nil
 }
+
+// Replaced returns, of those of the updates that have a task on the target, the images for
+// which a newer update has another version committed, proposed or found there. An update of
+// which nothing is replaced has no images.
+func (q *Queue) Replaced(ctx context.Context, target string, ids []string) (map[string][]string, error) {
+	places := make([]imageAt, len(ids))
+	for i, id := range ids {
+		places[i].target = id
+	}
+	found := map[string][]string{}
+	read := q.store.read()
+	err := each(ctx, read, func(scan func(...any) error) error {
+		var id, image string
+		var replaced int64
+		err := scan(&id, &image, &replaced)
+		if found[id] = append(found[id], image); replaced == 0 {
+			found[id] = found[id][:len(found[id])-1]
+		}
+		return err
+	}, `
+		SELECT u.id, t.image, CASE WHEN EXISTS (
+			SELECT 1 FROM versions_task AS n JOIN versions_update AS nu ON nu.seq = n.seq
+			WHERE n.target = t.target AND n.image = t.image AND n.scope IN (t.scope, '')
+				AND n.status IN ('committed', 'proposed', 'unchanged') AND n.retriable = 0 AND n.pushed_at > t.pushed_at
+				AND coalesce(nullif(n.version, ''), nu.version) <> coalesce(nullif(t.version, ''), u.version)
+		) THEN 1 ELSE 0 END
+		FROM `+read.elements(1)+` JOIN versions_update AS u ON u.id = value->>0 JOIN versions_task AS t ON t.seq = u.seq
+		WHERE t.target = $2`, asPlaces(places), target)
+	if err != nil {
+		return nil, fmt.Errorf("queue: look for newer updates: %w", err)
+	}
+	return found, nil
+}

@@ -179,3 +179,38 @@ func TestProposedUpdatesEndWithTheirPullRequest(t *testing.T) {
 		}
 	})
 }
+
+// A newer update for the image at another version replaces one, and nothing else does.
+func TestReplacedUpdates(t *testing.T) {
+	onStores(t, func(t *testing.T, storeURL string) {
+		w := open(t, storeURL)
+		w.worker.becomes(func(i queue.Item) queue.Outcome {
+			switch i.Update.Version {
+			case "held":
+				return queue.Outcome{Status: queue.Held}
+			case "closed":
+				return queue.Outcome{Status: queue.Unchanged, Retriable: true}
+			}
+			return queue.Outcome{Status: queue.Proposed}
+		})
+		w.begin()
+		stored := func(u queue.Update) string {
+			t.Helper()
+			id := w.stored(u)
+			_, err := w.Wait(t.Context(), id)
+			w.must(err)
+			return id
+		}
+		set := stored(update("", "1", images("a", "b", "c", "d")))
+		stored(update("a", "1"))
+		stored(update("c", "held"))
+		stored(update("d", "closed"))
+		newer := stored(update("b", "2"))
+		got, err := w.Replaced(t.Context(), "infra", []string{set, newer, "unknown"})
+		w.must(err)
+		diff(t, "replaced", map[string][]string{set: {"b"}, newer: {}}, got)
+		got, err = w.Replaced(t.Context(), "another", []string{set})
+		w.must(err)
+		diff(t, "on another target", map[string][]string{}, got)
+	})
+}

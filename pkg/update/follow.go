@@ -36,13 +36,9 @@ func (s *Service) follow(ctx context.Context, t *target, branch string) (refused
 	if err := json.Unmarshal(data, &known); err != nil {
 		return nil, fmt.Errorf("read what is known of %s: %w", branch, err)
 	}
-	requests := known.requests()
+	requests := followed(known, branch)
 	if len(requests) == 0 {
 		return nil, s.proposals.Forget(ctx, t.place().ID, branch)
-	}
-	for i := range requests {
-		requests[i].proposal = branch
-		requests[i].Targets = nil
 	}
 	var results []Result
 	for attempt := 1; ; attempt++ {
@@ -84,7 +80,7 @@ func (s *Service) settleFollowed(ctx context.Context, d *draft) (done bool, err 
 		if !d.before.owns(d.sight.Head) {
 			d.sight.Head = ""
 		}
-		return true, s.endWithdrawn(ctx, d, d.t.place())
+		return true, s.endWithdrawn(ctx, d, Result{Place: d.t.place(), Status: Unchanged})
 	}
 	return false, nil
 }

@@ -19,6 +19,10 @@ type Ledger interface {
 	// ended: in both cases the commit must not reach the branch. Of an id that it does
 	// not know nothing is replaced. An error means that the commit is not recorded.
 	Announce(ctx context.Context, target, commit string, ids []string) (replaced map[string][]string, undecided bool, err error)
+	// Replaced returns the images, by their normalised names, for which newer requests have
+	// brought or proposed another version on the target, of each of the requests that it
+	// knows, by its id.
+	Replaced(ctx context.Context, target string, ids []string) (map[string][]string, error)
 }
 
 // ErrLedger is wrapped by the error of stored requests whose commit could not be

@@ -21,6 +21,11 @@ func (l ledger) Announce(_ context.Context, target, commit string, ids []string)
 	return l(target, commit, ids)
 }
 
+// Replaced implements update.Ledger.
+func (ledger) Replaced(context.Context, string, []string) (map[string][]string, error) {
+	return nil, nil
+}
+
 func ledgerService(b *branch, l ledger) *update.Service {
 	return update.New(update.Options{
 		Targets: []update.Target{{Name: "infra", Repo: target, Branch: "main", Repository: b}}, Share: true, Ledger: l,

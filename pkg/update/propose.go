@@ -56,6 +56,9 @@ func (s *Service) attemptProposal(ctx context.Context, t *target, requests []Req
 		if done, err := s.settleFollowed(ctx, d); done || err != nil {
 			return nil, err
 		}
+		if done, err := s.leaveReplaced(ctx, d); done || err != nil {
+			return nil, err
+		}
 	}
 	if results, done, err := s.settleClosed(ctx, d); done || err != nil {
 		return results, err

@@ -267,6 +267,9 @@ func code(text string) string {
 	return "<code>" + b.String() + "</code>"
 }
 
+// replacedComment is why the service closes a pull request that others have replaced.
+const replacedComment = "Newer updates move all of these images to other versions, so this pull request is closed."
+
 // closingComment is why the service closes a pull request. It is the same for each try.
 func closingComment(place Place) string {
 	return "There is nothing left to merge: " + code(place.String()) + " has what this pull request proposes, so it is closed."

@@ -125,30 +125,35 @@ func (s *Service) withdraw(ctx context.Context, d *draft, owned bool) ([]Result,
 	if !owned {
 		return results, nil
 	}
+	return results, s.closePull(ctx, d, closingComment(d.plan.place()), Result{Place: d.plan.place(), Status: Unchanged})
+}
+
+// closePull closes the pull request with a comment, and ends its updates.
+func (s *Service) closePull(ctx context.Context, d *draft, comment string, end Result) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pullPatience)
 	defer cancel()
 	if d.isOpen {
-		if err := d.pr.Comment(ctx, d.open.Number, closingComment(d.plan.place())); err != nil {
-			return nil, err
+		if err := d.pr.Comment(ctx, d.open.Number, comment); err != nil {
+			return err
 		}
 		closed := d.before
 		closed.Closed = true
 		if _, err := d.pr.Close(ctx, d.open.Number, withMarker(d.open.Body, closed)); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return results, s.endWithdrawn(ctx, d, d.plan.place())
+	return s.endWithdrawn(ctx, d, end)
 }
 
 // endWithdrawn ends the updates of a pull request that the service closed, and deletes its
 // branch.
-func (s *Service) endWithdrawn(ctx context.Context, d *draft, place Place) error {
+func (s *Service) endWithdrawn(ctx context.Context, d *draft, end Result) error {
 	if d.sight.Head != "" {
 		if _, err := d.pr.Delete(ctx, d.sight.Head); err != nil {
 			return err
 		}
 	}
-	return s.end(ctx, d, Result{Place: place, Status: Unchanged})
+	return s.end(ctx, d, end)
 }
 
 // withMarker is a body with another marker.

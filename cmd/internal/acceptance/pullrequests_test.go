@@ -296,3 +296,44 @@ func TestPullRequestsThatMergeThemselves(t *testing.T) {
 		t.Errorf("%s", r.body)
 	}
 }
+
+// Pull requests that share an image are on branches of their own. The newer one has it:
+// the older one leaves it out, or is closed, and never takes its version back.
+func TestPullRequestsThatShareAnImage(t *testing.T) {
+	t.Parallel()
+	w := start(t, withPulls(`merge: never`))
+	single := w.post(setTo(node, "v1"))
+	wantPull(t, single, http.StatusCreated, api.StatusProposed, 1)
+	set := w.post(both("v2"))
+	wantPull(t, set, http.StatusCreated, api.StatusProposed, 2)
+	w.must(w.repo.MergePullRequest(2, "squash"))
+	w.hinted("push", "main", "closed", func() bool { return w.pulls()[0].State == "closed" })
+	w.hinted("push", "main", "ended", func() bool {
+		return w.statusOf(single.update.Id) == api.StatusSuperseded && w.statusOf(set.update.Id) == api.StatusCommitted
+	})
+	if comments := w.pulls()[0].Comments; len(comments) != 1 || !strings.HasPrefix(comments[0].Body, "Newer updates move all of these images") {
+		t.Errorf("comments %+v", comments)
+	}
+	if _, err := w.repo.Head(w.pulls()[0].Head); err == nil {
+		t.Error("the branch of the closed pull request is still there")
+	}
+
+	set = w.post(both("v3"))
+	wantPull(t, set, http.StatusCreated, api.StatusProposed, 3)
+	wantPull(t, w.post(both("v3")), http.StatusOK, api.StatusProposed, 3)
+	wantPull(t, w.post(setTo(node, "v4")), http.StatusCreated, api.StatusProposed, 4)
+	w.hinted("push", "main", "without the image", func() bool { return !strings.Contains(w.pulls()[2].Body, node+":v3") })
+	if body := w.pulls()[2].Body; !strings.Contains(body, worker+":v3") || w.pulls()[2].State != "open" {
+		t.Errorf("the other image is left out as well:\n%s", body)
+	}
+	w.must(w.repo.MergePullRequest(4, "squash"))
+	w.must(w.repo.MergePullRequest(3, "squash"))
+	if content := w.file("apps/parser.yaml"); !strings.Contains(content, node+":v4") {
+		t.Errorf("not at the newest version:\n%s", content)
+	}
+}
+
+// both is a request for two images at a version.
+func both(version string) string {
+	return fmt.Sprintf(`{"images": [{"image": %q, "version": %q}, {"image": %q, "version": %[2]q}]}`, node, version, worker)
+}

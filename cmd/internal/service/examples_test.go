@@ -2,15 +2,19 @@ package service
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/caller"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/config"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/policy"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/webhook"
 )
 
 // said is a decision that an example states: # CALLER CLAIMS IMAGE:VERSION TARGET [override]: allowed.
@@ -63,6 +67,21 @@ func TestRulesByExample(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The schema of the file has the kinds of webhooks that there are.
+func TestSchemaHasEveryKind(t *testing.T) {
+	t.Parallel()
+	var found struct {
+		Kinds []webhook.Kind `json:"enum"`
+	}
+	_, after, ok := strings.Cut(config.Schema(), `"kind": `)
+	if err := json.NewDecoder(strings.NewReader(after)).Decode(&found); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	if !slices.Equal(found.Kinds, webhook.Kinds()) {
+		t.Errorf("kinds %v, want %v", found.Kinds, webhook.Kinds())
 	}
 }
 

@@ -222,7 +222,9 @@ func TestQueueIsKeptWhereItCanBe(t *testing.T) {
 				got.Claim = volume.PersistentVolumeClaim.ClaimName
 			}
 		}
-		got.Mounted = slices.Contains(pod.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: "/data"})
+		got.Mounted = slices.ContainsFunc(pod.Containers[0].VolumeMounts, func(m corev1.VolumeMount) bool {
+			return cmp.Equal(m, corev1.VolumeMount{Name: "data", MountPath: "/data"})
+		})
 		for _, variable := range pod.Containers[0].Env {
 			switch variable.Name {
 			case "DATA_DIR":

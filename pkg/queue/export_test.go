@@ -2,6 +2,8 @@ package queue
 
 import (
 	"context"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"math"
 	"net/url"
@@ -116,6 +118,18 @@ func (q *Queue) setPragma(ctx context.Context, name, value string) error {
 	pragmas.add(s.path, name, value)
 	_, err := s.writer.ExecContext(ctx, fmt.Sprintf(`PRAGMA %s = %s`, name, value))
 	return err
+}
+
+// GiveUpConnection closes SQLite's connection that writes.
+func (q *Queue) GiveUpConnection(ctx context.Context) error {
+	c, err := q.store.(*sqliteStore).writer.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.Raw(func(any) error { return driver.ErrBadConn }); !errors.Is(err, driver.ErrBadConn) {
+		return fmt.Errorf("it is not given up: %w", err)
+	}
+	return nil
 }
 
 // Pragma is a setting of SQLite's connection that writes.

@@ -257,13 +257,22 @@ func TestTablesOfANewerRelease(t *testing.T) {
 	})
 }
 
-// What Accept returned survives a loss of power, not only of the process.
+// What Accept returned survives a loss of power, not only of the process. That holds for a
+// connection that takes the place of one that was given up, too.
 func TestSQLiteWaitsForTheDisk(t *testing.T) {
 	t.Parallel()
-	w := open(t, sqliteURL(t))
-	for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2"} { // 2 is FULL
-		if got, err := w.Pragma(t.Context(), name); err != nil || got != want {
-			t.Errorf("%s is %q, %v; want %q", name, got, err, want)
+	w := start(t, sqliteURL(t))
+	for _, version := range []string{"1", "2"} {
+		for name, want := range map[string]string{
+			"journal_mode": "wal", "synchronous": "2", "auto_vacuum": "2", "temp_store": "2", "journal_size_limit": "67108864", // FULL, incremental, MEMORY
+		} {
+			if got, err := w.Pragma(t.Context(), name); err != nil || got != want {
+				t.Errorf("%s is %q, %v; want %q", name, got, err, want)
+			}
+		}
+		w.ends(w.stored(update("app", version)), queue.Committed)
+		if err := w.GiveUpConnection(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -242,7 +242,7 @@ func earlierDump(t *testing.T, store string) []byte {
 		}
 		schema = parsed.Query().Get("search_path")
 		command = exec.CommandContext(t.Context(), "pg_dump", "--schema="+schema, "--inserts", "--no-owner", "--no-privileges", "--no-comments",
-			os.Getenv(databaseVariable)) //nolint:gosec // the test's own server
+			os.Getenv(databaseVariable))
 	}
 	out, err := command.Output()
 	if err != nil {

@@ -78,8 +78,8 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	to.proxy.ServeHTTP(w, r)
 }
 
-// refusals are the lines of what was answered 503.
-func refusals(replicas []*replica) string {
+// answered503 are the lines of what was answered 503.
+func answered503(replicas []*replica) string {
 	var lines strings.Builder
 	for i, r := range replicas {
 		for line := range strings.Lines(r.logs.String()) {
@@ -150,7 +150,7 @@ func TestRollingUpdate(t *testing.T) {
 	book.allEnded(&outside, time.Now().Add(rollingStop))
 	book.check(&outside)
 	if n := book.answers["503"] + book.answers["no answer"]; n > 0 {
-		t.Errorf("%d deliveries were refused or got no answer\n%s", n, refusals(all))
+		t.Errorf("%d deliveries were refused or got no answer\n%s", n, answered503(all))
 	}
 	t.Logf("%d updates that were waited for and %d deliveries while %d replicas were replaced", committed, len(book.all), rollingTurns)
 	book.report()

@@ -24,7 +24,7 @@ func TestPlaces(t *testing.T) {
 		for _, one := range []struct {
 			name  string
 			files bool
-			ctx   context.Context //nolint:containedctx // of one case
+			ctx   context.Context
 		}{
 			{"a tree", false, t.Context()}, {"a tree that is given up", false, gone}, {"another tree", false, t.Context()},
 			{"files", true, t.Context()}, {"files that are given up", true, gone}, {"other files", true, t.Context()},

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -155,11 +156,14 @@ type slowLine struct {
 	api, git http.Handler
 	requests atomic.Int64
 	bytes    atomic.Int64 // of bodies, both ways
+	shut     sync.RWMutex // no request is answered while it is locked
 }
 
 func (l *slowLine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.requests.Add(1)
 	<-time.After(benchLatency)
+	l.shut.RLock()
+	defer l.shut.RUnlock()
 	r.Body = &countedBody{r.Body, &l.bytes}
 	counted := &countedAnswer{w, &l.bytes}
 	if strings.Contains(r.URL.Path, ".git/") {

@@ -26,8 +26,12 @@ func TestPlaces(t *testing.T) {
 			files bool
 			ctx   context.Context
 		}{
-			{"a tree", false, t.Context()}, {"a tree that is given up", false, gone}, {"another tree", false, t.Context()},
-			{"files", true, t.Context()}, {"files that are given up", true, gone}, {"other files", true, t.Context()},
+			{"a tree", false, t.Context()},
+			{"a tree that is given up", false, gone},
+			{"another tree", false, t.Context()},
+			{"files", true, t.Context()},
+			{"files that are given up", true, gone},
+			{"other files", true, t.Context()},
 		} {
 			go func() {
 				if err := enter(one.ctx, one.files); err != nil {

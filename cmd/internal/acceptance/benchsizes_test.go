@@ -166,8 +166,11 @@ func historyCost(b *testing.B, binary string, n int) []cost {
 	metrics := f.rounds(p, func() { p.read("/metrics") })
 	ms := func(m measured) float64 { return m.wall.Seconds() * 1e3 }
 	return []cost{
-		{"warm, ms", ms(update)}, {"warm, CPU ms", update.cpu.Seconds() * 1e3},
-		{"list by image and status, ms", ms(list)}, {"metrics, ms", ms(metrics)}, {"metrics, peak MB", float64(metrics.peak) / 1e6},
+		{"warm, ms", ms(update)},
+		{"warm, CPU ms", update.cpu.Seconds() * 1e3},
+		{"list by image and status, ms", ms(list)},
+		{"metrics, ms", ms(metrics)},
+		{"metrics, peak MB", float64(metrics.peak) / 1e6},
 	}
 }
 

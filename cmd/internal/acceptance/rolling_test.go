@@ -96,6 +96,9 @@ func answered503(replicas []*replica) string {
 // nothing is done twice. It has the machine to itself: a store that has no time for a request
 // is a reason for 503 at any time.
 func TestRollingUpdate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector's run leaves it no time; .ci/run has a step for it")
+	}
 	book := newDeliveries(rand.New(rand.NewPCG(1, 1)), rollingDeliveries)
 	w := prepare(t, onMain, withEnv("DATABASE_URL", postgresURL(t)), withEnv("WEBHOOK_GHCR_SECRET", hookSecret),
 		withEnv("LOG_LEVEL", "info"), withFiles(book.files()))

@@ -13,13 +13,16 @@ import { createServer } from 'node:http';
 import { createServer as reserve } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 
 const programs = process.argv.slice(2).map((path) => resolve(path));
 assert.equal(programs.length, 2, 'usage: node .ci/dashboard.mjs VERSIONS_SERVICE SANDBOX');
 const [service, sandbox] = programs;
 const dashboard = JSON.parse(readFileSync(resolve(import.meta.dirname, '../k8s/overlays/monitoring/dashboard.json'), 'utf8'));
 
-const timeout = 30_000; // milliseconds, for each program to listen, and for all queries together
+const timeout = 30_000; // milliseconds, for each program to listen
+const patience = 60_000; // and for all queries together
+const betweenRounds = 250; // so that the commits which may be made at once last for many scrapes
 const images = ['ghcr.io/refty-yapi/refty-node/refty-node', 'ghcr.io/refty-yapi/bigquery/data-sync-worker'];
 const callerSecret = 'a-secret-of-the-dashboard';
 const hookSecret = 'a-secret-of-the-registry';
@@ -109,9 +112,9 @@ try {
   ], {}, /(Server is ready to receive web requests)/);
 
   let empty = queries;
-  for (let n = 0, until = Date.now() + timeout; empty.length > 0 && Date.now() < until; n++) {
+  for (let n = 0, until = Date.now() + patience; empty.length > 0 && Date.now() < until; n++) {
     await load(`http://${address}`, n);
-    if (n % 4 !== 3) continue;
+    await pause(betweenRounds);
     const answered = await Promise.all(empty.map(({ expr }) => isAnswered(`http://127.0.0.1:${port}`, expr)));
     empty = empty.filter((_, i) => !answered[i]);
   }

@@ -170,10 +170,12 @@ key=$(printf '%s' "$run" | tr -c 'A-Za-z0-9._-' '-' | cut -c 1-200)-$(printf '%s
 say "$IMAGE $VERSION: asking $VERSIONS_SERVICE_URL, for $wait s at most"
 unreachable=0
 while :; do
+  # Half of the time, and a second that may be over by then, is left for the answer to arrive.
   hold=$(left)
-  [ "$hold" -le 60 ] || hold=60 # half of it is left for the answer to arrive
+  [ "$hold" -le 60 ] || hold=60
+  [ "$hold" -gt 0 ] || hold=1
   call "$VERSIONS_SERVICE_URL/v1/updates" -H 'Content-Type: application/json' \
-    -H "Prefer: wait=$((hold / 2))" -H "Idempotency-Key: $key" -d "$body"
+    -H "Prefer: wait=$(((hold - 1) / 2))" -H "Idempotency-Key: $key" -d "$body"
   case $status in
   000)
     unreachable=$((unreachable + 1))

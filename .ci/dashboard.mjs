@@ -5,7 +5,6 @@
 //
 // The exit code is 0 when no query is empty.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,37 +13,26 @@ import { createServer as reserve } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { start } from './programs.mjs';
 
 const programs = process.argv.slice(2).map((path) => resolve(path));
 assert.equal(programs.length, 2, 'usage: node .ci/dashboard.mjs VERSIONS_SERVICE SANDBOX');
 const [service, sandbox] = programs;
 const dashboard = JSON.parse(readFileSync(resolve(import.meta.dirname, '../k8s/overlays/monitoring/dashboard.json'), 'utf8'));
 
-const timeout = 30_000; // milliseconds, for each program to listen
-const patience = 60_000; // and for all queries together
+const patience = 60_000; // milliseconds, for all queries together
 const betweenRounds = 250; // so that the commits which may be made at once last for many scrapes
 const images = ['ghcr.io/refty-yapi/refty-node/refty-node', 'ghcr.io/refty-yapi/bigquery/data-sync-worker'];
 const callerSecret = 'a-secret-of-the-dashboard';
 const hookSecret = 'a-secret-of-the-registry';
 const scratch = mkdtempSync(join(tmpdir(), 'dashboard-'));
-const children = [];
+const stops = [];
 
-async function start(program, args, env, pattern) {
-  const child = spawn(program, args, { env: { PATH: process.env.PATH, HOME: scratch, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
-  children.push(child);
-  let output = '';
-  return new Promise((done, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`${program} ended with ${code}: ${output}`)));
-    setTimeout(() => reject(new Error(`${program} said only: ${output}`)), timeout).unref();
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8').on('data', (text) => {
-        output += text;
-        const match = output.match(pattern);
-        if (match) done(match[1]);
-      });
-    }
-  });
+// run starts a program that goes on until the end, and returns what it told.
+async function run(program, args, env, pattern) {
+  const { told, stop } = await start(program, args, env, pattern);
+  stops.push(stop);
+  return told[0];
 }
 
 async function freePort() {
@@ -86,7 +74,7 @@ const receiver = createServer((request, response) => { request.resume(); respons
 try {
   receiver.listen(0, '127.0.0.1');
   await once(receiver, 'listening');
-  const hub = await start(sandbox, ['--github-only'], { LISTEN_ADDR: '127.0.0.1:0' }, /(http:\/\/127\.0\.0\.1:\d+)/);
+  const hub = await run(sandbox, ['--github-only'], {}, /(http:\/\/127\.0\.0\.1:\d+)/);
   const expires = new Date(Date.now() + 40 * 86_400_000).toISOString();
   const added = await post(`${hub}/_sandbox/tokens`, { secret: 'that-ends', name: 'service', expires });
   assert.ok(added.ok, await added.text());
@@ -98,8 +86,8 @@ try {
     }],
     webhooks: [{ name: 'ghcr', kind: 'ghcr', secrets: [{ value: hookSecret }] }],
   }));
-  const address = await start(service, [], {
-    CONFIG_FILE: join(scratch, 'config.yaml'), GITHUB_TOKEN: 'that-ends', GITHUB_API_URL: hub, LISTEN_ADDR: '127.0.0.1:0',
+  const address = await run(service, [], {
+    CONFIG_FILE: join(scratch, 'config.yaml'), GITHUB_TOKEN: 'that-ends', GITHUB_API_URL: hub,
     API_TOKENS: `ci=${callerSecret}`, DATA_DIR: join(scratch, 'data'), LOG_FORMAT: 'json',
   }, /"msg":"listening","addr":"([^"]+)"/);
   writeFileSync(join(scratch, 'prometheus.yml'), JSON.stringify({
@@ -107,7 +95,7 @@ try {
     scrape_configs: [{ job_name: 'versions-service', static_configs: [{ targets: [address], labels: { namespace: 'infra' } }] }],
   }));
   const port = await freePort();
-  await start('prometheus', [
+  await run('prometheus', [
     `--config.file=${join(scratch, 'prometheus.yml')}`, `--storage.tsdb.path=${join(scratch, 'tsdb')}`, `--web.listen-address=127.0.0.1:${port}`,
   ], {}, /(Server is ready to receive web requests)/);
 
@@ -122,7 +110,6 @@ try {
   console.log(`dashboard: ${queries.length} queries of ${dashboard.panels.length} panels have answers`);
 } finally {
   receiver.close();
-  for (const child of children) child.kill('SIGTERM');
-  await Promise.all(children.map((child) => child.exitCode ?? child.signalCode ?? once(child, 'exit')));
+  for (const stop of stops.reverse()) await stop();
   rmSync(scratch, { recursive: true, force: true });
 }

@@ -276,11 +276,7 @@ func (p *plan) edits() []github.Edit {
 }
 
 // place is the target's, as the snapshot shows it.
-func (p *plan) place() Place {
-	place := p.target.place()
-	place.Repo, place.Branch = p.snapshot.Repo, p.snapshot.Branch
-	return place
-}
+func (p *plan) place() Place { return p.target.placeIn(p.snapshot) }
 
 // results turns the findings into answers, given the commit that the plan
 // became or nil.

@@ -78,10 +78,8 @@ func (s *Service) endMerged(ctx context.Context, d *draft, pull github.PullReque
 			d.sight.Head = ""
 		}
 	}
-	place := d.t.place()
-	place.Repo, place.Branch = d.snapshot.Repo, d.snapshot.Branch
 	err := s.end(ctx, d, Result{
-		Place: place, Status: Committed,
+		Place: d.t.placeIn(d.snapshot), Status: Committed,
 		Commit: &github.Commit{SHA: pull.MergeCommit, URL: commitURL(pull.URL, pull.MergeCommit), Message: pull.Title},
 		Pull:   &Pull{Number: pull.Number, URL: pull.URL, Branch: d.branch, State: pull.State()},
 	})

@@ -21,9 +21,7 @@ func (s *Service) leaveReplaced(ctx context.Context, d *draft) (done bool, err e
 	if left == nil {
 		return false, nil
 	}
-	place := d.t.place()
-	place.Repo, place.Branch = d.snapshot.Repo, d.snapshot.Branch
-	end := Result{Place: place, Status: Superseded}
+	end := Result{Place: d.t.placeIn(d.snapshot), Status: Superseded}
 	if len(left) == 0 {
 		switch owned, err := d.owned(ctx); {
 		case err != nil:

@@ -177,6 +177,13 @@ type target struct {
 // place is that of Target, which is asked for often.
 func (t *target) place() Place { return t.at }
 
+// placeIn is the target's place, as the snapshot shows it.
+func (t *target) placeIn(s *github.Snapshot) Place {
+	place := t.place()
+	place.Repo, place.Branch = s.Repo, s.Branch
+	return place
+}
+
 // isRepo reports whether a request for repo means this target; one for none means
 // any. A renamed repository goes by both names.
 func (t *target) isRepo(repo github.Repo) bool {

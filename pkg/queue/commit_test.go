@@ -61,9 +61,8 @@ func TestAnswerToCommitIsNeverKnown(t *testing.T) {
 		t.Errorf("Accept: %v, want ErrUnknown", err)
 	}
 	c.mend()
-	eventually(t, "the store answers again", func() bool { return w.Check(t.Context()) == nil })
-	if w.get(u.ID).Status != queue.Queued {
-		t.Error("it is not there")
+	if now, err := w.getAfterOutage(u.ID); err != nil || now.Status != queue.Queued {
+		t.Errorf("the update: %+v, %v", now, err)
 	}
 }
 
@@ -90,7 +89,7 @@ func tryWhileLost(t *testing.T, w *world, c *cable, meanwhile func()) error {
 	if err == nil {
 		t.Error("it was accepted")
 	}
-	if _, err := w.Get(t.Context(), u.ID); !errors.Is(err, queue.ErrNotFound) {
+	if _, err := w.getAfterOutage(u.ID); !errors.Is(err, queue.ErrNotFound) {
 		t.Errorf("the update: %v, want ErrNotFound", err)
 	}
 	return err

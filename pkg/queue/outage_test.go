@@ -56,8 +56,8 @@ func TestPostgresUnreachableForAWhile(t *testing.T) {
 	<-time.After(time.Second)
 	c.mend()
 
-	w.ends(running, queue.Committed)
-	w.ends(waiting, queue.Committed)
+	w.committedAfterOutage(running)
+	w.committedAfterOutage(waiting)
 	var after string
 	eventually(t, "updates are accepted again", func() bool {
 		u := update("after", "1")
@@ -65,7 +65,7 @@ func TestPostgresUnreachableForAWhile(t *testing.T) {
 		after = u.ID
 		return err == nil
 	})
-	w.ends(after, queue.Committed)
+	w.committedAfterOutage(after)
 	if n := len(slices.Concat(w.worker.seen()...)); n != 3 {
 		t.Errorf("%d tasks were applied, want each of 3 once: %v", n, w.worker.seen())
 	}
@@ -115,7 +115,7 @@ func TestPostgresRestarted(t *testing.T) {
 	close(stop)
 	all.Wait()
 	for _, id := range accepted {
-		w.ends(id, queue.Committed)
+		w.committedAfterOutage(id)
 	}
 	t.Logf("%d accepted and done, %d refused while the server was away", len(accepted), refused)
 }

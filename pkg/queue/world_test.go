@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,13 +15,14 @@ import (
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue/queuetest"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/racetime"
 )
 
 const (
 	databaseVariable = "TEST_DATABASE_URL"
 	leftOut          = "pkg/queue: everything on PostgreSQL is left out; to run it: .ci/postgres go test ./pkg/queue"
 	// patience is how long a test waits for what must happen.
-	patience = time.Minute
+	patience = racetime.Slower * time.Minute
 )
 
 func TestMain(m *testing.M) {
@@ -168,6 +170,25 @@ func (w *world) get(id string) queue.Update {
 		w.t.Fatalf("Get(%s): %v", id, err)
 	}
 	return u
+}
+
+// getAfterOutage asks until the store answers: a connection of before may be found dead.
+func (w *world) getAfterOutage(id string) (u queue.Update, err error) {
+	w.t.Helper()
+	eventually(w.t, "the store answers", func() bool {
+		u, err = w.Get(w.t.Context(), id)
+		return err == nil || errors.Is(err, queue.ErrNotFound)
+	})
+	return u, err
+}
+
+// committedAfterOutage waits until an update is committed.
+func (w *world) committedAfterOutage(id string) {
+	w.t.Helper()
+	eventually(w.t, "committed", func() bool {
+		u, err := w.getAfterOutage(id)
+		return err == nil && u.Status == queue.Committed
+	})
 }
 
 // ends waits until an update has ended as it should.

@@ -69,10 +69,8 @@ func (w *world) spentSince(mark int) []string {
 // wantSpent compares the requests since mark with those wanted, in any order.
 func (w *world) wantSpent(mark int, want ...string) {
 	w.t.Helper()
-	got := w.spentSince(mark)
-	slices.Sort(got)
-	slices.Sort(want)
-	if diff := cmp.Diff(want, got); diff != "" {
+	got := slices.Sorted(slices.Values(w.spentSince(mark)))
+	if diff := cmp.Diff(slices.Sorted(slices.Values(want)), got); diff != "" {
 		w.t.Errorf("requests to GitHub (-want +got):\n%s", diff)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -55,7 +56,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	stored := w.post(`{"image": "`+worker+`", "version": "v1"}`, append(as, "Prefer", "respond-async")...)
 	w.ended(stored.update.Id, as...)
 	w.deliver("ghcr", "{}", "Content-Type", "application/json")
-	w.shows(`versions_service_notifications_total{endpoint="chat",outcome="failed"} 1`)
+	w.reaches(`versions_service_notifications_total{endpoint="chat",outcome="failed"}`, 1)
 
 	text := w.get("/metrics").body
 	if diff := cmp.Diff(documented, shown(t, strings.NewReader(text))); diff != "" {
@@ -74,12 +75,21 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
-// shows waits until a line is among the metrics.
-func (w *world) shows(line string) {
+// reaches waits until a metric has that value or more.
+func (w *world) reaches(metric string, value float64) {
 	w.t.Helper()
-	for deadline := time.Now().Add(patience); !strings.Contains(w.get("/metrics").body, line+"\n"); <-time.After(betweenLooks) {
+	shown := regexp.MustCompile("(?m)^" + regexp.QuoteMeta(metric) + ` (\S+)$`)
+	for deadline := time.Now().Add(patience); ; <-time.After(betweenLooks) {
+		text := w.get("/metrics").body
+		if now := shown.FindStringSubmatch(text); now != nil {
+			is, err := strconv.ParseFloat(now[1], 64)
+			w.must(err)
+			if is >= value {
+				return
+			}
+		}
 		if time.Now().After(deadline) {
-			w.t.Fatalf("never %s\n%s", line, w.get("/metrics").body)
+			w.t.Fatalf("%s never reaches %v\n%s", metric, value, text)
 		}
 	}
 }

@@ -159,7 +159,7 @@ func TestNotifications(t *testing.T) {
 	w.reloads("applied", 1)
 	again := w.post(`{"image": "` + worker + `", "version": "v4", "repository": "refty-yapi/refty-infra-test"}`)
 	later.of("update.committed", again.update.Id)
-	w.shows(`versions_service_notifications_total{endpoint="all",outcome="delivered"} 5`)
+	w.reaches(`versions_service_notifications_total{endpoint="all",outcome="delivered"}`, 5)
 	for _, m := range all.all() {
 		if m.Data.Update.Id == again.update.Id || m.Data.Update.Status == api.StatusUnchanged {
 			t.Errorf("it was told of %s", m.Body)

@@ -27,6 +27,7 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/api"
 	"github.com/refty-yapi/refty-node-versions-service/cmd/internal/service"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue/queuetest"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/racetime"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
 )
 
@@ -41,7 +42,7 @@ const (
 
 	// patience is how long a test waits for what must happen. It is no measure of
 	// speed: a busy machine with the race detector is many times slower.
-	patience = time.Minute
+	patience = racetime.Slower * time.Minute
 	// betweenLooks is how long it waits before it looks again.
 	betweenLooks = 2 * time.Millisecond
 )

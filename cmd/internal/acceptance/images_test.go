@@ -285,12 +285,13 @@ func TestCostOfImages(t *testing.T) {
 // A first look at a large repository takes one archive, as a first update does.
 func TestCostOfImagesCold(t *testing.T) {
 	t.Parallel()
-	w := start(t, onMain, withFiles(manyFiles(3000)))
+	files := largeRepository()
+	w := start(t, onMain, withFiles(manyFiles(files)))
 	var page imagePage
-	w.images(&page, "?limit=1000")
+	w.images(&page, fmt.Sprint("?limit=", files/3))
 	w.wantSpent(0, callHead, callTree, callTarball)
-	wantCommitted(t, w.post(setTo("octo-org/app-02999", "2")))
-	if len(page.Images) != 1000 || page.NextCursor == "" {
+	wantCommitted(t, w.post(setTo(fmt.Sprintf("octo-org/app-%05d", files-1), "2")))
+	if len(page.Images) != files/3 || page.NextCursor == "" {
 		t.Errorf("%d images", len(page.Images))
 	}
 }

@@ -2,6 +2,7 @@ package acceptance_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,7 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -159,6 +159,27 @@ func TestUnprovenBodyIsNotWaitedFor(t *testing.T) {
 	}
 }
 
+// halfSend keeps that many connections open on which only the beginning of a request was
+// sent, until ctx ends. The service waits for the rest for a while only: then they begin
+// again.
+func (w *world) halfSend(ctx context.Context, connections int, beginning string) {
+	for range connections {
+		go func() {
+			for ctx.Err() == nil {
+				connection, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+				if err != nil {
+					return
+				}
+				stop := context.AfterFunc(ctx, func() { _ = connection.Close() })
+				_, _ = fmt.Fprint(connection, beginning)
+				_, _ = io.Copy(io.Discard, connection)
+				stop()
+				_ = connection.Close()
+			}
+		}()
+	}
+}
+
 // Bodies whose signature is still to be compared share one budget; others do not
 // suffer from it.
 func TestUnprovenBodiesShareABudget(t *testing.T) {
@@ -171,15 +192,9 @@ limits: {bodies: 4MiB}
 `))
 	const size = 1 << 20
 	forged := "X-Hub-Signature-256: sha256=" + strings.Repeat("a", 64)
-	var held []net.Conn
-	for range 4 {
-		connection, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
-		w.must(err)
-		t.Cleanup(func() { _ = connection.Close() })
-		_, err = fmt.Fprintf(connection, "POST /v1/webhooks/ghcr HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n%s\r\n\r\n{", size, forged)
-		w.must(err)
-		held = append(held, connection)
-	}
+	sending, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
+	w.halfSend(sending, 4, fmt.Sprintf("POST /v1/webhooks/ghcr HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n%s\r\n\r\n{", size, forged))
 	body := pushed("v1")
 	var r reply
 	for deadline := time.Now().Add(patience); r.status != http.StatusServiceUnavailable; <-time.After(betweenLooks) {
@@ -194,9 +209,7 @@ limits: {bodies: 4MiB}
 	wantReceipt(t, w.deliver("quay?token="+hookSecret, `{"docker_url": "quay.io/octo-org/app"}`), http.StatusOK, api.IdleReceiptStatusIgnored)
 	wantCommitted(t, w.post(mission))
 
-	for _, connection := range held { // their senders hang up
-		w.must(connection.Close())
-	}
+	hangUp()
 	for deadline := time.Now().Add(patience); r.status/100 != 2; <-time.After(betweenLooks) {
 		if r = w.deliver("ghcr", body, signed(body, "d1")...); time.Now().After(deadline) {
 			t.Fatalf("the budget is not given back: %d %s", r.status, r.body)
@@ -226,19 +239,7 @@ func TestChunkedBodies(t *testing.T) {
 func TestPlaceIsTakenBeforeTheBody(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	var sent sync.WaitGroup
-	for range 256 {
-		sent.Go(func() {
-			connection, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			t.Cleanup(func() { _ = connection.Close() })
-			_, _ = fmt.Fprint(connection, "POST /v1/updates HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
-		})
-	}
-	sent.Wait()
+	w.halfSend(t.Context(), 256, "POST /v1/updates HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
 	for deadline := time.Now().Add(patience); ; <-time.After(betweenLooks) {
 		r := w.post(`{}`)
 		if r.status == http.StatusTooManyRequests {

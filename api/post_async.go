@@ -19,7 +19,7 @@ import (
 
 // recordPatience bounds how long a finished answer waits to be recorded in the
 // history.
-const recordPatience = racetime.Slower * 500 * time.Millisecond
+const recordPatience = racetime.Slower * 2 * time.Second
 
 // errStore is the client-facing error while the store is unavailable.
 var errStore = errors.New("the store does not answer now; nothing was written, send the request again")

@@ -15,7 +15,7 @@ import (
 const (
 	// enterTimeout bounds how long a synchronous request waits for its position in the
 	// order.
-	enterTimeout = racetime.Slower * 500 * time.Millisecond
+	enterTimeout = racetime.Slower * 2 * time.Second
 	// sentFor is how long a commit may be on its way to the branch. It exceeds the time
 	// for which the update of a ref is followed.
 	sentFor = time.Minute

@@ -12,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/racetime"
 )
 
 func TestStopWaitsForWhatIsApplied(t *testing.T) {
@@ -239,6 +242,29 @@ func TestMigrateSideBySide(t *testing.T) {
 	}
 	all.Wait()
 	start(t, storeURL).ends(start(t, storeURL).stored(update("app", "1")), queue.Committed)
+}
+
+// Installations that share a database, each in its schema, do not wait for each other.
+func TestMigrateBesideAnotherSchema(t *testing.T) {
+	t.Parallel()
+	storeURL := postgresURL(t)
+	connection, err := pgx.Connect(t.Context(), os.Getenv(databaseVariable))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.Close(context.Background()) })
+	if _, err := connection.Exec(t.Context(), `BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('versions/migrate', 0))`); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), racetime.Slower*10*time.Second)
+	defer cancel()
+	q, err := queue.Open(ctx, queue.Options{URL: storeURL})
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	if err := q.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
 }
 
 func TestTablesOfANewerRelease(t *testing.T) {

@@ -255,10 +255,13 @@ func (t postgresTx) lock(ctx context.Context, keys []string) error {
 	return t.all(ctx, []statement{t.mark.statement(), lockStatement(keys)})
 }
 
+// lockStatement takes the locks of this schema: advisory locks are the database's, which
+// others may share.
 func lockStatement(keys []string) statement {
 	return statement{
 		text: `SELECT pg_advisory_xact_lock(h) FROM (
-			SELECT DISTINCT hashtextextended(k, 0) AS h FROM unnest($1::text[]) AS k ORDER BY h) AS hashes`,
+			SELECT DISTINCT hashtextextended(coalesce(nullif(current_schema(), 'public') || ' ', '') || k, 0) AS h
+			FROM unnest($1::text[]) AS k ORDER BY h) AS hashes`,
 		args: []any{keys},
 	}
 }

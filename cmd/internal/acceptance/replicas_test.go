@@ -31,7 +31,7 @@ func TestNewerRequestOnAnotherReplica(t *testing.T) {
 	wantCommitted(t, other.post(setTo(node, "2.0.0")))
 	close(release)
 	if record := slow.world.ended(*r.receipt.Id); record.Status != api.StatusSuperseded {
-		t.Errorf("the old update: %+v", record)
+		t.Errorf("the old update: %+v\n%s\n%s", record, slow.logs, other.logs)
 	}
 	if content := w.file("apps/parser.yaml"); !strings.Contains(content, node+":2.0.0") {
 		t.Errorf("parser.yaml:\n%s", content)

@@ -369,7 +369,7 @@ func (w *world) breakStore() {
 // changeStore runs a statement on a connection to SQLite's file that stays open.
 func (w *world) changeStore(statement string) {
 	w.t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(w.env["DATA_DIR"], "versions-service.db"))
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.env["DATA_DIR"], "versions-service.db")+"?_pragma=busy_timeout(10000)")
 	w.must(err)
 	conn, err := db.Conn(w.t.Context())
 	w.must(err)

@@ -59,7 +59,7 @@ func newOIDC(url string, ca []byte, transport http.RoundTripper, now func() time
 // claims. It does not check the audience. The error is a *RefusedError, one that wraps
 // ErrUnavailable, or that of ctx.
 func (i *issuer) authenticate(ctx context.Context, token string) (Claims, error) {
-	if _, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256, jose.ES256}); err != nil {
+	if _, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256, jose.ES256}); err != nil {
 		return Claims{}, &RefusedError{Reason: "the token is no JWT that is signed by RS256 or ES256"}
 	}
 	keys, err := i.discover(ctx)

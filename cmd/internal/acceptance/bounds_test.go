@@ -355,3 +355,24 @@ func TestComplicatedGlobs(t *testing.T) {
 		t.Errorf("took %s", took)
 	}
 }
+
+// Of the pushes of a delivery the one that no target takes is told in the log.
+func TestPushThatNoTargetTakes(t *testing.T) {
+	t.Parallel()
+	w := start(t, withEnv("LOG_LEVEL", "info"), withConfig(`
+targets:
+  - {name: infra, repository: refty-yapi/refty-infra-test, images: ['ghcr.io/refty-yapi/**']}
+webhooks:
+  - {name: distribution, kind: distribution, secrets: [{value: `+hookSecret+`}], images: ["**"]}
+`))
+	event := func(repository string) string {
+		return `{"action": "push", "target": {"repository": "` + repository + `", "tag": "1", "digest": "sha256:` + strings.Repeat("a", 64) + `", "mediaType": "application/vnd.oci.image.manifest.v1+json"}, "request": {"host": "ghcr.io"}}`
+	}
+	r := w.deliver("distribution", `{"events": [`+event("refty-yapi/refty-node/refty-node")+`, `+event("octo-org/other")+`]}`, "Authorization", hookSecret)
+	wantReceipt(t, r, http.StatusAccepted, api.ReceiptStatusQueued)
+	for deadline := time.Now().Add(patience); !strings.Contains(w.logs.String(), `"dropped":["no target takes the image ghcr.io/octo-org/other`); <-time.After(betweenLooks) {
+		if time.Now().After(deadline) {
+			t.Fatal(w.logs)
+		}
+	}
+}

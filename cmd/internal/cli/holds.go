@@ -67,7 +67,7 @@ type heldImage struct {
 
 // met says which hold an update met.
 func (h heldImage) met() string {
-	text := "held by " + line(h.ID)
+	text := line(h.Image) + " is held by " + line(h.ID)
 	if h.By != "" {
 		text += " of " + line(h.By)
 	}

@@ -256,7 +256,8 @@ func (t postgresTx) lock(ctx context.Context, keys []string) error {
 }
 
 // lockStatement takes the locks of this schema: advisory locks are the database's, which
-// others may share.
+// others may share. In the schema public their names are those of earlier releases, whose
+// replicas may still run.
 func lockStatement(keys []string) statement {
 	return statement{
 		text: `SELECT pg_advisory_xact_lock(h) FROM (

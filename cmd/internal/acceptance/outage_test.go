@@ -226,7 +226,7 @@ func withPostgres(l *line) option {
 		store, err := url.Parse(postgresURL(w.t))
 		w.must(err)
 		server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-		l.t, l.Proxy = w.t, toxiproxy.NewProxy(server, "postgres", "127.0.0.1:0", store.Host)
+		l.t, l.Proxy = w.t, toxiproxy.NewProxy(server, "postgres", ownAddress(), store.Host)
 		w.must(l.Start())
 		w.t.Cleanup(l.Stop)
 		store.Host = l.Listen

@@ -42,7 +42,7 @@ func (l *line) between(w *world) {
 	upstream, err := url.Parse(w.env["GITHUB_API_URL"])
 	w.must(err)
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	l.t, l.Proxy = w.t, toxiproxy.NewProxy(server, "github", "127.0.0.1:0", upstream.Host)
+	l.t, l.Proxy = w.t, toxiproxy.NewProxy(server, "github", ownAddress(), upstream.Host)
 	w.must(l.Start())
 	w.t.Cleanup(l.Stop)
 	w.env["GITHUB_API_URL"] = "http://" + l.Listen

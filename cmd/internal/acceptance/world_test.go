@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -138,7 +140,17 @@ var sample = map[string]string{
 	"README.md":         "image: " + node + ":10-10-ver\n",
 }
 
-// start runs the program on a port of its own until the test ends.
+// ownAddress is where nobody else listens, on a port that is still to be chosen: when it
+// is given up, because the program was killed or the line was cut, nobody else's server
+// takes it and is spoken to instead. Only Linux has all of 127.0.0.0/8 without asking.
+func ownAddress() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1:0"
+	}
+	return fmt.Sprintf("127.%d.%d.%d:0", 1+rand.N(254), rand.N(256), 1+rand.N(254))
+}
+
+// start runs the program at an address of its own until the test ends.
 func start(t *testing.T, options ...option) *world {
 	t.Helper()
 	w := prepare(t, options...)
@@ -165,7 +177,7 @@ func prepare(t *testing.T, options ...option) *world {
 		t: t, hub: hub, repo: repo, others: map[string]*sandbox.Repository{}, logs: &logBook{},
 		env: map[string]string{
 			"GITHUB_REPOSITORY": repoName, "GITHUB_TOKEN": githubToken, "GITHUB_API_URL": web.URL,
-			"AUTH": "none", "LISTEN_ADDR": "127.0.0.1:0", "LOG_LEVEL": "debug",
+			"AUTH": "none", "LISTEN_ADDR": ownAddress(), "LOG_LEVEL": "debug",
 		},
 	}
 	w.push(sample)

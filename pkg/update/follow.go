@@ -67,7 +67,7 @@ func (s *Service) settleFollowed(ctx context.Context, d *draft) (done bool, err 
 		if !ok {
 			return false, nil
 		}
-		if err := s.proposals.End(ctx, d.t.place().ID, d.before.ids(), result); err != nil {
+		if err := s.proposals.End(ctx, d.t.place().ID, d.before.parts(), result); err != nil {
 			return false, err
 		}
 		d.before.Merge.GaveUp = true

@@ -20,10 +20,17 @@ type Proposals interface {
 	Keep(ctx context.Context, target, branch string, data []byte, look time.Time) error
 	// Forget deletes it.
 	Forget(ctx context.Context, target, branch string) error
-	// End tells what became of the proposed updates with these ids.
-	End(ctx context.Context, target string, ids []string, result Result) error
+	// End tells what became of the parts of updates that are proposed.
+	End(ctx context.Context, target string, parts []Part, result Result) error
 	// Note tells what is to be known of those that are still proposed.
 	Note(ctx context.Context, target string, ids []string, note PullNote) error
+}
+
+// Part is what a pull request holds of an update.
+type Part struct {
+	ID string
+	// Images are those of the update that it holds; none stands for all.
+	Images []Image
 }
 
 // PullNote is what is said of updates while they are proposed.
@@ -159,6 +166,35 @@ func (p proposal) ids() []string {
 		ids = append(ids, e.all()...)
 	}
 	return ids
+}
+
+// parts are what it holds of each update in it.
+func (p proposal) parts() []Part {
+	var parts []Part
+	for _, e := range p.Entries {
+		r, _ := e.request() // of one that cannot be read it is all
+		for _, id := range e.all() {
+			parts = append(parts, Part{ID: id, Images: r.Images})
+		}
+	}
+	return parts
+}
+
+// minus are the parts without what is in others.
+func minus(parts, others []Part) []Part {
+	var left []Part
+	for _, p := range parts {
+		i := slices.IndexFunc(others, func(o Part) bool { return o.ID == p.ID })
+		if i >= 0 {
+			p.Images = slices.DeleteFunc(slices.Clone(p.Images), func(m Image) bool {
+				return slices.ContainsFunc(others[i].Images, func(o Image) bool { return o.Repository.Equal(m.Repository) })
+			})
+		}
+		if i < 0 || len(p.Images) > 0 {
+			left = append(left, p)
+		}
+	}
+	return left
 }
 
 // requests reads the entries. One that a later version of the program wrote is left out.

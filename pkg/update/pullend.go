@@ -52,7 +52,7 @@ func (s *Service) endClosed(ctx context.Context, d *draft, pull github.PullReque
 	p := d.before
 	if p.Seen.IsZero() {
 		p.Seen = s.clock()
-		if err := s.proposals.End(ctx, d.t.place().ID, p.ids(), result); err != nil {
+		if err := s.proposals.End(ctx, d.t.place().ID, p.parts(), result); err != nil {
 			return fmt.Errorf("%w: %w", ErrLedger, err)
 		}
 	}
@@ -94,7 +94,7 @@ func (s *Service) end(ctx context.Context, d *draft, result Result) error {
 	}
 	target := d.t.place().ID
 	if len(d.before.Entries) > 0 {
-		if err := s.proposals.End(ctx, target, d.before.ids(), result); err != nil {
+		if err := s.proposals.End(ctx, target, d.before.parts(), result); err != nil {
 			return fmt.Errorf("%w: %w", ErrLedger, err)
 		}
 	}
@@ -104,14 +104,12 @@ func (s *Service) end(ctx context.Context, d *draft, result Result) error {
 	return nil
 }
 
-// endReplaced ends the updates that the pull request proposed before and does not any more.
+// endReplaced ends what the pull request held of updates before and does not any more.
 func (s *Service) endReplaced(ctx context.Context, d *draft) {
 	if s.proposals == nil {
 		return
 	}
-	now := d.after.ids()
-	gone := slices.DeleteFunc(d.before.ids(), func(id string) bool { return slices.Contains(now, id) })
-	if len(gone) > 0 {
+	if gone := minus(d.before.parts(), d.after.parts()); len(gone) > 0 {
 		_ = s.proposals.End(ctx, d.t.place().ID, gone, Result{Place: d.plan.place(), Status: Superseded})
 	}
 }

@@ -31,9 +31,7 @@ func (s *Service) leaveReplaced(ctx context.Context, d *draft) (done bool, err e
 		}
 		return true, s.closePull(ctx, d, replacedComment, end)
 	}
-	over := proposal{Entries: left}.ids()
-	gone := slices.DeleteFunc(d.before.ids(), func(id string) bool { return slices.Contains(over, id) })
-	if len(gone) > 0 {
+	if gone := minus(d.before.parts(), proposal{Entries: left}.parts()); len(gone) > 0 {
 		if err := s.proposals.End(ctx, d.t.place().ID, gone, end); err != nil {
 			return false, fmt.Errorf("%w: %w", ErrLedger, err)
 		}

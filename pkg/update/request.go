@@ -350,6 +350,21 @@ func (r *Result) StatusOf(m Image) Status {
 	return r.Status
 }
 
+// Without returns the result without what changes of some images.
+func (r Result) Without(images []Image) Result {
+	files := r.Files
+	r.Files = nil
+	for _, f := range files {
+		f.Changes = slices.DeleteFunc(slices.Clone(f.Changes), func(c Change) bool {
+			return slices.ContainsFunc(images, func(m Image) bool { return m.Repository.String() == c.Image })
+		})
+		if len(f.Changes) > 0 {
+			r.Files = append(r.Files, f)
+		}
+	}
+	return r
+}
+
 // File is one file with the references that change in it.
 type File struct {
 	Path    string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,48 +44,35 @@ func (p *Proposals) Forget(ctx context.Context, target, branch string) error {
 	return p.queue.DropProposal(ctx, target, branch)
 }
 
-// End gives the proposed updates the end of their pull request. What they changed stays in
-// their results.
-func (p *Proposals) End(ctx context.Context, target string, ids []string, end update.Result) error {
-	return p.each(ctx, target, ids, func(id string, task queue.Task) error {
-		result := end
-		if before, err := update.DecodeResult(task.Result); err == nil && end.Err == nil {
-			result = ended(before, end)
-		}
-		return p.queue.EndProposed(ctx, target, id, task.Image, outcome(result, nil, time.Now()))
-	})
-}
-
-// Note adds to the results of the proposed updates.
-func (p *Proposals) Note(ctx context.Context, target string, ids []string, note update.PullNote) error {
-	return p.each(ctx, target, ids, func(id string, task queue.Task) error {
-		result, err := update.DecodeResult(task.Result)
-		if err != nil || result.Pull == nil { // of several images one has all
-			return nil //nolint:nilerr // another version of this program wrote it
-		}
-		result.MergeError, result.Merging = note.MergeError, note.Merging
-		if note.Refused != nil {
-			result.Refused = note.Refused
-		}
-		return p.queue.NoteProposed(ctx, target, id, task.Image, update.EncodeResult(result))
-	})
-}
-
-// each calls do for the tasks of updates on a target that are proposed.
-func (p *Proposals) each(ctx context.Context, target string, ids []string, do func(id string, task queue.Task) error) error {
-	for _, id := range ids {
-		u, err := p.queue.Get(ctx, id)
-		if errors.Is(err, queue.ErrNotFound) { // its history is over, or was never stored
-			continue
-		}
+// End gives the parts of proposed updates the end of their pull request. What they changed
+// stays in their results. Of several images one has all that they came to and the others
+// their status alone: when it ends and others do not, it leaves that to one of them.
+func (p *Proposals) End(ctx context.Context, target string, parts []update.Part, end update.Result) error {
+	for _, part := range parts {
+		tasks, err := p.proposed(ctx, target, part.ID)
 		if err != nil {
 			return err
 		}
-		for _, task := range u.Tasks {
-			if task.Target != target || task.Status != queue.Proposed {
-				continue
+		var over, stay []queue.Task
+		for _, t := range tasks {
+			if holds(part, t) {
+				over = append(over, t)
+			} else {
+				stay = append(stay, t)
 			}
-			if err := do(id, task); err != nil {
+		}
+		for _, t := range over {
+			result := end
+			if before, err := update.DecodeResult(t.Result); err == nil && end.Err == nil {
+				if before.Pull != nil && len(stay) > 0 {
+					if err := p.queue.NoteProposed(ctx, target, part.ID, stay[0].Image, update.EncodeResult(before.Without(part.Images))); err != nil {
+						return err
+					}
+					before = update.Result{Place: before.Place}
+				}
+				result = ended(before, end)
+			}
+			if err := p.queue.EndProposed(ctx, target, part.ID, t.Image, outcome(result, nil, time.Now())); err != nil {
 				return err
 			}
 		}
@@ -92,8 +80,45 @@ func (p *Proposals) each(ctx context.Context, target string, ids []string, do fu
 	return nil
 }
 
-// ended is a result after the end of its pull request. Of an update of several images one
-// has all that they came to, and the others their status alone.
+// holds reports whether the task is for an image of the part.
+func holds(part update.Part, t queue.Task) bool {
+	return t.Image == "" || len(part.Images) == 0 || slices.ContainsFunc(part.Images, func(m update.Image) bool { return m.Repository.Name() == t.Image })
+}
+
+// Note adds to the results of the proposed updates.
+func (p *Proposals) Note(ctx context.Context, target string, ids []string, note update.PullNote) error {
+	for _, id := range ids {
+		tasks, err := p.proposed(ctx, target, id)
+		if err != nil {
+			return err
+		}
+		for _, t := range tasks {
+			result, err := update.DecodeResult(t.Result)
+			if err != nil || result.Pull == nil { // of several images one has all
+				continue // or another version of this program wrote it
+			}
+			result.MergeError, result.Merging = note.MergeError, note.Merging
+			if note.Refused != nil {
+				result.Refused = note.Refused
+			}
+			if err := p.queue.NoteProposed(ctx, target, id, t.Image, update.EncodeResult(result)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// proposed returns the tasks of an update on a target that are proposed.
+func (p *Proposals) proposed(ctx context.Context, target, id string) ([]queue.Task, error) {
+	u, err := p.queue.Get(ctx, id)
+	if errors.Is(err, queue.ErrNotFound) { // its history is over, or was never stored
+		return nil, nil
+	}
+	return slices.DeleteFunc(u.Tasks, func(t queue.Task) bool { return t.Target != target || t.Status != queue.Proposed }), err
+}
+
+// ended is a result after the end of its pull request.
 func ended(before, end update.Result) update.Result {
 	after := before
 	after.Status, after.Reason = end.Status, end.Reason

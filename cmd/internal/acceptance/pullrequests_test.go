@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -320,6 +321,9 @@ func TestPullRequestsThatShareAnImage(t *testing.T) {
 
 	set = w.post(both("v3"))
 	wantPull(t, set, http.StatusCreated, api.StatusProposed, 3)
+	if n := changesOf(set.update.Targets[0]); n[node] != 2 || n[worker] != 1 {
+		t.Errorf("changes %v", n)
+	}
 	wantPull(t, w.post(both("v3")), http.StatusOK, api.StatusProposed, 3)
 	wantPull(t, w.post(setTo(node, "v4")), http.StatusCreated, api.StatusProposed, 4)
 	w.hinted("push", "main", "without the image", func() bool { return !strings.Contains(w.pulls()[2].Body, node+":v3") })
@@ -330,6 +334,16 @@ func TestPullRequestsThatShareAnImage(t *testing.T) {
 	w.must(w.repo.MergePullRequest(3, "squash"))
 	if content := w.file("apps/parser.yaml"); !strings.Contains(content, node+":v4") {
 		t.Errorf("not at the newest version:\n%s", content)
+	}
+
+	// What it left out is not what it brought.
+	w.hinted("push", "main", "ended", func() bool { return w.statusOf(set.update.Id) == api.StatusCommitted })
+	target := w.get("/v1/updates/" + set.update.Id).record.Targets[0]
+	if left := target.Superseded; left == nil || !slices.Equal(*left, []string{node}) {
+		t.Errorf("superseded %v", left)
+	}
+	if n := changesOf(target); n[node] != 0 || n[worker] != 1 || target.Commit == nil || target.Commit.Sha != w.pulls()[2].MergeSHA || target.PullRequest.State != api.PullRequestStateMerged {
+		t.Errorf("changes %v, commit %+v, pull request %+v", n, target.Commit, target.PullRequest)
 	}
 }
 

@@ -82,20 +82,17 @@ func (s *server) receive(c *gin.Context, name string, hook Webhook) (verdict str
 	idle := ignoredReceipt(delivery)
 	source := worker.Source{Name: name, Targets: hook.Targets, Present: hook.Present}
 	var updates []queue.Update
-	dropped := delivery.Dropped
 	for _, push := range delivery.Pushes {
 		u, err := s.worker.FromPush(s.newID(), source, push)
 		if err != nil {
 			idle.Reason = new(err.Error())
-			if len(dropped) < maxDropped {
-				dropped = append(dropped, err.Error())
-			}
+			delivery.Drop(err.Error())
 			continue
 		}
 		updates = append(updates, u)
 	}
-	if dropped != nil {
-		note(c, slog.Any("dropped", dropped))
+	if delivery.Dropped != nil {
+		note(c, slog.Any("dropped", delivery.Dropped))
 	}
 	if len(updates) == 0 {
 		note(c, slog.String("reason", *idle.Reason))
@@ -151,9 +148,6 @@ func (s *server) noteHint(c *gin.Context, hook Webhook, h webhook.Hint) (verdict
 	}
 	return string(receipt.Status), respondWebhook(c, http.StatusOK, "", receipt)
 }
-
-// maxDropped bounds the reasons for which pushes were dropped in a log line.
-const maxDropped = 10
 
 // reasonExpired is why a replay of an old push is ignored.
 const reasonExpired = "the push is older than the history is kept (queue.retention), so what came after it is not known"

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/image"
@@ -26,6 +27,13 @@ type Delivery struct {
 	Reply any
 	// Hint, when it is not nil, is where something has changed. There are no pushes then.
 	Hint *Hint
+}
+
+// Drop adds a reason to Dropped, unless it is there already, there are ten, or it is empty.
+func (d *Delivery) Drop(why string) {
+	if why != "" && len(d.Dropped) < maxDropped && !slices.Contains(d.Dropped, why) {
+		d.Dropped = append(d.Dropped, why)
+	}
 }
 
 // Refusal names which bound of a source kept a push out.

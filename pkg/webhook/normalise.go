@@ -167,9 +167,7 @@ func (d *Delivery) drop(dropped drop) {
 	if d.Refusal == "" {
 		d.Refusal = dropped.refusal
 	}
-	if dropped.why != "" && len(d.Dropped) < maxDropped && !slices.Contains(d.Dropped, dropped.why) {
-		d.Dropped = append(d.Dropped, dropped.why)
-	}
+	d.Drop(dropped.why)
 }
 
 // number gives pushes of one event distinct ids. It runs before the filter, so that

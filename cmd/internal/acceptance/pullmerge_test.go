@@ -53,7 +53,7 @@ func TestWaitingForAMerge(t *testing.T) {
 	w := start(t, withPulls(`merge: when_ready`), needing(nil))
 	wantPull(t, w.post(setTo(worker, "v1")), http.StatusCreated, api.StatusProposed, 1)
 
-	wait := fmt.Sprintf("wait=%d", racetime.Slower)
+	wait := fmt.Sprintf("wait=%d", max(5, racetime.Slower)) // the proposal is there by then, and the merge is not
 	short := w.post(setTo(node, "v1"), "Prefer", wait)
 	wantPull(t, short, http.StatusCreated, api.StatusProposed, 2)
 	if target := short.update.Targets[0]; short.header.Get("Preference-Applied") != wait || short.header.Get("Location") != target.PullRequest.Url {

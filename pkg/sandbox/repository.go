@@ -123,9 +123,22 @@ func (r *Repository) visibility() (private, archived bool) {
 	return r.private, r.archived
 }
 
-// packFrom is the number of files from which a commit is stored as one pack
-// instead of one file per object.
+// packFrom is the number of files from which a change is stored as one pack instead of one
+// file per object.
 const packFrom = 100
+
+// store has a change of that many files written to a sink, and what it stored readable.
+func (r *Repository) store(files int, write func(bare.Sink) (bare.Hash, error)) (tree bare.Hash, err error) {
+	if files < packFrom {
+		return write(r.git)
+	}
+	pack, err := r.git.NewPack()
+	if err != nil {
+		return bare.Hash{}, err
+	}
+	defer func() { err = errors.Join(err, pack.Close()) }()
+	return write(pack)
+}
 
 // pushAttempts bounds how often Commit starts again when somebody else moves
 // the branch meanwhile.
@@ -169,7 +182,7 @@ func (r *Repository) commitOnce(branch string, files Files, message string) (sha
 		}
 		base, parents = c.Tree, []bare.Hash{parent}
 	}
-	tree, err := r.writeFiles(base, files)
+	tree, err := r.store(len(files), func(sink bare.Sink) (bare.Hash, error) { return r.writeFiles(base, files, sink) })
 	if err != nil {
 		return "", err
 	}
@@ -183,16 +196,7 @@ func (r *Repository) commitOnce(branch string, files Files, message string) (sha
 	return h.String(), r.swap(ref, head, h)
 }
 
-func (r *Repository) writeFiles(base bare.Hash, files Files) (tree bare.Hash, err error) {
-	var sink bare.Sink = r.git
-	if len(files) >= packFrom {
-		pack, err := r.git.NewPack()
-		if err != nil {
-			return bare.Hash{}, err
-		}
-		defer func() { err = errors.Join(err, pack.Close()) }()
-		sink = pack
-	}
+func (r *Repository) writeFiles(base bare.Hash, files Files, sink bare.Sink) (tree bare.Hash, err error) {
 	changes := make([]bare.Change, 0, len(files))
 	for path, f := range files {
 		c := bare.Change{Path: path, Mode: bare.ModeFile, Remove: f.Remove}

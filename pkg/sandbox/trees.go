@@ -196,29 +196,35 @@ func createTree(c *call) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	changes := make([]bare.Change, 0, len(list))
-	for _, v := range list {
-		o, ok := v.(map[string]any)
-		if !ok {
-			return nil, schemaError("For 'items', %s is not an object.", inspect(v))
-		}
-		change, err := c.treeChange(o)
-		if err != nil {
-			return nil, err
-		}
-		changes = append(changes, change)
-	}
-	tree, err := c.repo.git.EditTree(base, changes, c.repo.git)
-	switch {
-	case errors.Is(err, bare.ErrBadPath):
-		return nil, invalid("tree.path contains a malformed path component")
-	case errors.Is(err, bare.ErrConflict):
-		return nil, invalid("GitRPC::BadObjectState")
-	case err != nil:
+	tree, err := c.repo.store(len(list), func(sink bare.Sink) (bare.Hash, error) { return c.changeTree(base, list, sink) })
+	if err != nil {
 		return nil, err
 	}
 	body, err := c.listTree(tree, tree, false)
 	return &response{status: http.StatusCreated, raw: body, location: c.repoURL("git/trees", tree.String())}, err
+}
+
+func (c *call) changeTree(base bare.Hash, list []any, sink bare.Sink) (bare.Hash, error) {
+	changes := make([]bare.Change, 0, len(list))
+	for _, v := range list {
+		o, ok := v.(map[string]any)
+		if !ok {
+			return bare.Hash{}, schemaError("For 'items', %s is not an object.", inspect(v))
+		}
+		change, err := c.treeChange(o, sink)
+		if err != nil {
+			return bare.Hash{}, err
+		}
+		changes = append(changes, change)
+	}
+	tree, err := c.repo.git.EditTree(base, changes, sink)
+	switch {
+	case errors.Is(err, bare.ErrBadPath):
+		err = invalid("tree.path contains a malformed path component")
+	case errors.Is(err, bare.ErrConflict):
+		err = invalid("GitRPC::BadObjectState")
+	}
+	return tree, err
 }
 
 // baseTree takes a tree, and a commit as GitHub in practice does.
@@ -242,7 +248,7 @@ func (c *call) baseTree(f fields) (bare.Hash, error) {
 const workflows = ".github/workflows"
 
 // treeChange checks one entry of the request and stores its content.
-func (c *call) treeChange(o fields) (bare.Change, error) {
+func (c *call) treeChange(o fields, sink bare.Sink) (bare.Change, error) {
 	var change bare.Change
 	var err error
 	if change.Path, err = o.text("path"); err != nil {
@@ -273,12 +279,12 @@ func (c *call) treeChange(o fields) (bare.Change, error) {
 		return change, invalid("Must supply either tree.sha or tree.content. Request will be rejected if both are present.")
 	}
 	if hasContent {
-		return change, c.storeContent(&change, content)
+		return change, storeContent(&change, content, sink)
 	}
 	return change, c.nameObject(&change, o)
 }
 
-func (c *call) storeContent(change *bare.Change, content any) error {
+func storeContent(change *bare.Change, content any, sink bare.Sink) error {
 	text, ok := content.(string)
 	if !ok {
 		return schemaError("For 'properties/content', %s is not a string.", inspect(content))
@@ -287,7 +293,7 @@ func (c *call) storeContent(change *bare.Change, content any) error {
 		return invalid("A subdirectory may not have content")
 	}
 	var err error
-	change.Hash, err = c.repo.git.Put(bare.KindBlob, []byte(text))
+	change.Hash, err = sink.Put(bare.KindBlob, []byte(text))
 	return err
 }
 

@@ -127,6 +127,7 @@ func TestStopFollowsARef(t *testing.T) {
 	wantStopping(t, p.post(`{"image": "`+worker+`", "version": "2", "dry_run": true}`))
 	for time.Since(start) < stopBound {
 		p.stops()
+		<-time.After(betweenLooks)
 	}
 	call.release()
 	if r := <-answer; r.status != http.StatusCreated || r.update.Targets[0].Commit.Sha != p.head() {

@@ -46,7 +46,7 @@ const (
 	// speed: a busy machine with the race detector is many times slower.
 	patience = racetime.Slower * time.Minute
 	// betweenLooks is how long it waits before it looks again.
-	betweenLooks = 2 * time.Millisecond
+	betweenLooks = 20 * time.Millisecond
 )
 
 // world is the program in front of an embedded GitHub, reached over HTTP alone.

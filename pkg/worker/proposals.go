@@ -49,32 +49,40 @@ func (p *Proposals) Forget(ctx context.Context, target, branch string) error {
 // their status alone: when it ends and others do not, it leaves that to one of them.
 func (p *Proposals) End(ctx context.Context, target string, parts []update.Part, end update.Result) error {
 	for _, part := range parts {
-		tasks, err := p.proposed(ctx, target, part.ID)
-		if err != nil {
+		if err := p.endPart(ctx, target, part, end); err != nil {
 			return err
 		}
-		var over, stay []queue.Task
-		for _, t := range tasks {
-			if holds(part, t) {
-				over = append(over, t)
-			} else {
-				stay = append(stay, t)
-			}
+	}
+	return nil
+}
+
+func (p *Proposals) endPart(ctx context.Context, target string, part update.Part, end update.Result) error {
+	over, err := p.proposed(ctx, target, part.ID)
+	if err != nil {
+		return err
+	}
+	var stay []queue.Task
+	over = slices.DeleteFunc(over, func(t queue.Task) bool {
+		if !holds(part, t) {
+			stay = append(stay, t)
+			return true
 		}
-		for _, t := range over {
-			result := end
-			if before, err := update.DecodeResult(t.Result); err == nil && end.Err == nil {
-				if before.Pull != nil && len(stay) > 0 {
-					if err := p.queue.NoteProposed(ctx, target, part.ID, stay[0].Image, update.EncodeResult(before.Without(part.Images))); err != nil {
-						return err
-					}
-					before = update.Result{Place: before.Place}
+		return false
+	})
+	for _, t := range over {
+		result := end
+		if before, err := update.DecodeResult(t.Result); err == nil && end.Err == nil {
+			if before.Pull != nil && len(stay) > 0 {
+				rest := update.EncodeResult(before.Without(part.Images))
+				if err := p.queue.NoteProposed(ctx, target, part.ID, stay[0].Image, rest); err != nil {
+					return err
 				}
-				result = ended(before, end)
+				before = update.Result{Place: before.Place}
 			}
-			if err := p.queue.EndProposed(ctx, target, part.ID, t.Image, outcome(result, nil, time.Now())); err != nil {
-				return err
-			}
+			result = ended(before, end)
+		}
+		if err := p.queue.EndProposed(ctx, target, part.ID, t.Image, outcome(result, nil, time.Now())); err != nil {
+			return err
 		}
 	}
 	return nil

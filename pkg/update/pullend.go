@@ -93,12 +93,18 @@ func (s *Service) end(ctx context.Context, d *draft, result Result) error {
 		return nil
 	}
 	target := d.t.place().ID
-	if len(d.before.Entries) > 0 {
-		if err := s.proposals.End(ctx, target, d.before.parts(), result); err != nil {
-			return fmt.Errorf("%w: %w", ErrLedger, err)
-		}
+	var whole []Part
+	for _, id := range d.before.ids() {
+		whole = append(whole, Part{ID: id})
 	}
-	if err := s.proposals.Forget(ctx, target, d.branch); err != nil {
+	err := s.proposals.End(ctx, target, d.before.parts(), result)
+	if err == nil { // images that were left out while the store could not be told
+		err = s.proposals.End(ctx, target, whole, Result{Place: result.Place, Status: Superseded})
+	}
+	if err == nil {
+		err = s.proposals.Forget(ctx, target, d.branch)
+	}
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrLedger, err)
 	}
 	return nil

@@ -9,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue/queuetest"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/update"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/worker"
 )
 
@@ -69,4 +72,56 @@ func TestPullRequestsAreFollowedSideBySide(t *testing.T) {
 	}
 	cancel()
 	following.Wait()
+}
+
+// What a pull request held of a set ends image by image. All that the set came to stays with
+// an image that has not ended, or ended last.
+func TestPartsOfASetEnd(t *testing.T) {
+	t.Parallel()
+	store, err := queue.Open(t.Context(), queue.Options{URL: queuetest.SQLite(t, filepath.Join(t.TempDir(), "queue.db"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	r := request(t, "nginx", "2")
+	r.ID, r.Listed = "set", true
+	r.Images = append(r.Images, request(t, "octo-org/web", "3").Images...)
+	files := []update.File{{Path: "a.yaml", Changes: []update.Change{{Image: "nginx"}, {Image: "octo-org/web"}}}, {Path: "b.yaml", Changes: []update.Change{{Image: "nginx"}}}}
+	if err := store.Record(t.Context(), worker.Ended(r, []update.Result{{
+		Place: infra, Status: update.Proposed, Images: r.Images, Files: files, Pull: &update.Pull{Number: 7},
+	}})); err != nil {
+		t.Fatal(err)
+	}
+	proposals := worker.NewProposals(store)
+	end := func(part update.Part, result update.Result) (told []string) {
+		result.Place = infra
+		if err := proposals.End(t.Context(), infra.ID, []update.Part{part, {ID: "of no history"}}, result); err != nil {
+			t.Fatal(err)
+		}
+		u, err := store.Get(t.Context(), "set")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range u.Tasks {
+			result, err := update.DecodeResult(task.Result)
+			if err != nil {
+				t.Fatal(err)
+			}
+			line := fmt.Sprint(task.Image, " ", task.Status)
+			if result.Pull != nil {
+				line += fmt.Sprintf(" by #%d, %d files", result.Pull.Number, len(result.Files))
+			}
+			told = append(told, line)
+		}
+		return told
+	}
+
+	if diff := cmp.Diff([]string{"docker.io/library/nginx superseded", "docker.io/octo-org/web proposed by #7, 1 files"},
+		end(update.Part{ID: "set", Images: r.Images[:1]}, update.Result{Status: update.Superseded})); diff != "" {
+		t.Errorf("left out (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"docker.io/library/nginx superseded", "docker.io/octo-org/web committed by #7, 1 files"},
+		end(update.Part{ID: "set"}, update.Result{Status: update.Committed})); diff != "" {
+		t.Errorf("merged (-want +got):\n%s", diff)
+	}
 }

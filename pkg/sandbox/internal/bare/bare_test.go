@@ -90,6 +90,33 @@ func TestObjectsAreGits(t *testing.T) {
 	}
 }
 
+// What was packed can be read once its pack is closed, whatever else is packed meanwhile.
+func TestPacksSideBySide(t *testing.T) {
+	t.Parallel()
+	r := newRepository(t)
+	var writers sync.WaitGroup
+	for writer := range 4 {
+		writers.Go(func() {
+			for n := range 10 {
+				pack, err := r.NewPack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				content := fmt.Sprint(writer, " ", n)
+				h, errPut := pack.Put(bare.KindBlob, []byte(content))
+				if err := errors.Join(errPut, pack.Close()); err != nil {
+					t.Error(err)
+				}
+				if got, err := r.Get(h); err != nil || string(got.Content) != content {
+					t.Errorf("%q, %v, want %q", got.Content, err, content)
+				}
+			}
+		})
+	}
+	writers.Wait()
+}
+
 // Similar files make git store deltas, which must be read all the same.
 func TestPacks(t *testing.T) {
 	t.Parallel()

@@ -218,7 +218,10 @@ func (p *packs) get(h Hash) (Object, error) {
 		return Object{}, err
 	}
 	p.open()
-	return p.read(h)
+	if o, err = p.read(h); err != nil && !errors.Is(err, ErrNotFound) { // git is writing a pack
+		err = errors.Join(err, p.close()) // so that it is indexed anew
+	}
+	return o, err
 }
 
 func (p *packs) read(h Hash) (Object, error) {

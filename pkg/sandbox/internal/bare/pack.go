@@ -110,18 +110,26 @@ func (p *Pack) Close() error {
 	if len(p.entries) == 0 {
 		return os.Remove(p.file.Name())
 	}
-	// git looks for the index, so the pack itself comes first.
-	base := filepath.Join(p.repo.dir, "objects", "pack", "pack-"+name.String())
-	if err := os.Rename(p.file.Name(), base+".pack"); err != nil {
-		return fmt.Errorf("close pack: %w", err)
-	}
-	if err := writeAtomically(base+".idx", p.index(name)); err != nil {
+	if err := p.publish(name); err != nil {
 		return fmt.Errorf("close pack: %w", err)
 	}
 	for h, s := range p.seen {
 		p.repo.stats.Store(h, s)
 	}
 	return nil
+}
+
+// publish gives both files their names. git looks for the index, so the pack itself comes
+// first; go-git looks for the pack, so it has to wait for both.
+func (p *Pack) publish(name Hash) error {
+	index := p.index(name)
+	base := filepath.Join(p.repo.dir, "objects", "pack", "pack-"+name.String())
+	p.repo.packs.mu.Lock()
+	defer p.repo.packs.mu.Unlock()
+	if err := os.Rename(p.file.Name(), base+".pack"); err != nil {
+		return err
+	}
+	return writeAtomically(base+".idx", index)
 }
 
 // finish writes the header, now that the count is known, and the checksum,

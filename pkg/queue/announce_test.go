@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
+	"github.com/refty-yapi/refty-node-versions-service/pkg/racetime"
 )
 
 // announce has the world's Apply announce a commit for each item, and note what it
@@ -81,7 +82,7 @@ func TestNewerOneIsOnItsWay(t *testing.T) {
 	}
 	standing := func() (replaced map[string][]string, undecided bool) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), racetime.Slower*5*time.Second)
 		defer cancel()
 		replaced, undecided, err := here.Announce(ctx, "infra", "c-1", []string{first.ID})
 		if err != nil {

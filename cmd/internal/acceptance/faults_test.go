@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/refty-yapi/refty-node-versions-service/pkg/racetime"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/sandbox"
 )
 
@@ -40,7 +41,7 @@ func TestFaults(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	t.Logf("repeat with -fault.seed %d -fault.time %s", seed, *faultTime)
-	timeout := min(max(3*time.Second, *faultTime/6), 20*time.Second) // a short run has a short end
+	timeout := min(max(3*time.Second, racetime.Slower*time.Second, *faultTime/6), 20*time.Second) // a short run has a short end
 	w := start(t, withEnv("UPDATE_TIMEOUT", timeout.String()), withEnv("LOG_LEVEL", "info"), withFiles(manyFiles(faultClients)))
 	w.push(map[string]string{workflow: "jobs:\n  a:\n    container: octo-org/app-00000:1\n"})
 	replicas := []*world{w}

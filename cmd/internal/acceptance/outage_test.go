@@ -215,6 +215,7 @@ func spentForLong(t *testing.T) {
 	}
 	// In a short run, the limit is over with a restart, which tries at once what waits.
 	w.must(w.stop())
+	delete(w.env, "UPDATE_TIMEOUT")
 	w.run()
 	p.committed(w, patience)
 }

@@ -172,7 +172,7 @@ func TestSecondSignalLeavesNoGrace(t *testing.T) {
 	p.stops()
 	p.signal()
 	wantStopping(t, <-answer)
-	p.ends(start, 2*time.Second)
+	p.ends(start, racetime.Slower*2*time.Second)
 }
 
 // TestStopDoesNotWaitOutALimit stops while a caller's update and a stored one wait
@@ -209,7 +209,7 @@ func TestStopHandsBackStoredUpdates(t *testing.T) {
 	if newest.status != http.StatusAccepted {
 		t.Errorf("status %d: %s", newest.status, newest.body)
 	}
-	p.ends(start, 2*time.Second)
+	p.ends(start, racetime.Slower*2*time.Second)
 	call.release()
 
 	next := p.world.spawn()

@@ -13,8 +13,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// patience bounds each statement.
-const patience = time.Minute
+const (
+	// patience bounds each statement.
+	patience = time.Minute
+	// betweenTries is how long a server that does not answer is left alone.
+	betweenTries = 100 * time.Millisecond
+)
 
 // Schema makes an empty schema in the database that the postgres:// URL server
 // names, and returns the URL with which all tables go there. The schema goes with
@@ -25,8 +29,12 @@ func Schema(t testing.TB, server string) string {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		connection, err := pgx.Connect(ctx, server)
-		if err != nil {
-			t.Fatalf("connect to PostgreSQL: %v", err)
+		for ; err != nil; connection, err = pgx.Connect(ctx, server) { // another test may restart it
+			select {
+			case <-ctx.Done():
+				t.Fatalf("connect to PostgreSQL: %v", err)
+			case <-time.After(betweenTries):
+			}
 		}
 		defer func() { _ = connection.Close(ctx) }()
 		if _, err := connection.Exec(ctx, statement); err != nil {

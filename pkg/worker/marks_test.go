@@ -3,12 +3,10 @@ package worker_test
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/refty-yapi/refty-node-versions-service/pkg/queue"
-	"github.com/refty-yapi/refty-node-versions-service/pkg/queue/queuetest"
 	"github.com/refty-yapi/refty-node-versions-service/pkg/worker"
 )
 
@@ -16,11 +14,7 @@ import (
 // mark when the mark has been known for ten seconds, by the process's own clock.
 func TestMarksOfReplicas(t *testing.T) {
 	t.Parallel()
-	stored, err := queue.Open(t.Context(), queue.Options{URL: queuetest.SQLite(t, filepath.Join(t.TempDir(), "queue.db"))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = stored.Close() })
+	stored := newStore(t)
 	now := time.Now()
 	one := worker.NewMarks(stored, func() time.Time { return now })
 	two := worker.NewMarks(stored, func() time.Time { return now.Add(-24 * time.Hour) })

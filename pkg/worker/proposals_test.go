@@ -17,6 +17,17 @@ import (
 	"github.com/refty-yapi/refty-node-versions-service/pkg/worker"
 )
 
+// newStore is a queue on SQLite that holds nothing yet.
+func newStore(t *testing.T) *queue.Queue {
+	t.Helper()
+	store, err := queue.Open(t.Context(), queue.Options{URL: queuetest.SQLite(t, filepath.Join(t.TempDir(), "queue.db"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	return store
+}
+
 // followers says what is looked at, and does not come back from a target that hangs.
 type followers struct{ looked chan string }
 
@@ -34,11 +45,7 @@ func (f followers) Follow(ctx context.Context, target, branch string) ([]string,
 // and no pull request is looked at twice meanwhile.
 func TestPullRequestsAreFollowedSideBySide(t *testing.T) {
 	t.Parallel()
-	store, err := queue.Open(t.Context(), queue.Options{URL: queuetest.SQLite(t, filepath.Join(t.TempDir(), "queue.db"))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
+	store := newStore(t)
 	proposals := worker.NewProposals(store)
 	keep := func(target string, n int) {
 		if err := proposals.Keep(t.Context(), target, fmt.Sprint(n), []byte("{}"), time.Now().Add(-time.Minute)); err != nil {
@@ -78,11 +85,7 @@ func TestPullRequestsAreFollowedSideBySide(t *testing.T) {
 // an image that has not ended, or ended last.
 func TestPartsOfASetEnd(t *testing.T) {
 	t.Parallel()
-	store, err := queue.Open(t.Context(), queue.Options{URL: queuetest.SQLite(t, filepath.Join(t.TempDir(), "queue.db"))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
+	store := newStore(t)
 	r := request(t, "nginx", "2")
 	r.ID, r.Listed = "set", true
 	r.Images = append(r.Images, request(t, "octo-org/web", "3").Images...)
